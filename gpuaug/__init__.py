@@ -1,0 +1,107 @@
+"""Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
+
+from gpuaug import functional
+from gpuaug.sampling.distributions import (
+    Beta,
+    Categorical,
+    Constant,
+    Distribution,
+    Integers,
+    LogUniform,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+)
+from gpuaug.sampling.params import Params
+from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
+from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.color import (
+    ChannelDropout,
+    ColorJitter,
+    Grayscale,
+    HueSaturationValue,
+    RandomBrightnessContrast,
+    RandomChannelPermutation,
+    RandomGrayscale,
+    RandomPhotometricDistort,
+)
+from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
+from gpuaug.transforms.flip import (
+    RandomHorizontalFlip,
+    RandomRotate90,
+    RandomTranspose,
+    RandomVerticalFlip,
+    SquareSymmetry,
+)
+from gpuaug.transforms.noise import GaussianNoise
+from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.tone import (
+    RandomAutocontrast,
+    RandomEqualize,
+    RandomGamma,
+    RandomInvert,
+    RandomPosterize,
+    RandomSolarize,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Beta",
+    "Categorical",
+    "CenterCrop",
+    "ChannelDropout",
+    "CoarseDropout",
+    "ColorJitter",
+    "Compose",
+    "Constant",
+    "Distribution",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Grayscale",
+    "GridDropout",
+    "HueSaturationValue",
+    "Integers",
+    "LetterBox",
+    "LogUniform",
+    "LongestMaxSize",
+    "Normal",
+    "Normalize",
+    "Pad",
+    "Params",
+    "RandomAdjustSharpness",
+    "RandomAffine",
+    "RandomApply",
+    "RandomAutocontrast",
+    "RandomBrightnessContrast",
+    "RandomChannelPermutation",
+    "RandomCrop",
+    "RandomEqualize",
+    "RandomErasing",
+    "RandomGamma",
+    "RandomGrayscale",
+    "RandomHorizontalFlip",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPhotometricDistort",
+    "RandomPosterize",
+    "RandomResizedCrop",
+    "RandomRotate90",
+    "RandomRotation",
+    "RandomSolarize",
+    "RandomTranspose",
+    "RandomVerticalFlip",
+    "Resize",
+    "SelectiveChannelTransform",
+    "SmallestMaxSize",
+    "SquareSymmetry",
+    "ToDtype",
+    "TruncatedNormal",
+    "Uniform",
+    "functional",
+]

@@ -1,0 +1,103 @@
+"""The command line: ``gpuaug demo`` and its siblings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+# The modules an extra brings, and the name that pip knows each by.
+_EXTRAS = {
+    "sklearn": ("scikit-learn", "demo"),
+    "skimage": ("scikit-image", "demo"),
+    "PIL": ("pillow", "demo"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    args = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = args.run
+    try:
+        return run(args)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
+            raise
+        package, extra = _EXTRAS[missing]
+        print(
+            f"gpuaug {args.command} needs {package}, which is not installed. "
+            f'It comes with: pip install "gpuaug[{extra}]"',
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gpuaug", description="Batched image augmentation for PyTorch.")
+    parser.add_argument("--version", action="version", version=f"gpuaug {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for add in _COMMANDS:
+        add(commands)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("gpuaug")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+# --- commands: each adds its own parser, and imports what it needs only when it runs ---
+
+
+def _add_demo(commands: argparse._SubParsersAction[Any]) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="train a small net on digits, without and with augmentation",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="first seed: data split, initial weights, order, draws"
+    )
+    parser.add_argument(
+        "--seeds", type=_positive, default=1, metavar="N", help="number of seeds to repeat over"
+    )
+    parser.add_argument("--steps", type=_positive, default=400, help="training steps of each run")
+    parser.add_argument("--images", type=_positive, default=200, help="training images; the rest is held out")
+    parser.add_argument(
+        "--out", type=Path, default=Path("gpuaug-demo.png"), help="where the contact sheet goes"
+    )
+    parser.add_argument("--device", default="auto", help="auto (CUDA when available), cpu, cuda, cuda:1, ...")
+    parser.set_defaults(run=_run_demo)
+
+
+def _run_demo(args: argparse.Namespace) -> int:
+    from gpuaug import demo
+
+    demo.run(
+        seeds=range(args.seed, args.seed + args.seeds),
+        steps=args.steps,
+        images=args.images,
+        out=args.out,
+        device=args.device,
+    )
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+_COMMANDS = (_add_demo,)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The batch: what goes in, what comes out."""

@@ -1,0 +1,1 @@
+"""From warps and programs to pixels: the plan of a pipeline and the backends that run it."""

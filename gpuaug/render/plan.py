@@ -1,0 +1,270 @@
+"""The plan of a pipeline: which transforms join one pass, and why a pass ends.
+
+A pass reads its source once and writes its output once: a head (a warp or a neighbourhood filter), then a program
+of pixel operations. Which passes exist depends on the pipeline and the canvas alone, never on what was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+
+__all__ = ["Choice", "Pass", "Plan", "Reading", "Slot", "Warp"]
+
+Canvas = tuple[int, int]
+Kind = Literal["lattice", "axis", "warp"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+_RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
+MAX_HALF_WIDTH = 4.0
+"""Bound on the half-width of the reading filter, in source pixels, where the local scale has no bound of its own."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How source pixels become a value: interpolation, antialiasing, and what lies outside the image."""
+
+    interpolation: Interpolation = "bilinear"
+    antialias: bool = True
+    fill: tuple[float, ...] = (0.0,)
+    """In working units (0..1), one number or one for each channel."""
+
+
+@dataclass
+class Warp:
+    """The geometry of a pass."""
+
+    matrix: Tensor
+    """(B, 3, 3), source -> output."""
+    kind: Kind
+    reading: Reading
+    shrink: float = 1.0
+    """Static bound on how many source pixels an output pixel spans along a source axis."""
+    projective: bool = False
+    transposes: bool = False
+    soft: Tensor | None = None
+    """(B, 4) source rectangle beyond which everything is fill."""
+    hard: Tensor | None = None
+    """(B, 4) source rectangle at whose border the filter is cut and normalised; positions outside are fill."""
+
+
+@dataclass
+class Choice:
+    """One pixel operation with its operands, for the samples where `on` holds."""
+
+    name: str
+    apply: Callable[..., Tensor]
+    operands: tuple[Tensor, ...] = ()
+    static: dict[str, Any] = field(default_factory=dict)
+    on: Tensor | None = None
+    channels: tuple[int, ...] | None = None
+    levels: bool = False
+    """True where the operation is defined by the source's integer levels (posterize, equalize)."""
+
+
+@dataclass
+class Slot:
+    """A place of the program: at most one of its choices applies to a sample."""
+
+    choices: list[Choice]
+
+
+@dataclass
+class Pass:
+    """One read and one write."""
+
+    canvas: Canvas
+    """Canvas after the pass."""
+    warp: Warp | None = None
+    filter: Choice | None = None
+    program: list[Slot] = field(default_factory=list)
+    joined: list[str] = field(default_factory=list)
+    ended: str = "end of the pipeline"
+    normalized: bool = False
+    """Whether its values are no longer in 0..1."""
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing has joined yet."""
+        return self.warp is None and self.filter is None and not self.program
+
+
+class Plan:
+    """Collect the contributions of transforms into passes."""
+
+    def __init__(self, canvas: Canvas, channels: int, dtype: torch.dtype, like: Tensor) -> None:
+        """Start with an empty pass on `canvas`; `like` is (B,) on the batch's device."""
+        self.source = canvas
+        self.canvas = canvas
+        self.channels = channels
+        self.dtype = dtype
+        self.like = like
+        self.levels: int | None = 255 if dtype == torch.uint8 else None
+        self.unit = 1.0 if self.levels is None else float(self.levels)
+        """What the user's numbers are divided by to get working units; 1 after Normalize."""
+        self.normalized = False
+        self.interpolation: Any = None
+        self.fill: Any = None
+        """Settings of the pipeline, for transforms that have none of their own."""
+        self.out_dtype = dtype
+        self.out_channels = channels
+        self.layout: torch.memory_format = torch.contiguous_format
+        self.relaid = False
+        """Whether the memory format was asked for, and is not the input's."""
+        self.rounds = False
+        """Whether every pass of an integer image ends in a rounding (unfused pipelines)."""
+        self.passes: list[Pass] = []
+        self._open = Pass(canvas)
+        self._cut = False  # something of the source lies outside the present canvas, for good
+        self._shows_outside = False
+
+    def close(self, why: str) -> None:
+        """End the open pass."""
+        self._cut = False
+        if self._open.empty:
+            return
+        self._open.ended = why
+        self._open.normalized = self.normalized
+        self.passes.append(self._open)
+        self._open = Pass(self.canvas)
+
+    def finish(self) -> list[Pass]:
+        """Return the passes."""
+        self.close("end of the pipeline")
+        return self.passes
+
+    def lay_out(self, memory_format: torch.memory_format | None) -> None:
+        """Ask for a memory format of the output; None keeps the input's."""
+        if memory_format is not None and memory_format != self.layout:
+            self.layout, self.relaid = memory_format, True
+
+    def joined(self, name: str) -> None:
+        """Note that a transform has joined the open pass."""
+        self._open.joined.append(name)
+
+    def warp(
+        self,
+        matrix: Tensor,
+        canvas: Canvas,
+        kind: Kind,
+        reading: Reading | None = None,
+        *,
+        shrink: float = 1.0,
+        projective: bool = False,
+        transposes: bool = False,
+        window: Tensor | None = None,
+        pads: bool = False,
+        cuts: bool = False,
+    ) -> None:
+        """Let a geometric transform join.
+
+        Args:
+            matrix: (B, 3, 3) from the present canvas to the next.
+            canvas: the next canvas.
+            kind: `lattice` (pixels go to pixels), `axis` (axes stay axes), `warp` (anything).
+            reading: None where the transform neither interpolates nor shows what is outside.
+            shrink: static bound of source pixels for each output pixel.
+            projective: whether the last row is not (0, 0, 1).
+            transposes: whether axes may be exchanged.
+            window: (B, 4) or (4,) rectangle of the present canvas that is resized to the next one.
+            pads: whether the next canvas shows places outside the present one.
+            cuts: whether parts of the present canvas are lost.
+        """
+        if self._open.program:
+            self.close("a warp after pixel operations")
+        elif self._open.filter is not None:
+            self.close("a warp after a neighbourhood filter")
+        pending = self._open.warp
+        if pending is not None and reading is not None:
+            if pending.kind != "lattice" and reading != pending.reading:
+                self.close("another interpolation, antialiasing or fill")
+            elif pending.kind == "lattice" and pending.reading != reading and self._shows_outside:
+                self.close("another fill")
+            elif pending.kind == "warp" and (pads or (kind == "warp" and self._cut)):
+                self.close("a crop of a rotated canvas, which cuts for good")
+            pending = self._open.warp
+        if pending is None:
+            self._open = Pass(canvas)
+            self._shows_outside = False
+            pending = self._open.warp = Warp(
+                torch.empty(0), "lattice", reading or Reading(), soft=None, hard=None
+            )
+            first = True
+        else:
+            first = False
+        soft, hard = pending.soft, pending.hard
+        looks_out = kind == "warp" or pads
+
+        def to_source(rectangle: Tensor) -> Tensor:
+            if first:
+                return rectangle.expand(matrix.shape[0], 4)
+            return mat.bounds_of(mat.inverse(pending.matrix), rectangle)
+
+        if looks_out and self._cut and pending.kind != "warp":
+            soft = _intersect(soft, to_source(self._rectangle(matrix)))
+            self._cut = False
+        if kind == "warp" and hard is not None:
+            soft, hard = _intersect(soft, hard), None
+        if window is not None:
+            if pending.kind != "warp":
+                soft = soft if hard is None else _intersect(soft, hard)
+                hard = to_source(window)
+            self._cut = False
+        if cuts and window is None:
+            self._cut = True
+        self._shows_outside = self._shows_outside or looks_out
+        self._open.warp = Warp(
+            matrix if first else matrix @ pending.matrix,
+            max((pending.kind, kind), key=_RANKS.__getitem__),
+            pending.reading if reading is None or (pending.kind != "lattice") else reading,
+            shrink=pending.shrink * shrink,
+            projective=pending.projective or projective,
+            transposes=pending.transposes or transposes,
+            soft=soft,
+            hard=hard,
+        )
+        self.canvas = self._open.canvas = canvas
+
+    def _rectangle(self, like: Tensor) -> Tensor:
+        h, w = self.canvas
+        corner = like.new_zeros(4)
+        corner[2].fill_(w)
+        corner[3].fill_(h)
+        return corner
+
+    def slot(self, *choices: Choice) -> None:
+        """Append a place to the program."""
+        self._open.program.append(Slot(list(choices)))
+
+    def filter(self, choice: Choice) -> None:
+        """Begin a pass whose head is a neighbourhood filter."""
+        if not self._open.empty:
+            self.close("a neighbourhood filter")
+        self._open.filter = choice
+
+    def encode(self, x: Tensor, laid_out: bool = True) -> Tensor:
+        """Return working values in the output's dtype (and memory format): the one rounding of integer images."""
+        if self.out_dtype == torch.uint8 and not self.normalized:
+            x = torch.round(x.clamp(0, 1) * 255)
+        x = x.to(self.out_dtype)
+        return x.contiguous(memory_format=self.layout) if laid_out else x
+
+    def working(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """Return numbers in the input's unit as working units."""
+        return tuple(v / self.unit for v in values)
+
+
+def _intersect(a: Tensor | None, b: Tensor) -> Tensor:
+    if a is None:
+        return b
+    return torch.cat((torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])), dim=-1)
+
+
+def with_reading(reading: Reading, **changes: Any) -> Reading:
+    """Return a reading with some settings changed."""
+    return replace(reading, **changes)

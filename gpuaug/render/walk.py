@@ -1,0 +1,260 @@
+"""Walk a batch on the CPU sample by sample: the same passes, in cache, doing only what each sample asks for.
+
+Parameters are read as Python numbers here (on the CPU that synchronises nothing), so that a flip is a copy, a crop
+and resize is one call of torch's own resampler, and a pixel operation that a gate leaves out costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Choice, Pass, Plan, Reading, Warp
+from gpuaug.render.reading import read
+from gpuaug.render.sampler import sample_image
+
+__all__ = ["walk"]
+
+_INTEGER = 1e-6
+Rows = list[list[float]]
+
+
+@dataclass
+class _Host:
+    """What the walk needs of a pass as Python numbers."""
+
+    back: list[Rows]
+    soft: list[list[float]] | None
+    hard: list[list[float]] | None
+    gates: list[list[list[bool] | None]]
+    filter: list[bool] | None
+
+
+def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+    """Return the batch after the passes."""
+    batch = x.shape[0]
+    hosts = [_host(step) for step in passes]
+    canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
+    out: Tensor | None = None
+    scale = float(plan.levels or 1)
+    for b in range(batch):
+        image, raw = x[b : b + 1], True
+        for step, host in zip(passes, hosts, strict=True):
+            if step.warp is not None:
+                image, raw = _warp(image, raw, scale, b, step, host, work)
+            if step.filter is not None and (host.filter is None or host.filter[b]):
+                image, raw = _working(image, raw, scale, work), False
+                image = _apply(image, step.filter, b, plan.levels)
+            for slot, gates in zip(step.program, host.gates, strict=True):
+                for choice, gate in zip(slot.choices, gates, strict=True):
+                    if gate is None or gate[b]:
+                        image, raw = _working(image, raw, scale, work), False
+                        image = _apply(image, choice, b, plan.levels)
+            if plan.rounds and plan.levels and not raw and not step.normalized:
+                image = torch.round(image.clamp(0, 1) * plan.levels) / plan.levels
+        if raw and plan.out_dtype != x.dtype:
+            image, raw = _working(image, raw, scale, work), False
+        if out is None:
+            shape = (batch, image.shape[1], *canvas)
+            out = torch.empty(shape, dtype=plan.out_dtype, memory_format=plan.layout)
+        out[b].copy_((image if raw else plan.encode(image, laid_out=False))[0])
+    if out is None:
+        return torch.empty((0, plan.out_channels, *canvas), dtype=plan.out_dtype)
+    return out
+
+
+def _host(step: Pass) -> _Host:
+    warp = step.warp
+    gates = [[None if c.on is None else c.on.tolist() for c in slot.choices] for slot in step.program]
+    filter_on = None if step.filter is None or step.filter.on is None else step.filter.on.tolist()
+    if warp is None:
+        return _Host([], None, None, gates, filter_on)
+    back = mat.inverse(warp.matrix)
+    return _Host(
+        back.tolist(),
+        None if warp.soft is None else warp.soft.tolist(),
+        None if warp.hard is None else warp.hard.tolist(),
+        gates,
+        filter_on,
+    )
+
+
+def _working(image: Tensor, raw: bool, scale: float, work: torch.dtype) -> Tensor:
+    if not raw:
+        return image
+    return image.to(work).div_(scale) if scale != 1 else image.to(work)
+
+
+def _apply(image: Tensor, choice: Choice, b: int, levels: int | None) -> Tensor:
+    operands = [t[b : b + 1] for t in choice.operands]
+    static = dict(choice.static, levels=levels) if choice.levels else choice.static
+    if choice.channels is None:
+        return choice.apply(image, *operands, **static)
+    index = list(choice.channels)
+    out = image.clone()
+    out[:, index] = choice.apply(image[:, index], *operands, **static)
+    return out
+
+
+def _whole(value: float) -> bool:
+    return abs(value - round(value)) < _INTEGER
+
+
+def _warp(
+    image: Tensor, raw: bool, scale: float, b: int, step: Pass, host: _Host, work: torch.dtype
+) -> tuple[Tensor, bool]:
+    """Return one image after the warp of a pass, and whether it is still in the source's units."""
+    warp = step.warp
+    assert warp is not None
+    m = host.back[b]
+    soft = host.soft[b] if host.soft is not None else None
+    hard = host.hard[b] if host.hard is not None else None
+    straight = abs(m[0][1]) < 1e-9 and abs(m[1][0]) < 1e-9
+    turned = abs(m[0][0]) < 1e-9 and abs(m[1][1]) < 1e-9
+    affine = abs(m[2][0]) < 1e-12 and abs(m[2][1]) < 1e-12
+    if affine and (straight or turned):
+        if turned:  # exchange the axes of the source, and go on as for a straight one
+            image = image.transpose(2, 3)
+            m = [m[1], m[0], m[2]]
+            soft, hard = (None if r is None else [r[1], r[0], r[3], r[2]] for r in (soft, hard))
+        fill = tuple(f * scale if raw else f for f in warp.reading.fill)
+        axes = [(m[1][1], m[1][2]), (m[0][0], m[0][2])]
+        if all(abs(abs(slope) - 1) < 1e-9 and _whole(shift) for slope, shift in axes):
+            return _lattice(image, axes, step.canvas, soft, hard, fill), raw
+        resized = _resize(image, axes, step.canvas, soft, hard, warp.reading, work)
+        if resized is not None:
+            return (resized.div_(scale) if raw and scale != 1 else resized), False
+    else:
+        axes = []
+    region = _region(image, soft, hard)
+    if not axes and warp.reading.interpolation == "bilinear" and region is not None:
+        divisor, widen = scale if raw else 1.0, warp.reading.antialias and warp.shrink > 1
+        return sample_image(image, m, step.canvas, region, warp.reading.fill, divisor, work, widen), False
+    local = _shrink(m, step.canvas, warp.projective)
+    one = replace(
+        warp,
+        matrix=warp.matrix[b : b + 1]
+        if not axes or straight
+        else mat.inverse(torch.tensor([m], dtype=torch.float64)),
+        kind="axis" if axes else "warp",
+        transposes=False,
+        shrink=max(local, 1.0) * (1 + 1e-6),
+        soft=None if soft is None else torch.tensor([soft], dtype=torch.float64),
+        hard=None if hard is None else torch.tensor([hard], dtype=torch.float64),
+    )
+    return read(image, one, step.canvas, work, scale if raw else 1.0), False
+
+
+def _shrink(m: Rows, canvas: Canvas, projective: bool) -> float:
+    """Return the largest number of source pixels that an output pixel spans, along a source axis."""
+    if not projective:
+        return max(math.hypot(m[0][0], m[0][1]), math.hypot(m[1][0], m[1][1]))
+    largest = 0.0
+    h, w = canvas
+    for x, y in ((0.5, 0.5), (w - 0.5, 0.5), (0.5, h - 0.5), (w - 0.5, h - 0.5)):
+        d = m[2][0] * x + m[2][1] * y + m[2][2]
+        if d <= 1e-6:
+            return MAX_HALF_WIDTH
+        for row in m[:2]:
+            p = (row[0] * x + row[1] * y + row[2]) / d
+            largest = max(largest, math.hypot(row[0] - p * m[2][0], row[1] - p * m[2][1]) / d)
+    return min(largest, MAX_HALF_WIDTH)
+
+
+def _limits(axis: int, size: int, soft: list[float] | None, hard: list[float] | None) -> tuple[int, int]:
+    """Return the range of source pixels along an axis (0 rows, 1 columns) that windows leave visible."""
+    low, high = 0, size
+    for window in (soft, hard):
+        if window is not None:
+            low = max(low, math.ceil(window[1 - axis] - 0.5 - _INTEGER))
+            high = min(high, math.ceil(window[3 - axis] - 0.5 - _INTEGER))
+    return low, high
+
+
+def _region(
+    image: Tensor, soft: list[float] | None, hard: list[float] | None
+) -> tuple[int, int, int, int] | None:
+    """Return the visible source pixels x0, y0, x1, y1, or None where a window is not made of whole pixels."""
+    if hard is not None or (soft is not None and not all(_whole(v) for v in soft)):
+        return None
+    (y0, y1), (x0, x1) = (_limits(axis, image.shape[2 + axis], soft, None) for axis in (0, 1))
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
+def _lattice(
+    image: Tensor,
+    axes: list[tuple[float, float]],
+    canvas: Canvas,
+    soft: list[float] | None,
+    hard: list[float] | None,
+    fill: tuple[float, ...],
+) -> Tensor:
+    """Copy pixels to pixels: flips, quarter turns, integer crops and shifts."""
+    source: list[slice] = []
+    target: list[slice] = []
+    flips: list[int] = []
+    for axis, (slope, shift) in enumerate(axes):
+        low, high = _limits(axis, image.shape[2 + axis], soft, hard)
+        offset = round(shift)
+        # Output i shows source offset + i, or offset - 1 - i when mirrored.
+        first = max(0, low - offset if slope > 0 else offset - high)
+        last = min(canvas[axis], high - offset if slope > 0 else offset - low)
+        last = max(first, last)
+        target.append(slice(first, last))
+        source.append(
+            slice(offset + first, offset + last) if slope > 0 else slice(offset - last, offset - first)
+        )
+        if slope < 0:
+            flips.append(2 + axis)
+        if last == first:
+            source[-1] = slice(0, 0)
+    part = image[:, :, source[0], source[1]]
+    if flips:
+        part = part.flip(flips)
+    if (part.shape[2], part.shape[3]) == tuple(canvas):
+        return part
+    out = image.new_empty((1, image.shape[1], *canvas))
+    for c in range(image.shape[1]):
+        out[:, c].fill_(fill[c if len(fill) > 1 else 0])
+    out[:, :, target[0], target[1]] = part
+    return out
+
+
+def _resize(
+    image: Tensor,
+    axes: list[tuple[float, float]],
+    canvas: Canvas,
+    soft: list[float] | None,
+    hard: list[float] | None,
+    reading: Reading,
+    work: torch.dtype,
+) -> Tensor | None:
+    """Return an integer crop resized to the whole canvas by torch's resampler, or None where it is not that."""
+    if hard is None or reading.interpolation == "nearest" or not all(_whole(v) for v in hard):
+        return None
+    x0, y0, x1, y1 = (round(v) for v in hard)
+    if x0 < 0 or y0 < 0 or y1 > image.shape[2] or x1 > image.shape[3] or x1 <= x0 or y1 <= y0:
+        return None
+    if soft is not None and (soft[0] > x0 or soft[1] > y0 or soft[2] < x1 or soft[3] < y1):
+        return None
+    flips = []
+    for axis, (low, high) in enumerate(((y0, y1), (x0, x1))):
+        slope, shift = axes[axis]
+        ends = sorted((shift, shift + slope * canvas[axis]))
+        if abs(ends[0] - low) > _INTEGER or abs(ends[1] - high) > _INTEGER:
+            return None
+        if slope < 0:
+            flips.append(2 + axis)
+    part = image[:, :, y0:y1, x0:x1]
+    part = part.flip(flips).to(work) if flips else part.to(work)
+    # Where nothing shrinks the antialiased linear filter is the plain one, at half the cost.
+    grows = part.shape[2] <= canvas[0] and part.shape[3] <= canvas[1] and reading.interpolation == "bilinear"
+    antialias = reading.antialias and not grows
+    return F.interpolate(
+        part.contiguous(), canvas, mode=reading.interpolation, antialias=antialias, align_corners=False
+    )

@@ -1,0 +1,1 @@
+"""Random numbers: the counter-based generator, distributions and image-sized noise."""

@@ -1,0 +1,140 @@
+"""Draw noise the size of the image, each sample from its own key."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.sampling.generator import philox4x32
+
+_MASK = 0xFFFFFFFF
+
+
+def normal_noise(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+    """Draw standard normal noise, each sample from its own key.
+
+    A sample's noise depends on its key, the size and the kind of device, not on the rest of the batch.
+
+    Args:
+        keys: one 48-bit key per sample.
+        channels: number of channels.
+        height: height in pixels.
+        width: width in pixels.
+
+    Shape:
+        keys (B,) int64 -> (B, C, H, W) float32 on the device of the keys.
+
+    Source:
+        CPU: `torch.randn` with a seeded generator; elsewhere: Philox4x32-10 and Box-Muller.
+
+    Example:
+        >>> normal_noise(torch.tensor([1, 2]), 3, 8, 8).shape
+        torch.Size([2, 3, 8, 8])
+    """
+    noise: Tensor = _normal_op(keys, channels, height, width)
+    return noise
+
+
+def uniform_noise(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+    """Draw noise uniform in [0, 1), each sample from its own key.
+
+    A sample's noise depends on its key, the size and the kind of device, not on the rest of the batch.
+
+    Args:
+        keys: one 48-bit key per sample.
+        channels: number of channels.
+        height: height in pixels.
+        width: width in pixels.
+
+    Shape:
+        keys (B,) int64 -> (B, C, H, W) float32 on the device of the keys.
+
+    Source:
+        CPU: `torch.rand` with a seeded generator; elsewhere: Philox4x32-10.
+
+    Example:
+        >>> uniform_noise(torch.tensor([1, 2]), 3, 8, 8).shape
+        torch.Size([2, 3, 8, 8])
+    """
+    noise: Tensor = _uniform_op(keys, channels, height, width)
+    return noise
+
+
+def _fold_seed(key: int) -> int:
+    """Mix a key into the 32 bits that torch's CPU generator really uses (it ignores the others)."""
+    # splitmix64's finaliser: keys that differ anywhere, in the high bits too, give unrelated seeds.
+    key = ((key ^ (key >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    key = ((key ^ (key >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (key ^ (key >> 31)) & _MASK
+
+
+def _fill_by_key(
+    keys: Tensor, channels: int, height: int, width: int, fill: Callable[[Tensor, torch.Generator], Tensor]
+) -> Tensor:
+    """Fill one image per key from a generator seeded by that key."""
+    noise = torch.empty((keys.shape[0], channels, height, width), dtype=torch.float32)
+    generator = torch.Generator()
+    for image, key in zip(noise.unbind(0), keys.tolist(), strict=True):
+        fill(image, generator.manual_seed(_fold_seed(key & 0xFFFFFFFFFFFFFFFF)))
+    return noise
+
+
+def _normal_cpu(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+    return _fill_by_key(keys, channels, height, width, lambda image, source: image.normal_(generator=source))
+
+
+def _uniform_cpu(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+    return _fill_by_key(keys, channels, height, width, lambda image, source: image.uniform_(generator=source))
+
+
+def _words(keys: Tensor, channels: int, height: int, width: int) -> tuple[Tensor, ...]:
+    """Return four uniforms for each pixel and group of four channels, (B, ceil(C / 4), H, W) each."""
+    pixel = torch.arange(height * width, device=keys.device).view(1, 1, height, width)
+    group = torch.arange((channels + 3) // 4, device=keys.device).view(1, -1, 1, 1)
+    key = keys.view(-1, 1, 1, 1)
+    zero = torch.zeros_like(group)
+    words = philox4x32(pixel, group, zero, zero, key & _MASK, (key >> 32) & _MASK)
+    return tuple((word >> 8).to(torch.float32) * 2.0**-24 for word in words)
+
+
+def _join_lanes(lanes: list[Tensor], channels: int) -> Tensor:
+    """Lay four lanes of shape (B, G, H, W) out as channels, lane fastest, and drop the surplus."""
+    # Contiguous: sliced channels would keep the memory of the dropped ones alive, and the fake promises it.
+    return torch.stack(lanes, dim=2).flatten(1, 2)[:, :channels].contiguous()
+
+
+def _normal_philox(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+    words = _words(keys, channels, height, width)
+    lanes = []
+    for first, second in (words[:2], words[2:]):
+        # Half a step keeps the logarithm finite.
+        radius = torch.sqrt(-2.0 * torch.log(first + 2.0**-25))
+        angle = second * (2.0 * math.pi)
+        lanes += [radius * torch.cos(angle), radius * torch.sin(angle)]
+    return _join_lanes(lanes, channels)
+
+
+def _uniform_philox(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+    return _join_lanes(list(_words(keys, channels, height, width)), channels)
+
+
+def _fake(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+    return keys.new_empty((keys.shape[0], channels, height, width), dtype=torch.float32)
+
+
+_library: Any = torch.library.Library("gpuaug", "FRAGMENT")  # type: ignore[no-untyped-call]
+for _name, _cpu, _other in (
+    ("normal_noise", _normal_cpu, _normal_philox),
+    ("uniform_noise", _uniform_cpu, _uniform_philox),
+):
+    _library.define(
+        f"{_name}(Tensor keys, SymInt channels, SymInt height, SymInt width) -> Tensor",
+        tags=(torch.Tag.pt2_compliant_tag,),
+    )
+    _library.impl(_name, _other, "CompositeExplicitAutograd")
+    _library.impl(_name, _cpu, "CPU")
+    torch.library.register_fake(f"gpuaug::{_name}", _fake, lib=_library)
+_normal_op: Any = torch.ops.gpuaug.normal_noise.default
+_uniform_op: Any = torch.ops.gpuaug.uniform_noise.default

@@ -1,0 +1,120 @@
+"""What was drawn for each sample: tensors that can be kept, indexed, printed, moved and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.sampling.layout import Draws
+
+__all__ = ["Params"]
+
+_HIDDEN = ("matrix", "key", "gate", "window")
+
+
+@dataclass
+class Params:
+    """Hold the parameters drawn for a batch, transform by transform.
+
+    Indexing: `params[i]` is the readable list of what is done to sample i, `params[a:b]` or `params[index_tensor]`
+    the parameters of some samples, `params["RandomRotation"]` those of one transform, with its `gate`.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> augment = ga.Compose([ga.RandomRotation(30), ga.RandomInvert(p=1.0)], seed=0)
+        >>> params = augment.sample(torch.zeros(2, 3, 8, 10))
+        >>> tuple(params["RandomRotation"].angle.shape), tuple(params.matrix.shape)
+        ((2,), (2, 3, 3))
+    """
+
+    values: Draws
+    canvas: tuple[int, int]
+    """(height, width) of the images the parameters were drawn for."""
+    state: Tensor
+    """A copy of (seed, clock)."""
+    ids: Tensor
+    names: tuple[str, ...] = field(default=())
+
+    @property
+    def matrix(self) -> Tensor:
+        """The (B, 3, 3) map from input to output positions of the whole pipeline (homographies only)."""
+        total: Tensor | None = None
+        for drawn in self.values.values():
+            if "matrix" in drawn:
+                total = drawn["matrix"] if total is None else drawn["matrix"] @ total
+        if total is None:
+            like = self.ids.to(torch.float64)
+            return torch.eye(3, dtype=like.dtype, device=like.device).expand(len(self), 3, 3)
+        return total
+
+    def map(self, fn: Callable[[Tensor], Tensor]) -> Params:
+        """Return the parameters with `fn` applied to every per-sample tensor."""
+        values = {name: {key: fn(t) for key, t in drawn.items()} for name, drawn in self.values.items()}
+        return Params(values, self.canvas, self.state, fn(self.ids), self.names)
+
+    def to(self, device: torch.device | str) -> Params:
+        """Return the parameters on another device."""
+        moved = self.map(lambda t: t.to(device))
+        moved.state = self.state.to(device)
+        return moved
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return int(self.ids.shape[0])
+
+    def __iter__(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+        """Go over the samples."""
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one transform's parameters (str), one sample's list (int), or some samples' (slice, tensor)."""
+        if isinstance(index, str):
+            if index not in self.values:
+                raise KeyError(
+                    f"Params: no transform {index!r}; there are {', '.join(self.values) or 'none'}"
+                )
+            return SimpleNamespace(**self.values[index])
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"Params: sample {index} of {len(self)}")
+            return self._describe(index)
+        if isinstance(index, list):
+            index = torch.tensor(index, device=self.ids.device)
+        return self.map(lambda t: t[index])
+
+    def _describe(self, i: int) -> list[tuple[str, dict[str, Any]]]:
+        """Read the parameters of sample i back to the host: for people, not for the hot path."""
+        done = []
+        for name, drawn in self.values.items():
+            gate = drawn.get("gate")
+            if gate is not None and not bool(gate[i]):
+                continue
+            shown = {k: _plain(t[i]) for k, t in drawn.items() if k not in _HIDDEN and not k.startswith("_")}
+            done.append((name, shown))
+        return done
+
+    def __repr__(self) -> str:
+        """Show what is done to the first samples."""
+        lines = [f"Params({len(self)} samples, canvas {self.canvas[0]}x{self.canvas[1]})"]
+        if self.ids.device.type == "meta":
+            return lines[0]
+        for i in range(min(len(self), 4)):
+            steps = [f"{n}({', '.join(f'{k}={v}' for k, v in values.items())})" for n, values in self[i]]
+            lines.append(f"  {i}: " + (", ".join(steps) if steps else "unchanged"))
+        if len(self) > 4:
+            lines.append(f"  ... {len(self) - 4} more")
+        return "\n".join(lines)
+
+
+def _plain(value: Tensor) -> Any:
+    plain = value.tolist()
+    if isinstance(plain, float):
+        return float(f"{plain:.5g}")
+    if isinstance(plain, list):
+        return [float(f"{v:.5g}") if isinstance(v, float) else v for v in plain]
+    return plain

@@ -1,0 +1,1 @@
+"""The transforms that people compose, one file for each family."""

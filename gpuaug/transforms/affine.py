@@ -1,0 +1,287 @@
+"""Rotation, affine and perspective warps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+from gpuaug.render.plan import MAX_HALF_WIDTH
+from gpuaug.sampling.distributions import (
+    Constant,
+    Distribution,
+    LogUniform,
+    Uniform,
+    as_distribution,
+    static_range,
+)
+from gpuaug.transforms.base import Drawn, Geometric
+from gpuaug.transforms.layer import Context
+
+__all__ = ["RandomAffine", "RandomPerspective", "RandomRotation"]
+
+Range = float | Sequence[float] | Distribution
+
+
+def _center(center: Any, owner: str) -> tuple[float, float] | None:
+    if center is None:
+        return None
+    if not isinstance(center, Sequence) or len(center) != 2:
+        raise ValueError(f"{owner}: center must be (x, y) in pixels, got {center!r}")
+    return (float(center[0]), float(center[1]))
+
+
+class RandomRotation(Geometric):
+    """Rotate each sample about `center` by an angle drawn for it, counter-clockwise.
+
+    Args:
+        degrees: range of the angle in degrees; a number d means (-d, d); 0 is neutral.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        expand: whether the canvas grows to hold the largest rotation of the range: one canvas for the batch.
+        center: (x, y) in pixels from the top left corner; None is the middle.
+        fill: value outside the image, in the input's unit.
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same, or to the larger canvas with `expand`.
+
+    Boxes and masks:
+        Moved with the image.
+
+    Raises:
+        ValueError: for a range that is not (low, high).
+
+    Source: torchvision.transforms.v2.RandomRotation; equals functional.rotate to 1e-4 (fill blended by coverage).
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomRotation(30)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        degrees: Range,
+        interpolation: Any = None,
+        expand: bool = False,
+        center: Sequence[float] | None = None,
+        fill: Any = None,
+        *,
+        p: float = 1.0,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, interpolation, fill)
+        if expand and p < 1:
+            raise ValueError(
+                f"RandomRotation: expand changes the canvas of the whole batch and needs p=1, got p={p}"
+            )
+        if expand and center is not None:
+            raise ValueError(
+                f"RandomRotation: expand turns about the middle, center must be None, got {center!r}"
+            )
+        self.expand = expand
+        self.center = _center(center, "RandomRotation")
+        self.degrees = as_distribution(degrees, owner="RandomRotation", name="degrees", symmetric_about=0.0)
+        self.pads = expand
+        self.declare(angle=self.degrees)
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the canvas that holds every rotation of the range, where it expands."""
+        if not self.expand:
+            return canvas
+        h, w = canvas
+        low, high = (math.radians(a) for a in static_range(self.degrees))
+        angles = [low, high]
+        # |w cos a| + |h sin a| peaks where tan a = +-h/w, and |w sin a| + |h cos a| where tan a = +-w/h.
+        for peak in (math.atan2(h, w), math.atan2(w, h)):
+            for k in range(-9, 10):
+                angles += [a for a in (k * math.pi + peak, k * math.pi - peak) if low < a < high]
+        width = max(abs(w * math.cos(a)) + abs(h * math.sin(a)) for a in angles)
+        height = max(abs(w * math.sin(a)) + abs(h * math.cos(a)) for a in angles)
+        return (math.ceil(height - 1e-6), math.ceil(width - 1e-6))
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return the rotation."""
+        h, w = context.canvas
+        center = self.center or (w / 2, h / 2)
+        to = self.output_canvas(context.canvas)
+        shift = (to[1] / 2 - w / 2, to[0] / 2 - h / 2)
+        return mat.affine(-values["angle"], shift, (1.0, 1.0), None, center)
+
+
+class RandomAffine(Geometric):
+    """Rotate, shift, scale and shear each sample by amounts drawn for it; the angle is clockwise, as torchvision's.
+
+    Args:
+        degrees: range of the angle in degrees, clockwise; a number d means (-d, d); 0 is neutral.
+        translate: largest shift as fractions (horizontal, vertical) of the canvas; None or (0, 0) is neutral.
+        scale: range of the scale factor; None or (1, 1) is neutral.
+        shear: degrees along x: a number or (low, high); with four numbers also along y; None is neutral.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        fill: value outside the image, in the input's unit.
+        center: (x, y) in pixels from the top left corner; None is the middle.
+        balanced_scale: whether enlarging and shrinking are equally likely: the factor is drawn uniformly in its
+            logarithm.
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Moved with the image.
+
+    Raises:
+        ValueError: for a range that is not (low, high), or a scale that is not positive.
+
+    Source: torchvision.transforms.v2.RandomAffine; equals functional.affine to 1e-4 where nothing shrinks (ours is
+    antialiased, its shift is not rounded to whole pixels).
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=10)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        degrees: Range,
+        translate: Sequence[float] | None = None,
+        scale: Sequence[float] | Distribution | None = None,
+        shear: Range | None = None,
+        interpolation: Any = None,
+        fill: Any = None,
+        center: Sequence[float] | None = None,
+        *,
+        balanced_scale: bool = False,
+        p: float = 1.0,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, interpolation, fill)
+        owner = "RandomAffine"
+        self.center = _center(center, owner)
+        self.degrees = as_distribution(degrees, owner=owner, name="degrees", symmetric_about=0.0)
+        random: dict[str, Distribution] = {"angle": self.degrees}
+        if translate is not None:
+            if (
+                not isinstance(translate, Sequence)
+                or len(translate) != 2
+                or any(not 0 <= t <= 1 for t in translate)
+            ):
+                raise ValueError(
+                    f"{owner}: translate must be two fractions between 0 and 1, got {translate!r}"
+                )
+            for axis, t in zip("xy", translate, strict=True):
+                random[f"translate_{axis}"] = Uniform(-float(t), float(t))
+        self.scale = None
+        if scale is not None:
+            self.scale = as_distribution(scale, owner=owner, name="scale", low=1e-6)
+            if balanced_scale and isinstance(self.scale, Uniform):
+                self.scale = LogUniform(self.scale.low, self.scale.high)
+            random["scale"] = self.scale
+        if shear is not None:
+            if isinstance(shear, Sequence) and len(shear) == 4:
+                pairs: list[Any] = [tuple(shear[:2]), tuple(shear[2:])]
+            else:
+                pairs = [shear, Constant(0.0)]
+            for axis, pair in zip("xy", pairs, strict=True):
+                random[f"shear_{axis}"] = as_distribution(
+                    pair, owner=owner, name="shear", symmetric_about=0.0, low=-89.0, high=89.0
+                )
+        self.declare(**random)
+
+    def shrink(self, canvas: tuple[int, int]) -> float:
+        """Return the bound: one over the smallest scale, times what a shear adds to a row's norm."""
+        low = 1.0 if self.scale is None else static_range(self.scale)[0]
+        skew = 1.0
+        for axis in "xy":
+            if f"shear_{axis}" in self._declared:
+                angle = max(abs(v) for v in static_range(self._declared[f"shear_{axis}"][0]))
+                skew *= (math.tan(math.radians(angle)) + math.hypot(2, math.tan(math.radians(angle)))) / 2
+        return max(1.0, skew / max(low, 1e-6))
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return torchvision's affine matrix."""
+        h, w = context.canvas
+        shift: tuple[Any, Any] = (0.0, 0.0)
+        if "translate_x" in values:
+            shift = (values["translate_x"] * w, values["translate_y"] * h)
+        scale: Any = values.get("scale", 1.0)
+        shear = (values["shear_x"], values["shear_y"]) if "shear_x" in values else None
+        return mat.affine(values["angle"], shift, (scale, scale), shear, self.center or (w / 2, h / 2))
+
+
+class RandomPerspective(Geometric):
+    """Move the four corners of each sample inwards by amounts drawn for it, as if seen from the side.
+
+    Args:
+        distortion_scale: how far corners may move, 0 (neutral) to 1, as a fraction of half the image.
+        p: probability for each sample.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        fill: value outside the image, in the input's unit.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Moved with the image.
+
+    Raises:
+        ValueError: for a distortion outside 0..1.
+
+    Source: torchvision.transforms.v2.RandomPerspective: corners are drawn from its whole pixels; equals
+    functional.perspective to 1e-4 where nothing shrinks (ours is antialiased).
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomPerspective(0.3, p=1.0)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    projective: ClassVar[bool] = True
+
+    def __init__(
+        self, distortion_scale: float = 0.5, p: float = 0.5, interpolation: Any = None, fill: Any = None
+    ) -> None:
+        """See the class."""
+        super().__init__(p, interpolation, fill)
+        if isinstance(distortion_scale, bool) or not isinstance(distortion_scale, int | float):
+            raise TypeError(f"RandomPerspective: distortion_scale must be a number, got {distortion_scale!r}")
+        if not 0 <= distortion_scale <= 1:
+            raise ValueError(
+                f"RandomPerspective: distortion_scale must be between 0 and 1, got {distortion_scale!r}"
+            )
+        self.distortion_scale = float(distortion_scale)
+        self.declare(corners=(Uniform(0.0, 1.0), 8))
+
+    def shrink(self, canvas: tuple[int, int]) -> float:
+        """Return the general bound: a homography's local scale has none of its own."""
+        return MAX_HALF_WIDTH if self.distortion_scale > 0 else 1.0
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Draw whole pixels: `corners` (B, 8) are the moved x, y of top left, top right, bottom right, bottom left."""
+        h, w = context.canvas
+        inwards = []
+        for i, size in enumerate((w, h) * 4):
+            reach = int(self.distortion_scale * (size // 2)) + 1
+            inwards.append(torch.floor(raw["corners"][:, i] * reach))
+        right, bottom = w - 1.0, h - 1.0
+        ends = (
+            inwards[0], inwards[1],
+            right - inwards[2], inwards[3],
+            right - inwards[4], bottom - inwards[5],
+            inwards[6], bottom - inwards[7],
+        )  # fmt: skip
+        return {"corners": torch.stack(ends, dim=-1)}
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return the homography from the corners of the image to the moved ones."""
+        h, w = context.canvas
+        end = mat.wide(values["corners"])
+        start = torch.zeros_like(end)
+        start[:, 2:5:2].fill_(w - 1.0)  # x of the right corners
+        start[:, 5:8:2].fill_(h - 1.0)  # y of the bottom ones
+        return mat.perspective(start.unflatten(-1, (4, 2)), end.unflatten(-1, (4, 2)))

@@ -1,0 +1,254 @@
+"""The kinds of transform: geometric, photometric, filter. A new transform gets everything else from its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gpuaug.render.plan import Choice, Interpolation, Kind, Plan, Reading
+from gpuaug.sampling.distributions import Distribution
+from gpuaug.sampling.layout import Declaration
+from gpuaug.transforms.layer import Context, Layer, Names, Node
+
+__all__ = ["Filter", "Geometric", "Photometric", "Transform", "check_p"]
+
+Drawn = dict[str, Tensor]
+
+
+def check_p(p: float, owner: str) -> float:
+    """Return a probability, or raise."""
+    if isinstance(p, bool) or not isinstance(p, int | float):
+        raise TypeError(f"{owner}: p must be a number between 0 and 1, got {p!r}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"{owner}: p must be between 0 and 1, got {p!r}")
+    return float(p)
+
+
+class Transform(Layer):
+    """One operation with the distributions of its parameters."""
+
+    normalizes: ClassVar[bool] = False
+    """Whether values leave 0..1 for good, so that operations that clamp may not follow."""
+    clamps: ClassVar[bool] = False
+    """Whether the operation needs values in 0..1."""
+    changes_dtype: ClassVar[bool] = False
+    selectable: ClassVar[bool] = False
+    """Whether it can be limited to some bands."""
+
+    def __init__(self, p: float = 1.0) -> None:
+        """Remember the probability with which each sample is transformed."""
+        super().__init__()
+        self.p = check_p(p, type(self).__name__)
+        self._declared: dict[str, tuple[Distribution, int]] = {}
+        self._build()
+
+    def declare(self, **random: Distribution | tuple[Distribution, int]) -> None:
+        """Name the distributions that are drawn for each sample, with their number of columns where not one."""
+        self._declared = {k: v if isinstance(v, tuple) else (v, 1) for k, v in random.items()}
+        self._build()
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every call does the same, so that `eval()` mode does it too."""
+        return not self._declared and self.p == 1
+
+    def flatten(
+        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
+    ) -> Iterator[Node]:
+        """Yield this transform, named."""
+        name = names.take(type(self).__name__)
+        names.declarations.append(Declaration(name, self._declared, self.p if self.p < 1 else None))
+        own = getattr(self, "channels", None)
+        yield Node(name, self, gates, own if own is not None else channels)
+
+    def evaluation(self) -> Layer | None:
+        """Return itself where it is deterministic, else None."""
+        return self if self.deterministic else None
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the canvas after the transform."""
+        return canvas
+
+    def output_channels(self, channels: int) -> int:
+        """Return the number of channels after the transform."""
+        return channels
+
+    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
+        """Turn what was drawn into parameters for this canvas."""
+        values = self.parameters_for(raw, context)
+        if gate is not None:
+            values["gate"] = gate
+        return values
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Derive parameters from the draws; by default they are the draws."""
+        return raw
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Join the plan."""
+        raise NotImplementedError  # pragma: no cover  (each kind defines it)
+
+    def extra_repr(self) -> str:
+        """Show the arguments that were given."""
+        shown = [f"{k}={v[0] if v[1] == 1 else v[0]!r}" for k, v in self._declared.items()]
+        return ", ".join([*shown, f"p={self.p:g}"] if self.p < 1 else shown)
+
+
+_INTERPOLATIONS = {
+    "nearest": "nearest",
+    "nearest-exact": "nearest",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+}
+
+
+def as_interpolation(value: Any, owner: str) -> Interpolation | None:
+    """Accept a name or torchvision's InterpolationMode."""
+    if value is None:
+        return None
+    name = getattr(value, "value", value)
+    if name not in _INTERPOLATIONS:
+        raise ValueError(f"{owner}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, got {value!r}")
+    return _INTERPOLATIONS[name]  # type: ignore[return-value]
+
+
+def as_fill(value: Any, owner: str) -> tuple[float, ...] | None:
+    """Accept a number, or one for each channel."""
+    if value is None:
+        return None
+    values = value if isinstance(value, tuple | list) else (value,)
+    if not values or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        raise TypeError(f"{owner}: fill must be a number or one number for each channel, got {value!r}")
+    return tuple(float(v) for v in values)
+
+
+class Geometric(Transform):
+    """A transform that moves pixels: it gives a matrix for each sample."""
+
+    kind: ClassVar[Kind] = "warp"
+    """`lattice`: pixels go to pixels; `axis`: axes stay axes; `warp`: anything."""
+    reads: ClassVar[bool] = True
+    """Whether interpolation and fill matter to it."""
+    transposes: ClassVar[bool] = False
+    projective: ClassVar[bool] = False
+    pads: bool = False
+    """Whether the next canvas shows places outside the present one."""
+    cuts: ClassVar[bool] = False
+    """Whether parts of the present canvas are lost for good."""
+
+    def __init__(
+        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = True
+    ) -> None:
+        """Remember how pixels are read; None takes the Compose's setting, and bilinear or 0 if it has none."""
+        super().__init__(p)
+        owner = type(self).__name__
+        self.interpolation = as_interpolation(interpolation, owner)
+        self.fill = as_fill(fill, owner)
+        self.antialias = antialias is None or bool(antialias)
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return (B, 3, 3), positions in the present canvas -> positions in the next one."""
+        raise NotImplementedError  # pragma: no cover
+
+    def window(self, values: Drawn, context: Context) -> Tensor | None:
+        """Return the (B, 4) rectangle that is resized to the next canvas, for crops that resize."""
+        return None
+
+    def shrink(self, canvas: tuple[int, int]) -> float:
+        """Return a static bound of source pixels for each output pixel."""
+        return 1.0
+
+    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
+        """Compute the matrix; samples that the gate leaves out get the identity."""
+        values = super().settle(raw, gate, context)
+        matrix = self.matrix(values, context)
+        if gate is not None:
+            identity = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+            matrix = torch.where(gate[:, None, None], matrix, identity)
+        values["matrix"] = matrix
+        return values
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Multiply into the pending warp."""
+        plan.warp(
+            values["matrix"],
+            self.output_canvas(context.canvas),
+            self.kind,
+            self.reading(plan, context) if self.reads else None,
+            shrink=self.shrink(context.canvas),
+            projective=self.projective,
+            transposes=self.transposes,
+            window=self.window(values, context),
+            pads=self.pads,
+            cuts=self.cuts,
+        )
+
+    def default_fill(self, context: Context) -> float:
+        """Return what is shown outside the image where nobody says, in the input's unit."""
+        return 0.0
+
+    def reading(self, plan: Plan, context: Context) -> Reading:
+        """Return interpolation, antialiasing and fill, in working units."""
+        interpolation = self.interpolation or plan.interpolation or "bilinear"
+        fill = self.fill if self.fill is not None else plan.fill
+        if fill is None:
+            fill = (self.default_fill(context),)
+        if len(fill) not in (1, context.channels):
+            raise ValueError(
+                f"{type(self).__name__}: fill must be one number or {context.channels} (one for each channel), got {fill}"
+            )
+        return Reading(interpolation, self.antialias, plan.working(fill))  # type: ignore[arg-type]
+
+
+class Photometric(Transform):
+    """A transform that changes values in place: it gives pixel operations."""
+
+    clamps: ClassVar[bool] = True
+    selectable: ClassVar[bool] = True
+
+    def __init__(self, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
+        """Remember the bands it is limited to."""
+        super().__init__(p)
+        if channels is not None and (not channels or any(not isinstance(c, int) or c < 0 for c in channels)):
+            raise ValueError(f"{type(self).__name__}: channels must be indices of bands, got {channels!r}")
+        self.channels = None if channels is None else tuple(channels)
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return, for each slot, the operations that may fill it."""
+        raise NotImplementedError  # pragma: no cover
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Append to the program."""
+        gate = values.get("gate")
+        for choices in self.choices(values, plan, context):
+            for choice in choices:
+                choice.channels = node.channels
+                if gate is not None:
+                    choice.on = gate if choice.on is None else choice.on & gate
+            plan.slot(*choices)
+
+
+class Filter(Transform):
+    """A transform whose pixels depend on their neighbours: it gives the head of a pass."""
+
+    clamps: ClassVar[bool] = True
+    selectable: ClassVar[bool] = True
+
+    def __init__(self, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
+        """Remember the bands it is limited to."""
+        super().__init__(p)
+        self.channels = None if channels is None else tuple(channels)
+
+    def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
+        """Return the filter with its operands."""
+        raise NotImplementedError  # pragma: no cover
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Begin a pass."""
+        choice = self.choice(values, plan, context)
+        choice.channels = node.channels
+        choice.on = values.get("gate")
+        plan.filter(choice)

@@ -1,0 +1,115 @@
+"""Neighbourhood filters: blur and sharpness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gpuaug import functional as F  # noqa: N812
+from gpuaug.render.plan import Choice, Plan
+from gpuaug.sampling.distributions import Constant, Distribution, as_distribution
+from gpuaug.transforms.base import Drawn, Filter
+from gpuaug.transforms.color import choice
+from gpuaug.transforms.layer import Context
+
+__all__ = ["GaussianBlur", "RandomAdjustSharpness"]
+
+Range = float | Sequence[float] | Distribution
+
+
+class GaussianBlur(Filter):
+    """Blur each sample with a Gaussian whose sigma is drawn for it.
+
+    Args:
+        kernel_size: odd number of taps, or (horizontal, vertical) as torchvision's (kx, ky).
+        sigma: range of the standard deviation in pixels, or a number.
+        p: probability for each sample; 0 is neutral.
+        channels: bands it is limited to.
+
+    Shape:
+        (B, C, H, W) to the same; the border is reflected.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for an even or non-positive kernel_size, or a sigma that is not positive; when called on an image
+            that is not larger than half the kernel.
+
+    Source: torchvision.transforms.v2.GaussianBlur; equals functional.gaussian_blur to 1e-5.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.GaussianBlur(5)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        kernel_size: int | Sequence[int],
+        sigma: Range = (0.1, 2.0),
+        *,
+        p: float = 1.0,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        sizes = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
+        if len(sizes) != 2 or any(not isinstance(k, int) or k < 1 or k % 2 == 0 for k in sizes):
+            raise ValueError(
+                f"GaussianBlur: kernel_size must be one or two odd positive integers, got {kernel_size!r}"
+            )
+        self.kernel_size = (sizes[0], sizes[1])
+        self.declare(sigma=as_distribution(sigma, owner="GaussianBlur", name="sigma", low=1e-6))
+
+    def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
+        """Return the filter."""
+        kx, ky = self.kernel_size
+        h, w = context.canvas
+        if h <= ky // 2 or w <= kx // 2:
+            raise ValueError(
+                f"GaussianBlur: images must be larger than half the kernel {self.kernel_size}, got {h}x{w}"
+            )
+        return choice(F.gaussian_blur, values["sigma"], kernel_size=(kx, ky))
+
+
+class RandomAdjustSharpness(Filter):
+    """Sharpen or soften each sample with probability `p`.
+
+    Args:
+        sharpness_factor: 0 blurs, 1 is neutral, 2 sharpens; a number, or a range to draw from.
+        p: probability for each sample; 0 is neutral.
+        channels: bands it is limited to.
+
+    Shape:
+        (B, C, H, W) to the same; the outermost pixels stay.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for a negative factor.
+
+    Source: torchvision.transforms.v2.RandomAdjustSharpness.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomAdjustSharpness(2.0, p=1.0)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self, sharpness_factor: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        owner = "RandomAdjustSharpness"
+        distribution = (
+            Constant(float(sharpness_factor))
+            if isinstance(sharpness_factor, int | float) and not isinstance(sharpness_factor, bool)
+            else sharpness_factor
+        )
+        self.declare(factor=as_distribution(distribution, owner=owner, name="sharpness_factor", low=0.0))
+
+    def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
+        """Return the filter."""
+        return choice(F.adjust_sharpness, values["factor"])

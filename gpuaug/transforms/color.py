@@ -1,0 +1,496 @@
+"""Colour: brightness, contrast, saturation, hue, gray, channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug import functional as F  # noqa: N812
+from gpuaug.render.plan import Choice, Plan
+from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.transforms.base import Drawn, Photometric, check_p
+from gpuaug.transforms.layer import Context
+
+__all__ = [
+    "ChannelDropout",
+    "ColorJitter",
+    "Grayscale",
+    "HueSaturationValue",
+    "RandomBrightnessContrast",
+    "RandomChannelPermutation",
+    "RandomGrayscale",
+    "RandomPhotometricDistort",
+]
+
+Range = float | Sequence[float] | Distribution
+
+
+def choice(
+    function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any
+) -> Choice:
+    """Return the pixel operation behind a public function, with its operands."""
+    return Choice(function.__name__, function.working, operands, static, on, levels=levels)
+
+
+def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
+    """Read a jitter argument: x means max(0, 1 - x) .. 1 + x; None and what is neutral mean nothing."""
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if value < 0:
+            raise ValueError(f"{owner}: {name} must not be negative, got {value!r}")
+        return None if value == 0 else Uniform(max(0.0, 1.0 - value), 1.0 + value)
+    return as_distribution(value, owner=owner, name=name, low=0.0)
+
+
+def _shuffled(draws: Tensor) -> Tensor:
+    """Return (B, n, n) bool: [b, s, k] tells whether operation k comes at place s of sample b."""
+    order = torch.argsort(draws, dim=1)
+    return order[:, :, None] == torch.arange(draws.shape[1], device=draws.device)
+
+
+class ColorJitter(Photometric):
+    """Change brightness, contrast, saturation and hue of each sample, in an order drawn for it.
+
+    Args:
+        brightness: factor range; a number x means max(0, 1 - x) to 1 + x; None or 0 is neutral.
+        contrast: likewise, about the sample's mean gray.
+        saturation: likewise, about each pixel's gray; identity on one channel.
+        hue: shift range in turns, within -0.5..0.5; a number x means -x to x; None or 0 is neutral.
+        p: probability for each sample.
+        channels: bands that are the RGB, of a multi-band image.
+
+    Shape:
+        (B, C, H, W) to the same; C 1 or 3 for saturation and hue.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for negative factors, or hue beyond half a turn.
+
+    Source: torchvision.transforms.v2.ColorJitter; each operation equals torchvision's functional to 1e-5.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        brightness: Range | None = None,
+        contrast: Range | None = None,
+        saturation: Range | None = None,
+        hue: Range | None = None,
+        *,
+        p: float = 1.0,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        owner = "ColorJitter"
+        random: dict[str, Any] = {}
+        for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
+            factor = _factor(value, owner, name)
+            if factor is not None:
+                random[name] = factor
+        if hue is not None and not (isinstance(hue, int | float) and hue == 0):
+            random["hue"] = as_distribution(
+                hue, owner=owner, name="hue", symmetric_about=0.0, low=-0.5, high=0.5
+            )
+        self._operations = tuple(random)
+        if len(random) > 1:
+            random["_order"] = (Uniform(0.0, 1.0), len(random))
+        self.declare(**random)
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return as many slots as operations, each open to every operation."""
+        names = self._operations
+        shuffled = _shuffled(values["_order"]) if len(names) > 1 else None
+        return [
+            [
+                choice(_JITTER[name], values[name], on=None if shuffled is None else shuffled[:, place, k])
+                for k, name in enumerate(names)
+            ]
+            for place in range(len(names))
+        ]
+
+
+_JITTER = {
+    "brightness": F.adjust_brightness,
+    "contrast": F.adjust_contrast,
+    "saturation": F.adjust_saturation,
+    "hue": F.adjust_hue,
+}
+
+
+class Grayscale(Photometric):
+    """Turn every sample gray.
+
+    Args:
+        num_output_channels: 1 or 3.
+        channels: bands that are the RGB, of a multi-band image (with 3 output channels).
+
+    Shape:
+        (B, 3, H, W) to (B, num_output_channels, H, W); one channel is taken as gray already.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for another number of channels.
+
+    Source: torchvision.transforms.v2.Grayscale (0.2989 R + 0.587 G + 0.114 B).
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.Grayscale()(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 1, 8, 10])
+    """
+
+    def __init__(self, num_output_channels: int = 1, *, channels: tuple[int, ...] | None = None) -> None:
+        """See the class."""
+        super().__init__(channels=channels)
+        if num_output_channels not in (1, 3):
+            raise ValueError(f"Grayscale: num_output_channels must be 1 or 3, got {num_output_channels!r}")
+        self.num_output_channels = num_output_channels
+        self.selectable = num_output_channels == 3  # type: ignore[misc]
+
+    def output_channels(self, channels: int) -> int:
+        """Return the number asked for."""
+        return channels if self.channels is not None else self.num_output_channels
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the blend with gray."""
+        plan.out_channels = self.output_channels(context.channels)
+        return [[choice(F.rgb_to_grayscale, num_output_channels=self.num_output_channels)]]
+
+
+class RandomGrayscale(Photometric):
+    """Turn each sample gray with probability `p`, keeping three channels.
+
+    Args:
+        p: probability for each sample; 0 is neutral.
+        channels: bands that are the RGB, of a multi-band image.
+
+    Shape:
+        (B, C, H, W) to the same, C 1 or 3.
+
+    Boxes and masks:
+        Unchanged.
+
+    Source: torchvision.transforms.v2.RandomGrayscale.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomGrayscale(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(self, p: float = 0.1, *, channels: tuple[int, ...] | None = None) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the gray image."""
+        return [[choice(F.rgb_to_grayscale, num_output_channels=0)]]
+
+
+class RandomBrightnessContrast(Photometric):
+    """Scale and shift the values of each sample: x (1 + contrast) + brightness.
+
+    Args:
+        brightness_range: range of the shift, as a fraction of white (or of the mean); 0 is neutral.
+        contrast_range: range of what is added to the factor 1; 0 is neutral.
+        brightness_by_max: whether the shift is a fraction of white (True) or of the sample's mean.
+        p: probability for each sample.
+        channels: bands it is limited to.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Unchanged.
+
+    Source: albumentations.RandomBrightnessContrast.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomBrightnessContrast(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        brightness_range: Range = (-0.2, 0.2),
+        contrast_range: Range = (-0.2, 0.2),
+        brightness_by_max: bool = True,
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        owner = type(self).__name__
+        self.brightness_by_max = brightness_by_max
+        self.declare(
+            brightness=as_distribution(
+                brightness_range, owner=owner, name="brightness_range", symmetric_about=0.0
+            ),
+            contrast=as_distribution(contrast_range, owner=owner, name="contrast_range", symmetric_about=0.0),
+        )
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the linear map."""
+        by_max = self.brightness_by_max
+        return [
+            [
+                choice(
+                    F.brightness_contrast, values["brightness"], values["contrast"], brightness_by_max=by_max
+                )
+            ]
+        ]
+
+
+class HueSaturationValue(Photometric):
+    """Shift hue, saturation and value of each sample.
+
+    Args:
+        hue_shift_range: degrees on OpenCV's scale of 180; 0 is neutral.
+        sat_shift_range: shift of the saturation on a scale of 255; 0 is neutral.
+        val_shift_range: shift of the value on a scale of 255; 0 is neutral.
+        p: probability for each sample.
+        channels: bands that are the RGB, of a multi-band image.
+
+    Shape:
+        (B, 3, H, W) to the same.
+
+    Boxes and masks:
+        Unchanged.
+
+    Source: albumentations.HueSaturationValue, without its rounding of hue to whole degrees.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.HueSaturationValue(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        hue_shift_range: Range = (-20, 20),
+        sat_shift_range: Range = (-30, 30),
+        val_shift_range: Range = (-20, 20),
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        owner = type(self).__name__
+        ranges = {"hue": hue_shift_range, "sat": sat_shift_range, "val": val_shift_range}
+        limits = {"hue": 180.0, "sat": 255.0, "val": 255.0}
+        self.declare(
+            **{
+                f"{name}_shift": as_distribution(
+                    value,
+                    owner=owner,
+                    name=f"{name}_shift_range",
+                    symmetric_about=0.0,
+                    low=-limits[name],
+                    high=limits[name],
+                )
+                for name, value in ranges.items()
+            }
+        )
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the shift in HSV."""
+        operands = (values["hue_shift"], values["sat_shift"], values["val_shift"])
+        return [[choice(F.adjust_hue_saturation_value, *operands)]]
+
+
+class RandomChannelPermutation(Photometric):
+    """Put the channels of each sample into an order drawn for it.
+
+    Args:
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same; bit-exact.
+
+    Boxes and masks:
+        Unchanged.
+
+    Source: torchvision.transforms.v2.RandomChannelPermutation.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomChannelPermutation()(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    clamps = False
+
+    def __init__(self, *, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        self.declare(order=(Uniform(0.0, 1.0), MAX_CHANNELS))
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Rank as many draws as there are channels: `order` (B, C)."""
+        channels = context.channels if self.channels is None else len(self.channels)
+        check_channels(channels, type(self).__name__)
+        return {"order": torch.argsort(raw["order"][:, :channels], dim=1)}
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the permutation."""
+        return [[choice(F.permute_channels, values["order"])]]
+
+
+MAX_CHANNELS = 64
+"""Bound of the channels among which a transform can draw: the columns are laid out before an image is seen."""
+
+
+def check_channels(channels: int, owner: str) -> None:
+    """Raise where an image has more channels than there are columns."""
+    if channels > MAX_CHANNELS:
+        raise ValueError(f"{owner}: images must have at most {MAX_CHANNELS} channels, got {channels}")
+
+
+class ChannelDropout(Photometric):
+    """Replace some channels of each sample, drawn for it, by `fill`.
+
+    Args:
+        channel_drop_range: (low, high) number of channels to drop; at least one channel always stays.
+        fill: value of a dropped channel, in the input's unit.
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same, C at least 2.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for a range that begins below 1, or images with fewer channels than it asks.
+
+    Source: albumentations.ChannelDropout.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.ChannelDropout(p=1.0)(torch.ones(2, 3, 4, 5)).amax((2, 3)).sum(1).tolist()
+        [2.0, 2.0]
+    """
+
+    clamps = False
+
+    def __init__(
+        self,
+        channel_drop_range: Sequence[int] = (1, 1),
+        fill: float = 0,
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        low, high = (int(v) for v in channel_drop_range)
+        if not 1 <= low <= high:
+            raise ValueError(
+                f"ChannelDropout: channel_drop_range must be 1 <= low <= high, got {channel_drop_range!r}"
+            )
+        self.channel_drop_range = (low, high)
+        self.drop_fill = float(fill)
+        self.declare(count=Uniform(float(low), float(high + 1)), rank=(Uniform(0.0, 1.0), MAX_CHANNELS))
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Drop the `count` channels of the lowest draws: `dropped` (B, C) bool."""
+        channels = context.channels if self.channels is None else len(self.channels)
+        check_channels(channels, "ChannelDropout")
+        if channels <= self.channel_drop_range[1]:
+            raise ValueError(
+                f"ChannelDropout: images must have more channels than are dropped, got {channels} channels and "
+                f"channel_drop_range={self.channel_drop_range}"
+            )
+        count = torch.floor(raw["count"]).clamp(max=self.channel_drop_range[1])
+        rank = torch.argsort(torch.argsort(raw["rank"][:, :channels], dim=1), dim=1)
+        return {"dropped": rank < count[:, None]}
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the fill."""
+        return [[choice(F.drop_channels, values["dropped"], fill=self.drop_fill / context.unit)]]
+
+
+class RandomPhotometricDistort(Photometric):
+    """Change brightness, contrast, saturation, hue and the order of channels of each sample, as SSD does.
+
+    Args:
+        brightness: factor range.
+        contrast: factor range; before or after saturation and hue, with equal chance.
+        saturation: factor range.
+        hue: shift range in turns.
+        p: probability of each of the five, for each sample; 0 is neutral.
+        channels: bands that are the RGB, of a multi-band image.
+
+    Shape:
+        (B, 3, H, W) to the same.
+
+    Boxes and masks:
+        Unchanged.
+
+    Source: torchvision.transforms.v2.RandomPhotometricDistort.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomPhotometricDistort()(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        brightness: Range = (0.875, 1.125),
+        contrast: Range = (0.5, 1.5),
+        saturation: Range = (0.5, 1.5),
+        hue: Range = (-0.05, 0.05),
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(channels=channels)
+        owner = type(self).__name__
+        self.each_p = check_p(p, owner)
+        self.declare(
+            brightness=as_distribution(brightness, owner=owner, name="brightness", low=0.0),
+            contrast=as_distribution(contrast, owner=owner, name="contrast", low=0.0),
+            saturation=as_distribution(saturation, owner=owner, name="saturation", low=0.0),
+            hue=as_distribution(hue, owner=owner, name="hue", symmetric_about=0.0, low=-0.5, high=0.5),
+            _gates=(Uniform(0.0, 1.0), 5),
+            _late=Uniform(0.0, 1.0),
+            order=(Uniform(0.0, 1.0), 3),
+        )
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Derive which of the five apply (`on`, (B, 5)), whether contrast comes last, and the channels' order."""
+        values = {k: raw[k] for k in ("brightness", "contrast", "saturation", "hue")}
+        values["on"] = raw["_gates"] < self.each_p
+        values["contrast_last"] = raw["_late"] >= 0.5
+        values["order"] = torch.argsort(raw["order"], dim=1)
+        return values
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return six slots: contrast stands in two of them, and applies in one."""
+        on, late = values["on"], values["contrast_last"]
+        return [
+            [choice(F.adjust_brightness, values["brightness"], on=on[:, 0])],
+            [choice(F.adjust_contrast, values["contrast"], on=on[:, 1] & ~late)],
+            [choice(F.adjust_saturation, values["saturation"], on=on[:, 2])],
+            [choice(F.adjust_hue, values["hue"], on=on[:, 3])],
+            [choice(F.adjust_contrast, values["contrast"], on=on[:, 1] & late)],
+            [choice(F.permute_channels, values["order"], on=on[:, 4])],
+        ]

@@ -1,0 +1,257 @@
+"""Containers: Compose, RandomApply, SelectiveChannelTransform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import nn
+
+from gpuaug.sampling.layout import Declaration
+from gpuaug.transforms.base import Transform, as_fill, as_interpolation, check_p
+from gpuaug.transforms.layer import Layer, Names, Node
+
+__all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]
+
+
+class Container(Layer):
+    """Layers in order."""
+
+    def __init__(
+        self,
+        transforms: Sequence[nn.Module],
+        seed: int | None = None,
+        rank: int | None = None,
+        save_state: bool = True,
+    ) -> None:
+        """Register the children."""
+        super().__init__(seed, rank, save_state)
+        owner = type(self).__name__
+        if isinstance(transforms, nn.Module) or not isinstance(transforms, Sequence):
+            raise TypeError(
+                f"{owner}: transforms must be a list of transforms, got {type(transforms).__name__}"
+            )
+        for i, transform in enumerate(transforms):
+            if not isinstance(transform, Layer):
+                raise TypeError(
+                    f"{owner}: transforms[{i}] must be a gpuaug transform, got {type(transform).__name__}"
+                )
+            self.add_module(str(i), transform)
+
+    def _children(self) -> list[Layer]:
+        return [child for child in self.children() if isinstance(child, Layer)]
+
+    def __len__(self) -> int:
+        """Return the number of children."""
+        return len(self._children())
+
+    def __iter__(self) -> Iterator[Layer]:
+        """Go over the children."""
+        return iter(self._children())
+
+    def flatten(
+        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
+    ) -> Iterator[Node]:
+        """Go over the transforms of all children."""
+        for child in self._children():
+            yield from child.flatten(names, gates, channels)
+
+    def _evaluated_children(self) -> list[Layer]:
+        return [layer for layer in (child.evaluation() for child in self._children()) if layer is not None]
+
+
+class Compose(Container):
+    """Apply transforms in order, each sample with its own draws, in as few passes over the pixels as possible.
+
+    Args:
+        transforms: transforms and containers, in order.
+        eval: the pipeline of `eval()` mode, stated outright; None derives it: random transforms become the identity,
+            `RandomResizedCrop` a resize and centre crop, deterministic ones stay.
+        seed: seed of the draws; None draws one from torch's default generator at first use.
+        fuse: False gives every transform a pass of its own.
+        interpolation: for all geometric transforms that do not say: "bilinear" (default), "nearest", "bicubic".
+        fill: value shown where there is no image, in the input's unit, for all transforms that do not say.
+        rank: overrides the distributed rank that separates the draws of processes.
+        save_state: False keeps seed and clock out of `state_dict`.
+
+    Shape:
+        (B, C, H, W) to (B, C, h, w), or (C, H, W) to (C, h, w); dtype and memory format kept unless `Normalize` or
+        `ToDtype` changes them.
+
+    Boxes and masks:
+        Images only, as yet; labels that follow the images come back as they are.
+
+    Raises:
+        ValueError: for a pipeline that makes no sense, such as a colour operation after `Normalize`.
+
+    Source: torchvision.transforms.v2.Compose.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> augment = ga.Compose([ga.RandomResizedCrop(24), ga.RandomHorizontalFlip(), ga.ColorJitter(0.4)], seed=0)
+        >>> augment(torch.zeros(4, 3, 32, 40, dtype=torch.uint8)).shape
+        torch.Size([4, 3, 24, 24])
+    """
+
+    def __init__(
+        self,
+        transforms: Sequence[nn.Module],
+        *,
+        eval: Sequence[nn.Module] | None = None,  # noqa: A002  (the name of the mode)
+        seed: int | None = None,
+        fuse: bool = True,
+        interpolation: Any = None,
+        fill: Any = None,
+        rank: int | None = None,
+        save_state: bool = True,
+    ) -> None:
+        """Build the pipeline; see the class."""
+        super().__init__(transforms, seed, rank, save_state)
+        self.fuse = fuse
+        self.interpolation = as_interpolation(interpolation, "Compose")
+        self.fill = as_fill(fill, "Compose")
+        self._eval = None if eval is None else Compose(eval)
+        self._build()
+        self._check_order()
+
+    def _check_order(self) -> None:
+        normalizer: str | None = None
+        for node in self._nodes:
+            if normalizer is not None and node.transform.clamps:
+                raise ValueError(
+                    f"Compose: {node.name} needs values between black and white and may not follow {normalizer}, "
+                    f"got it at place {self._nodes.index(node)}"
+                )
+            if node.transform.normalizes:
+                normalizer = node.name
+
+    def evaluation(self) -> Layer | None:
+        """Return the validation preprocessing."""
+        return self._eval if self._eval is not None else Compose(self._evaluated_children())
+
+    def __getitem__(self, index: int | slice) -> Layer:
+        """Return a child, or a Compose of some with the same settings and a state of its own."""
+        if isinstance(index, int):
+            return self._children()[index]
+        part = Compose(self._children()[index], fuse=self.fuse, rank=self._rank, save_state=self._save_state)
+        part.interpolation, part.fill = self.interpolation, self.fill
+        part._state, part._seeded = self._state.clone(), self._seeded
+        part._explicit_seed = self._explicit_seed
+        return part
+
+
+class RandomApply(Container):
+    """Apply a list of transforms together to each sample with probability `p`.
+
+    Args:
+        transforms: transforms that keep the canvas.
+        p: probability for each sample; 0 is neutral.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        As each transform.
+
+    Raises:
+        ValueError: where a transform changes the canvas or the dtype, which cannot differ within a batch.
+
+    Source: torchvision.transforms.v2.RandomApply, with a decision for each sample.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomApply([ga.ColorJitter(0.4)], p=0.8)(torch.zeros(4, 3, 8, 10)).shape
+        torch.Size([4, 3, 8, 10])
+    """
+
+    def __init__(self, transforms: Sequence[nn.Module], p: float = 0.5) -> None:
+        """Build the container; see the class."""
+        super().__init__(transforms)
+        self.p = check_p(p, "RandomApply")
+        self._build()
+        for node in self._nodes:
+            refuse_changing(node.transform, "RandomApply")
+
+    def flatten(
+        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
+    ) -> Iterator[Node]:
+        """Go over the children, under one more gate."""
+        name = names.take("RandomApply")
+        names.declarations.append(Declaration(name, {}, self.p))
+        yield from super().flatten(names, (*gates, name), channels)
+
+    def evaluation(self) -> Layer | None:
+        """Return the deterministic children where p is 1, else None: the identity."""
+        return Compose(self._evaluated_children()) if self.p == 1 else None
+
+    def extra_repr(self) -> str:
+        """Show p."""
+        return f"p={self.p:g}"
+
+
+class SelectiveChannelTransform(Container):
+    """Apply photometric transforms to some bands of a multi-band image only.
+
+    Args:
+        transforms: one photometric transform, or a list.
+        channels: indices of the bands, in the order in which the transforms see them.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        TypeError: where a transform moves pixels.
+
+    Source: albumentations.SelectiveChannelTransform.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.SelectiveChannelTransform(ga.ColorJitter(hue=0.1), channels=(2, 1, 0))(torch.zeros(2, 8, 6, 5)).shape
+        torch.Size([2, 8, 6, 5])
+    """
+
+    def __init__(
+        self, transforms: nn.Module | Sequence[nn.Module], channels: Sequence[int] = (0, 1, 2)
+    ) -> None:
+        """Build the container; see the class."""
+        super().__init__([transforms] if isinstance(transforms, nn.Module) else transforms)
+        self.channels = tuple(channels)
+        self._build()
+        for node in self._nodes:
+            if not node.transform.selectable:
+                raise TypeError(
+                    f"SelectiveChannelTransform: transforms must change values only and keep the dtype, got {node.name}"
+                )
+
+    def flatten(
+        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
+    ) -> Iterator[Node]:
+        """Go over the children, limited to the bands."""
+        yield from super().flatten(names, gates, self.channels)
+
+    def evaluation(self) -> Layer | None:
+        """Return the deterministic children, limited to the bands."""
+        children = self._evaluated_children()
+        return SelectiveChannelTransform(children, self.channels) if children else None
+
+    def extra_repr(self) -> str:
+        """Show the bands."""
+        return f"channels={self.channels}"
+
+
+def refuse_changing(transform: Transform, owner: str) -> None:
+    """Raise where a transform changes canvas, channels or dtype: that cannot differ from sample to sample."""
+    probe = (61, 47)
+    if (
+        transform.output_canvas(probe) != probe
+        or transform.output_channels(3) != 3
+        or transform.normalizes
+        or transform.changes_dtype
+    ):
+        raise ValueError(
+            f"{owner}: a transform that changes size, channels or dtype cannot be applied to some samples only,"
+            f" got {type(transform).__name__}"
+        )

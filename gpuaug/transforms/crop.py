@@ -1,0 +1,232 @@
+"""Crops and pads: pixels go to pixels, and what a crop removes is gone for good."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+from gpuaug.render.plan import Kind
+from gpuaug.sampling.distributions import Uniform
+from gpuaug.transforms.base import Drawn, Geometric
+from gpuaug.transforms.layer import Context, Layer
+
+__all__ = ["CenterCrop", "Pad", "RandomCrop", "as_padding", "as_size"]
+
+Size = int | Sequence[int]
+
+
+def as_size(size: Any, owner: str, name: str = "size") -> tuple[int, int]:
+    """Return (height, width) from a number (a square), or a pair."""
+    values = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, Sequence) else (size,)
+    if len(values) == 1:
+        values = values * 2
+    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
+        raise TypeError(f"{owner}: {name} must be an integer or (height, width), got {size!r}")
+    if min(values) < 1:
+        raise ValueError(f"{owner}: {name} must be at least 1, got {size!r}")
+    return (values[0], values[1])
+
+
+def as_padding(padding: Any, owner: str) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) from one, two or four numbers, as torchvision reads them."""
+    values = (
+        (padding,) if isinstance(padding, int) else tuple(padding) if isinstance(padding, Sequence) else ()
+    )
+    if len(values) not in (1, 2, 4) or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
+        raise TypeError(
+            f"{owner}: padding must be an integer, (left/right, top/bottom) or (left, top, right, bottom), got {padding!r}"
+        )
+    if min(values) < 0:
+        raise ValueError(f"{owner}: padding must not be negative, got {padding!r}")
+    if len(values) == 1:
+        return values * 4
+    return values * 2 if len(values) == 2 else values  # type: ignore[return-value]
+
+
+class Pad(Geometric):
+    """Surround each sample with `fill`.
+
+    Args:
+        padding: pixels: one number, (left/right, top/bottom) or (left, top, right, bottom); 0 is neutral.
+        fill: value of the border, in the input's unit.
+        padding_mode: "constant" is the only one.
+
+    Shape:
+        (B, C, H, W) to (B, C, H + top + bottom, W + left + right); bit-exact.
+
+    Boxes and masks:
+        Shifted with the image.
+
+    Raises:
+        TypeError: for paddings that are not integers.
+
+    Source: torchvision.transforms.v2.Pad.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.Pad((1, 2))(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 12, 12])
+    """
+
+    kind: ClassVar[Kind] = "lattice"
+    pads = True
+
+    def __init__(
+        self, padding: int | Sequence[int], fill: Any = None, padding_mode: str = "constant"
+    ) -> None:
+        """See the class."""
+        super().__init__(fill=fill)
+        if padding_mode != "constant":
+            raise ValueError(f"Pad: padding_mode must be 'constant', got {padding_mode!r}")
+        self.padding = as_padding(padding, "Pad")
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the larger canvas."""
+        left, top, right, bottom = self.padding
+        return (canvas[0] + top + bottom, canvas[1] + left + right)
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return the shift."""
+        return mat.scale_shift(1.0, float(self.padding[0]), 1.0, float(self.padding[1]), context.like)
+
+    def extra_repr(self) -> str:
+        """Show the padding."""
+        return f"padding={self.padding}"
+
+
+class CenterCrop(Geometric):
+    """Cut the middle out of each sample; where the sample is smaller, surround it with `fill`.
+
+    Args:
+        size: (height, width), or a number for a square.
+        fill: value outside the image, in the input's unit.
+
+    Shape:
+        (B, C, H, W) to (B, C, *size); bit-exact.
+
+    Boxes and masks:
+        Shifted with the image; what lies outside is lost for good.
+
+    Raises:
+        TypeError: for a size that is not an integer or a pair.
+
+    Source: torchvision.transforms.v2.CenterCrop.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.CenterCrop((4, 6))(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 4, 6])
+    """
+
+    kind: ClassVar[Kind] = "lattice"
+    pads = True
+    cuts: ClassVar[bool] = True
+
+    def __init__(self, size: Size, fill: Any = None) -> None:
+        """See the class."""
+        super().__init__(fill=fill)
+        self.size = as_size(size, "CenterCrop")
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size."""
+        return self.size
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return the shift: torchvision's anchor, which rounds halves to even, and its padding where too small."""
+        shifts = []
+        for have, want in zip(context.canvas, self.size, strict=True):
+            before = (want - have) // 2 if want > have else 0
+            after = (want - have + 1) // 2 if want > have else 0
+            shifts.append(before - round((have + before + after - want) / 2.0))
+        return mat.scale_shift(1.0, float(shifts[1]), 1.0, float(shifts[0]), context.like)
+
+    def extra_repr(self) -> str:
+        """Show the size."""
+        return f"size={self.size}"
+
+
+class RandomCrop(Geometric):
+    """Cut a rectangle out of each sample at a place drawn for it.
+
+    Args:
+        size: (height, width), or a number for a square.
+        padding: pixels added around the image first, as in `Pad`; None adds none.
+        pad_if_needed: whether a canvas smaller than `size` is padded, by the whole deficit on both sides.
+        fill: value of the padding, in the input's unit.
+        padding_mode: "constant" is the only one.
+
+    Shape:
+        (B, C, H, W) to (B, C, *size); bit-exact. In `eval()` mode a centre crop of the same size.
+
+    Boxes and masks:
+        Shifted with the image; what lies outside is lost for good.
+
+    Raises:
+        ValueError: when called on a canvas smaller than `size` without `pad_if_needed`.
+
+    Source: torchvision.transforms.v2.RandomCrop.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomCrop(8, padding=2)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    kind: ClassVar[Kind] = "lattice"
+    cuts: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        size: Size,
+        padding: int | Sequence[int] | None = None,
+        pad_if_needed: bool = False,
+        fill: Any = None,
+        padding_mode: str = "constant",
+    ) -> None:
+        """See the class."""
+        super().__init__(fill=fill)
+        if padding_mode != "constant":
+            raise ValueError(f"RandomCrop: padding_mode must be 'constant', got {padding_mode!r}")
+        self.size = as_size(size, "RandomCrop")
+        self.padding = (0, 0, 0, 0) if padding is None else as_padding(padding, "RandomCrop")
+        self.pad_if_needed = pad_if_needed
+        self.pads = pad_if_needed or any(self.padding)
+        self.declare(place=(Uniform(0.0, 1.0), 2))
+
+    def evaluation(self) -> Layer:
+        """Return the centre crop."""
+        return CenterCrop(self.size, fill=self.fill)
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size."""
+        return self.size
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Draw `top` and `left` in whole pixels of the unpadded image; both ends can occur."""
+        left, top, right, bottom = self.padding
+        values = {}
+        for i, (name, before, after) in enumerate((("top", top, bottom), ("left", left, right))):
+            have, want = context.canvas[i] + before + after, self.size[i]
+            if have < want:
+                if not self.pad_if_needed:
+                    raise ValueError(
+                        f"RandomCrop: the padded image must be at least {self.size} unless pad_if_needed, got "
+                        f"{context.canvas} with padding {self.padding}"
+                    )
+                before += want - have
+                have += 2 * (want - have)
+            places = have - want + 1
+            values[name] = torch.floor(raw["place"][:, i] * places).clamp(max=places - 1.0) - before
+        return values
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return the shift."""
+        return mat.scale_shift(1.0, -mat.wide(values["left"]), 1.0, -mat.wide(values["top"]), context.like)
+
+    def extra_repr(self) -> str:
+        """Show the size."""
+        return f"size={self.size}, padding={self.padding}"

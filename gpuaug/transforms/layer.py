@@ -1,0 +1,254 @@
+"""What every transform and container is when it is called: draw, plan, render."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.data.batch import Batch, open_door
+from gpuaug.render.backend import render
+from gpuaug.render.plan import Plan
+from gpuaug.sampling.layout import Declaration, Layout
+from gpuaug.sampling.params import Params
+from gpuaug.sampling.state import Stateful
+
+if TYPE_CHECKING:
+    from gpuaug.transforms.base import Transform
+
+__all__ = ["Context", "Layer", "Names", "Node"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a transform may know of the batch when it draws: never values of pixels."""
+
+    canvas: tuple[int, int]
+    """(height, width) at this point of the pipeline."""
+    channels: int
+    like: Tensor
+    """(B,) zeros in the dtype of matrices, on the batch's device."""
+    unit: float
+    """What the user's numbers (fill, thresholds) are divided by: 255 for uint8, 1 for floats and after Normalize."""
+
+
+@dataclass
+class Node:
+    """A transform in its place in a pipeline."""
+
+    name: str
+    transform: Transform
+    gates: tuple[str, ...] = ()
+    """Names of the containers whose gate decides too."""
+    channels: tuple[int, ...] | None = None
+
+
+@dataclass
+class Names:
+    """Name transforms by class and occurrence, and collect what they draw."""
+
+    seen: dict[str, int] = field(default_factory=dict)
+    declarations: list[Declaration] = field(default_factory=list)
+
+    def take(self, kind: str) -> str:
+        """Return the next name of a class: RandomCrop, RandomCrop_2, ..."""
+        self.seen[kind] = self.seen.get(kind, 0) + 1
+        return kind if self.seen[kind] == 1 else f"{kind}_{self.seen[kind]}"
+
+
+class Layer(Stateful):
+    """An augmentation that can be called on a batch: a transform used alone, or a container.
+
+    In `train()` mode every call draws anew and advances the clock; in `eval()` mode only what is deterministic
+    runs (see the table "In eval() mode" of the documentation).
+    """
+
+    def __init__(self, seed: int | None = None, rank: int | None = None, save_state: bool = True) -> None:
+        """Set up the state; subclasses call `_build` when their parts are known."""
+        super().__init__(seed, rank, save_state)
+        self.fuse = True
+        self.interpolation: str | None = None
+        self.fill: Any = None
+
+    # -- parts
+
+    def flatten(
+        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
+    ) -> Iterator[Node]:
+        """Go over the transforms of this layer in order, naming them."""
+        raise NotImplementedError  # pragma: no cover  (Transform and the containers define it)
+
+    def evaluation(self) -> Layer | None:
+        """Return what this layer is in `eval()` mode: None for the identity."""
+        raise NotImplementedError  # pragma: no cover
+
+    def _build(self) -> None:
+        names = Names()
+        self._nodes = list(self.flatten(names, (), None))
+        self._layout = Layout(names.declarations)
+        self._random = bool(names.declarations) and any(
+            d.random or d.p is not None for d in names.declarations
+        )
+
+    # -- calls
+
+    def sample(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0) -> Params:
+        """Draw the parameters for a batch without applying them, and without advancing the clock.
+
+        Args:
+            inputs: what `forward` takes.
+            ids: (B,) integer ids of the samples (dataset indices); None counts positions.
+            copy: tells repeats of the same samples apart.
+        """
+        batch, _ = open_door(inputs, type(self).__name__)
+        return self._sample(batch, ids, copy)
+
+    def replay(self, *inputs: Any) -> Any:
+        """Apply given parameters: `replay(images, params)`, a pure function.
+
+        Args:
+            inputs: what `forward` takes, then the `Params` of as many samples, drawn for the same canvas.
+        """
+        *given, params = inputs
+        owner = type(self).__name__
+        if not isinstance(params, Params):
+            raise TypeError(
+                f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last"
+            )
+        batch, write = open_door(tuple(given), owner)
+        if len(params) != batch.image.shape[0] or params.canvas != batch.canvas:
+            raise ValueError(
+                f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
+                f"{batch.image.shape[0]} samples of {batch.canvas}"
+            )
+        return write(render(batch.image, self._plan(batch, params)))
+
+    def forward(
+        self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False
+    ) -> Any:
+        """Augment a batch.
+
+        Args:
+            inputs: images (B, C, H, W), or one image (C, H, W), uint8 (0..255) or float (0..1); labels that follow
+                come back as they are.
+            ids: (B,) integer ids of the samples; the draws then depend on (seed, epoch, id) alone.
+            copy: tells repeats of the same samples apart.
+            return_params: also return the `Params`.
+
+        Returns:
+            What came in, augmented, in the same structure; with `return_params`, a pair of it and the Params.
+        """
+        batch, write = open_door(inputs, type(self).__name__)
+        layer: Layer = self if self.training else self._evaluation_layer()
+        params = layer._sample(batch, ids if self.training else None, copy)
+        if self.training and self._random and not torch.is_inference_mode_enabled():
+            self._advance()
+        out = write(render(batch.image, layer._plan(batch, params)))
+        return (out, params) if return_params else out
+
+    def train(self, mode: bool = True) -> Layer:
+        """Switch between augmenting (True) and the validation preprocessing (False)."""
+        super().train(mode)
+        if not mode:
+            self._evaluation_layer()
+        return self
+
+    def _evaluation_layer(self) -> Layer:
+        if "_evaluated" not in self.__dict__:
+            from gpuaug.transforms.compose import Compose
+
+            layer = self.evaluation()
+            layer = layer if layer is not None else Compose([])
+            layer.fuse, layer.interpolation, layer.fill = self.fuse, self.interpolation, self.fill
+            self.__dict__["_evaluated"] = layer  # not a submodule: its state is nobody's
+        evaluated: Layer = self.__dict__["_evaluated"]
+        return evaluated
+
+    # -- steps
+
+    def _sample(self, batch: Batch, ids: Tensor | None, copy: int) -> Params:
+        image = batch.image
+        n = image.shape[0]
+        if self._random:
+            state, ids, copies = self._clock(n, image.device, ids, copy)
+            draws = self._layout.draw(state, ids, copies)
+            state = state.clone()
+        else:
+            ids = torch.arange(n, device=image.device)
+            state = self._zero
+            draws = self._layout.draw(state, ids, state) if self._layout.groups else {}
+        values: dict[str, dict[str, Tensor]] = {}
+        contexts = self._contexts(batch)
+        for node, context in zip(self._nodes, contexts, strict=True):
+            raw = dict(draws.get(node.name, {}))
+            gate = raw.pop("gate", None)
+            for container in node.gates:
+                outer = draws[container]["gate"]
+                gate = outer if gate is None else gate & outer
+            values[node.name] = node.transform.settle(raw, gate, context)
+        return Params(values, batch.canvas, state, ids, tuple(node.name for node in self._nodes))
+
+    def _contexts(self, batch: Batch) -> list[Context]:
+        from gpuaug.geometry.matrix import matrix_dtype
+
+        image = batch.image
+        like = torch.zeros(image.shape[0], dtype=matrix_dtype(image.device), device=image.device)
+        canvas, channels = batch.canvas, image.shape[1]
+        unit = 255.0 if image.dtype == torch.uint8 else 1.0
+        contexts = []
+        for node in self._nodes:
+            contexts.append(Context(canvas, channels, like, unit))
+            canvas = node.transform.output_canvas(canvas)
+            channels = node.transform.output_channels(channels)
+            unit = 1.0 if node.transform.normalizes else unit
+        return contexts
+
+    def _plan(self, batch: Batch, params: Params) -> Plan:
+        contexts = self._contexts(batch)
+        image = batch.image
+        plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
+        plan.interpolation, plan.fill = self.interpolation, self.fill
+        if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
+            plan.layout = torch.channels_last
+        plan.rounds = not self.fuse
+        for node, context in zip(self._nodes, contexts, strict=True):
+            node.transform.contribute(plan, params.values[node.name], context, node)
+            plan.joined(node.name)
+            if not self.fuse:
+                plan.close("fuse=False")
+        return plan
+
+    def explain(self, *inputs: Any) -> str:
+        """Describe the passes of a call on such inputs: what joins each, why it ends, what it reads and writes.
+
+        Args:
+            inputs: an example of what `forward` takes; nothing is drawn and nothing is computed for it.
+        """
+        batch, _ = open_door(inputs, type(self).__name__)
+        image = batch.image.to("meta")
+        shadow = Batch(image)
+        values = Params({}, batch.canvas, torch.zeros(2), torch.zeros(image.shape[0]))
+        layer = self if self.training else self._evaluation_layer()
+        with torch.no_grad():
+            import copy as copying
+
+            ghost = copying.deepcopy(layer)
+            values = ghost._sample(shadow, None, 0)
+            plan = ghost._plan(shadow, values)
+        passes = plan.finish()
+        lines = []
+        elements = image.shape[0] * image.shape[1]
+        read = image.numel() * image.element_size()
+        for number, step in enumerate(passes, 1):
+            last = number == len(passes)
+            size = plan.out_dtype.itemsize if last else 4
+            written = elements * step.canvas[0] * step.canvas[1] * size
+            lines.append(
+                f"pass {number}: {', '.join(step.joined) or '-'} -> {step.canvas[0]}x{step.canvas[1]}; reads"
+                f" {read:,} bytes, writes {written:,}; ends: {step.ended}"
+            )
+            read = written
+        return "\n".join(lines) or "no pass: the batch comes back as it is"

@@ -1,0 +1,342 @@
+"""Occlusion: rectangles and grids of pixels replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.render import ops
+from gpuaug.render.plan import Choice, Plan
+from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution
+from gpuaug.transforms.base import Drawn, Photometric, as_fill
+from gpuaug.transforms.layer import Context
+from gpuaug.transforms.noise import KEY, as_key
+
+__all__ = ["CoarseDropout", "GridDropout", "RandomErasing"]
+
+Range = float | Sequence[float] | Distribution
+TRIES = 10
+
+
+def _counts(value: Any, owner: str, name: str) -> tuple[int, int]:
+    low, high = (value, value) if isinstance(value, int) else tuple(value)
+    if any(isinstance(v, bool) or not isinstance(v, int) for v in (low, high)) or not 1 <= low <= high:
+        raise ValueError(f"{owner}: {name} must be integers with 1 <= low <= high, got {value!r}")
+    return low, high
+
+
+class _Rectangles(Photometric):
+    """Replace rectangles: `boxes` (B, R, 4) as top, left, height, width, height 0 where there is none."""
+
+    clamps = False
+    value: tuple[float, ...] | str
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the operation for the kind of value."""
+        boxes = values["boxes"]
+        if self.value == "random":
+            return [[Choice("erase_noise", ops.erase_with_noise, (boxes, values["key"]))]]
+        if self.value == "color":
+            return [[Choice("erase_color", ops.erase_with_color, (boxes, values["key"]))]]
+        assert not isinstance(self.value, str)
+        if len(self.value) not in (1, context.channels):
+            raise ValueError(
+                f"{type(self).__name__}: the value must be one number or one for each of the {context.channels} "
+                f"channels, got {self.value}"
+            )
+        value = tuple(v / context.unit for v in self.value)
+        return [[Choice("erase", ops.erase_with_value, (boxes,), {"value": value})]]
+
+
+class RandomErasing(_Rectangles):
+    """Replace rectangles of each sample, of an area and aspect drawn for it.
+
+    Args:
+        p: probability for each sample; 0 is neutral.
+        scale: range of the area, as a fraction of the image.
+        ratio: range of height over width.
+        value: a number or one for each channel, in the input's unit (after `Normalize`, in its units); "random" for
+            normal noise pixel by pixel; "color" for one colour of normal components for each rectangle.
+        min_count: least number of rectangles.
+        max_count: largest number of rectangles, None for `min_count`; the area is shared among them, as in timm.
+        channels: bands it is limited to.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for ranges out of order, or counts below 1.
+
+    Source: torchvision.transforms.v2.RandomErasing (the same distribution); timm's RandomErasing for counts and
+    colours (its `rand` is "color", its `pixel` "random").
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomErasing(p=1.0)(torch.ones(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        scale: Sequence[float] | Distribution = (0.02, 0.33),
+        ratio: Sequence[float] | Distribution = (0.3, 3.3),
+        value: float | Sequence[float] | str = 0.0,
+        *,
+        min_count: int = 1,
+        max_count: int | None = None,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        owner = "RandomErasing"
+        if isinstance(value, str):
+            if value not in ("random", "color"):
+                raise ValueError(
+                    f"{owner}: value must be a number, numbers, 'random' or 'color', got {value!r}"
+                )
+            self.value = value
+        else:
+            self.value = as_fill(value, owner) or (0.0,)
+        low, high = _counts(
+            (min_count, min_count if max_count is None else max_count), owner, "min_count, max_count"
+        )
+        self.count_range = (low, high)
+        aspect = as_distribution(ratio, owner=owner, name="ratio", low=1e-6)
+        if isinstance(aspect, Uniform):
+            aspect = LogUniform(aspect.low, aspect.high)
+        random: dict[str, Any] = {
+            "_area": (as_distribution(scale, owner=owner, name="scale", low=0.0, high=1.0), TRIES * high),
+            "_aspect": (aspect, TRIES * high),
+            "_place": (Uniform(0.0, 1.0), 2 * high),
+        }
+        if high > 1:
+            random["count"] = Integers(low, high)
+        if isinstance(self.value, str):
+            random["_key"] = KEY
+        self.declare(**random)
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Take, for each rectangle, the first of ten tries that fits; none leaves the sample as it is."""
+        h, w = context.canvas
+        most = self.count_range[1]
+        values: Drawn = {}
+        count = raw.get("count")
+        share = torch.ones((), device=context.like.device) if count is None else count[:, None, None]
+        area = raw["_area"].unflatten(1, (most, TRIES)) * float(h * w) / share
+        aspect = raw["_aspect"].unflatten(1, (most, TRIES))
+        heights, widths = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
+        fits = (heights < h) & (widths < w)
+        first = fits & (torch.cumsum(fits.to(torch.int32), dim=2) == 1)
+        height, width = (heights * first).sum(2), (widths * first).sum(2)
+        place = raw["_place"].unflatten(1, (most, 2))
+        top = torch.floor(place[..., 0] * (h - height + 1)).clamp(max=float(h))
+        left = torch.floor(place[..., 1] * (w - width + 1)).clamp(max=float(w))
+        boxes = torch.stack(
+            (torch.minimum(top, h - height), torch.minimum(left, w - width), height, width), dim=-1
+        )
+        if count is not None:
+            values["count"] = count
+            boxes = boxes * (torch.arange(most, device=boxes.device) < count[:, None])[..., None]
+        values["boxes"] = boxes.to(torch.int64)
+        if "_key" in raw:
+            values["key"] = as_key(raw["_key"])
+        return values
+
+
+def _lengths(draws: Tensor, size: int, fraction: bool) -> Tensor:
+    lengths = draws * size if fraction else draws
+    return torch.floor(lengths).clamp(1, size)
+
+
+def _is_fraction(value: Any, owner: str, name: str) -> bool:
+    """Tell fractions of the image (floats up to 1) from pixels (integers)."""
+    if isinstance(value, Distribution):
+        return max(value.bounds) <= 1
+    low, high = value
+    if all(isinstance(v, int) and not isinstance(v, bool) for v in (low, high)):
+        return False
+    if not 0 < low <= high <= 1:
+        raise ValueError(
+            f"{owner}: {name} must be integers (pixels) or fractions with 0 < low <= high <= 1, got {value!r}"
+        )
+    return True
+
+
+class CoarseDropout(_Rectangles):
+    """Replace several rectangles of each sample, of numbers, sizes and places drawn for it.
+
+    Args:
+        num_holes_range: (low, high) number of rectangles.
+        hole_height_range: range of heights: floats are fractions of the image, integers pixels.
+        hole_width_range: likewise.
+        fill: a number or one for each channel, in the input's unit (after `Normalize`, in its units); "random" for
+            normal noise pixel by pixel; "color" for one colour of normal components for each rectangle.
+        p: probability for each sample; 0 is neutral.
+        channels: bands it is limited to.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for ranges out of order.
+
+    Source: albumentations.CoarseDropout.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.CoarseDropout((2, 4), p=1.0)(torch.ones(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    def __init__(
+        self,
+        num_holes_range: Sequence[int] = (1, 2),
+        hole_height_range: Sequence[float] | Distribution = (0.1, 0.2),
+        hole_width_range: Sequence[float] | Distribution = (0.1, 0.2),
+        fill: float | Sequence[float] | str = 0,
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        owner = "CoarseDropout"
+        if isinstance(fill, str):
+            if fill not in ("random", "color"):
+                raise ValueError(
+                    f"{owner}: fill must be a number, numbers, 'random' or 'color', got {fill!r}"
+                )
+            self.value = fill
+        else:
+            self.value = as_fill(fill, owner) or (0.0,)
+        low, high = _counts(num_holes_range, owner, "num_holes_range")
+        self.count_range = (low, high)
+        self._fractions = (
+            _is_fraction(hole_height_range, owner, "hole_height_range"),
+            _is_fraction(hole_width_range, owner, "hole_width_range"),
+        )
+        random: dict[str, Any] = {"count": Integers(low, high)}
+        for name, value in (("height", hole_height_range), ("width", hole_width_range)):
+            drawn = as_distribution(value, owner=owner, name=f"hole_{name}_range", low=0.0)
+            if isinstance(drawn, Uniform) and drawn.low > 1:
+                drawn = Integers(int(drawn.low), int(drawn.high))
+            random[f"_{name}"] = (drawn, high)
+        random["_place"] = (Uniform(0.0, 1.0), 2 * high)
+        if isinstance(self.value, str):
+            random["_key"] = KEY
+        self.declare(**random)
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Return `count` and `boxes`."""
+        h, w = context.canvas
+        most = self.count_range[1]
+        height = _lengths(raw["_height"].reshape(-1, most), h, self._fractions[0])
+        width = _lengths(raw["_width"].reshape(-1, most), w, self._fractions[1])
+        place = raw["_place"].unflatten(1, (most, 2))
+        top = torch.minimum(torch.floor(place[..., 0] * (h - height + 1)), h - height)
+        left = torch.minimum(torch.floor(place[..., 1] * (w - width + 1)), w - width)
+        boxes = torch.stack((top, left, height, width), dim=-1)
+        boxes = boxes * (torch.arange(most, device=boxes.device) < raw["count"][:, None])[..., None]
+        values = {"count": raw["count"], "boxes": boxes.to(torch.int64)}
+        if "_key" in raw:
+            values["key"] = as_key(raw["_key"])
+        return values
+
+
+class GridDropout(Photometric):
+    """Replace a regular grid of rectangles in each sample.
+
+    Args:
+        ratio: side of a hole over the side of a grid cell, within (0, 1).
+        random_offset: whether the grid is shifted by amounts drawn for each sample.
+        unit_size_range: (low, high) side of a cell in pixels, drawn for each sample; None takes a tenth of the shorter
+            side.
+        holes_number_xy: number of cells along x and y, instead of their size.
+        fill: a number or one for each channel, in the input's unit (after `Normalize`, in its units).
+        p: probability for each sample; 0 is neutral.
+        channels: bands it is limited to.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for a ratio outside (0, 1), or cells below 2 pixels.
+
+    Source: albumentations.GridDropout.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.GridDropout(p=1.0)(torch.ones(2, 3, 20, 30)).shape
+        torch.Size([2, 3, 20, 30])
+    """
+
+    clamps = False
+
+    def __init__(
+        self,
+        ratio: float = 0.5,
+        random_offset: bool = True,
+        unit_size_range: Sequence[int] | None = None,
+        holes_number_xy: Sequence[int] | None = None,
+        fill: float | Sequence[float] = 0,
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels)
+        if not 0 < ratio < 1:
+            raise ValueError(f"GridDropout: ratio must be between 0 and 1, got {ratio!r}")
+        if unit_size_range is not None and not 2 <= unit_size_range[0] <= unit_size_range[1]:
+            raise ValueError(
+                f"GridDropout: unit_size_range must be 2 <= low <= high, got {unit_size_range!r}"
+            )
+        self.ratio = float(ratio)
+        self.random_offset = random_offset
+        self.unit_size_range = None if unit_size_range is None else tuple(unit_size_range)
+        self.holes_number_xy = None if holes_number_xy is None else tuple(holes_number_xy)
+        self.hole_fill = as_fill(fill, "GridDropout") or (0.0,)
+        random: dict[str, Any] = {}
+        if unit_size_range is not None:
+            random["_unit"] = Integers(int(unit_size_range[0]), int(unit_size_range[1]))
+        if random_offset:
+            random["_shift"] = (Uniform(0.0, 1.0), 2)
+        self.declare(**random)
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Return `unit`, `hole` and `shift` (B, 2), heights and widths in pixels."""
+        h, w = context.canvas
+        ones = torch.ones_like(context.like, dtype=torch.float32)
+        if "_unit" in raw:
+            unit = torch.stack((raw["_unit"].clamp(max=float(h)), raw["_unit"].clamp(max=float(w))), dim=-1)
+        elif self.holes_number_xy is not None:
+            nx, ny = self.holes_number_xy
+            unit = torch.stack((ones * max(h // ny, 2), ones * max(w // nx, 2)), dim=-1)
+        else:
+            side = max(min(h, w) // 10, 2)
+            unit = torch.stack((ones * side, ones * side), dim=-1)
+        hole = torch.minimum(torch.floor(unit * self.ratio).clamp(min=1), (unit - 1).clamp(min=1))
+        shift = torch.zeros_like(unit)
+        if "_shift" in raw:
+            free = unit - hole
+            shift = torch.minimum(torch.floor(raw["_shift"] * (free + 1)), free)
+        return {"unit": unit, "hole": hole, "shift": shift}
+
+    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
+        """Return the operation."""
+        fill = tuple(v / context.unit for v in self.hole_fill)
+        operands = (values["unit"], values["hole"], values["shift"])
+        return [[Choice("grid_dropout", ops.drop_grid, operands, {"fill": fill})]]

@@ -1,0 +1,345 @@
+"""Resizing: axes stay axes, and shrinking never aliases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+from gpuaug.render.plan import Kind
+from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution
+from gpuaug.transforms.base import Drawn, Geometric
+from gpuaug.transforms.crop import CenterCrop, Size, as_size
+from gpuaug.transforms.layer import Context, Layer
+
+__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "SmallestMaxSize"]
+
+TRIES = 10
+"""How many rectangles RandomResizedCrop draws before it falls back, as torchvision."""
+
+
+class _Resizing(Geometric):
+    """A resize of the whole canvas."""
+
+    kind: ClassVar[Kind] = "axis"
+
+    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size of the resized image, without padding."""
+        raise NotImplementedError  # pragma: no cover
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size after resizing."""
+        return self.inner_size(canvas)
+
+    def shrink(self, canvas: tuple[int, int]) -> float:
+        """Return the larger of the two factors."""
+        h, w = self.inner_size(canvas)
+        return max(1.0, canvas[0] / h, canvas[1] / w)
+
+    def window(self, values: Drawn, context: Context) -> Tensor | None:
+        """Return the whole canvas: the filter is cut at its border; None where the size stays."""
+        if self.inner_size(context.canvas) == context.canvas:
+            return None
+        corners = context.like.new_zeros(4)
+        corners[2].fill_(context.canvas[1])
+        corners[3].fill_(context.canvas[0])
+        return corners
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return the scaling."""
+        h, w = self.inner_size(context.canvas)
+        return mat.scale_shift(w / context.canvas[1], 0.0, h / context.canvas[0], 0.0, context.like)
+
+
+class Resize(_Resizing):
+    """Resize each sample.
+
+    Args:
+        size: (height, width), or a number for the shorter side.
+        interpolation: "bilinear" (default), "nearest" (to the pixel centre) or "bicubic".
+        max_size: largest longer side, where `size` is a number.
+        antialias: whether the filter widens when shrinking.
+
+    Shape:
+        (B, C, H, W) to (B, C, *size).
+
+    Boxes and masks:
+        Scaled with the image.
+
+    Raises:
+        ValueError: for max_size with a pair, or not larger than the size.
+
+    Source: torchvision.transforms.v2.Resize; equals functional.resize to 1e-5.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.Resize(4)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 4, 5])
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        interpolation: Any = None,
+        max_size: int | None = None,
+        antialias: bool | None = True,
+    ) -> None:
+        """See the class."""
+        super().__init__(interpolation=interpolation, antialias=antialias)
+        self.shorter = size if isinstance(size, int) else size[0] if len(size) == 1 else None
+        self.size = as_size(size, "Resize")
+        if max_size is not None and (self.shorter is None or max_size <= self.shorter):
+            raise ValueError(
+                f"Resize: max_size needs a number as size and must be larger, got {max_size} with {size}"
+            )
+        self.max_size = max_size
+
+    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size for a canvas."""
+        if self.shorter is None:
+            return self.size
+        short, long = sorted(canvas)
+        new_short, new_long = self.shorter, int(self.shorter * long / short)
+        if self.max_size is not None and new_long > self.max_size:
+            new_short, new_long = int(self.max_size * new_short / new_long), self.max_size
+        return (new_long, new_short) if canvas[0] >= canvas[1] else (new_short, new_long)
+
+    def extra_repr(self) -> str:
+        """Show the size."""
+        return f"size={self.shorter or self.size}"
+
+
+def _scaled(canvas: tuple[int, int], factor: float) -> tuple[int, int]:
+    return (max(1, round(canvas[0] * factor)), max(1, round(canvas[1] * factor)))
+
+
+class LongestMaxSize(_Resizing):
+    """Resize each sample so that its longer side is `max_size`, keeping the aspect.
+
+    Args:
+        max_size: longer side in pixels.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+
+    Shape:
+        (B, C, H, W) to (B, C, h, w) with max(h, w) = max_size.
+
+    Boxes and masks:
+        Scaled with the image.
+
+    Source: albumentations.LongestMaxSize.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.LongestMaxSize(5)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 4, 5])
+    """
+
+    def __init__(self, max_size: int, interpolation: Any = None) -> None:
+        """See the class."""
+        super().__init__(interpolation=interpolation)
+        self.max_size = as_size(max_size, type(self).__name__, "max_size")[0]
+
+    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size for a canvas."""
+        return _scaled(canvas, self.max_size / max(canvas))
+
+    def extra_repr(self) -> str:
+        """Show the size."""
+        return f"max_size={self.max_size}"
+
+
+class SmallestMaxSize(LongestMaxSize):
+    """Resize each sample so that its shorter side is `max_size`, keeping the aspect.
+
+    Args:
+        max_size: shorter side in pixels.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+
+    Shape:
+        (B, C, H, W) to (B, C, h, w) with min(h, w) = max_size.
+
+    Boxes and masks:
+        Scaled with the image.
+
+    Source: albumentations.SmallestMaxSize.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.SmallestMaxSize(4)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 4, 5])
+    """
+
+    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size for a canvas."""
+        return _scaled(canvas, self.max_size / min(canvas))
+
+
+class LetterBox(_Resizing):
+    """Resize each sample into a canvas, keeping the aspect, in the middle of a border of `fill`.
+
+    Args:
+        size: (height, width) of the canvas, or a number for a square.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        fill: value of the border in the input's unit; 114 of 255, as in YOLO, by default.
+
+    Shape:
+        (B, C, H, W) to (B, C, *size).
+
+    Boxes and masks:
+        Scaled and shifted with the image.
+
+    Source: albumentations.LetterBox; the geometry of Ultralytics' LetterBox.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.LetterBox(16)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 16, 16])
+    """
+
+    pads = True
+
+    def __init__(self, size: Size, interpolation: Any = None, fill: Any = None) -> None:
+        """See the class."""
+        super().__init__(interpolation=interpolation, fill=fill)
+        self.size = as_size(size, "LetterBox")
+
+    def default_fill(self, context: Context) -> float:
+        """Return YOLO's gray."""
+        return 114.0 * context.unit / 255
+
+    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size of the image within the canvas."""
+        return _scaled(canvas, min(self.size[0] / canvas[0], self.size[1] / canvas[1]))
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the canvas."""
+        return self.size
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return scaling and shift to the middle; an odd border has its extra pixel at the bottom right."""
+        (h, w), (rows, cols) = self.inner_size(context.canvas), context.canvas
+        top, left = (self.size[0] - h) // 2, (self.size[1] - w) // 2
+        return mat.scale_shift(w / cols, float(left), h / rows, float(top), context.like)
+
+    def extra_repr(self) -> str:
+        """Show the size."""
+        return f"size={self.size}"
+
+
+class RandomResizedCrop(Geometric):
+    """Cut a rectangle of an area and aspect drawn for each sample, and resize it to one size.
+
+    Args:
+        size: (height, width) of the output, or a number for a square.
+        scale: range of the area, as a fraction of the image; (1, 1) with a fitting ratio is neutral.
+        ratio: range of width over height.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        antialias: whether the filter widens when shrinking.
+        eval_crop_pct: in `eval()` mode, the part of the resized shorter side that the centre crop keeps.
+
+    Shape:
+        (B, C, H, W) to (B, C, *size). In `eval()` mode: resize of the shorter side to size / eval_crop_pct, then a
+        centre crop.
+
+    Boxes and masks:
+        Cropped and scaled with the image.
+
+    Raises:
+        ValueError: for ranges that are not positive.
+
+    Source: torchvision.transforms.v2.RandomResizedCrop; the same distribution (ten tries, then a centre crop), and
+    equals functional.resized_crop to 1e-5.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomResizedCrop((4, 6))(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 4, 6])
+    """
+
+    kind: ClassVar[Kind] = "axis"
+
+    def __init__(
+        self,
+        size: Size,
+        scale: Sequence[float] | Distribution = (0.08, 1.0),
+        ratio: Sequence[float] | Distribution = (3.0 / 4.0, 4.0 / 3.0),
+        interpolation: Any = None,
+        antialias: bool | None = True,
+        *,
+        eval_crop_pct: float = 0.875,
+    ) -> None:
+        """See the class."""
+        super().__init__(interpolation=interpolation, antialias=antialias)
+        owner = "RandomResizedCrop"
+        self.size = as_size(size, owner)
+        self.scale = as_distribution(scale, owner=owner, name="scale", low=1e-9)
+        self.ratio = as_distribution(ratio, owner=owner, name="ratio", low=1e-9)
+        if isinstance(self.ratio, Uniform):  # a ratio and its inverse are equally likely
+            self.ratio = LogUniform(self.ratio.low, self.ratio.high)
+        if not 0 < eval_crop_pct <= 1:
+            raise ValueError(f"{owner}: eval_crop_pct must be in (0, 1], got {eval_crop_pct!r}")
+        self.eval_crop_pct = eval_crop_pct
+        self.declare(area=(self.scale, TRIES), aspect=(self.ratio, TRIES), place=(Uniform(0.0, 1.0), 2))
+
+    def evaluation(self) -> Layer:
+        """Return resize and centre crop."""
+        from gpuaug.transforms.compose import Compose
+
+        h, w = self.size
+        size: Any = math.floor(h / self.eval_crop_pct)
+        if h != w:
+            size = (math.floor(h / self.eval_crop_pct), math.floor(w / self.eval_crop_pct))
+        resize = Resize(size, interpolation=self.interpolation, antialias=self.antialias)
+        return Compose([resize, CenterCrop(self.size)])
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the size."""
+        return self.size
+
+    def shrink(self, canvas: tuple[int, int]) -> float:
+        """Return the factor of a crop that is the whole canvas."""
+        return max(1.0, canvas[0] / self.size[0], canvas[1] / self.size[1])
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Take the first of ten rectangles that fits, or torchvision's fallback: `top`, `left`, `height`, `width`."""
+        h, w = context.canvas
+        area, aspect = raw["area"] * float(h * w), raw["aspect"]
+        widths, heights = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
+        fits = (widths > 0) & (widths <= w) & (heights > 0) & (heights <= h)
+        first = fits & (torch.cumsum(fits.to(torch.int32), dim=1) == 1)
+        none = ~fits.any(dim=1)
+        low, high = self.ratio.bounds[0], self.ratio.bounds[-1]
+        if isinstance(self.ratio, LogUniform):
+            low, high = self.ratio.low, self.ratio.high
+        fallback = (h, w)
+        if w / h < low:
+            fallback = (round(w / low), w)
+        elif w / h > high:
+            fallback = (h, round(h * high))
+        height = torch.where(none, float(fallback[0]), (heights * first).sum(1))
+        width = torch.where(none, float(fallback[1]), (widths * first).sum(1))
+        place = raw["place"]
+        top = torch.where(none, float((h - fallback[0]) // 2), torch.floor(place[:, 0] * (h - height + 1)))
+        left = torch.where(none, float((w - fallback[1]) // 2), torch.floor(place[:, 1] * (w - width + 1)))
+        # A uniform just under one may round up to the place after the last.
+        return {
+            "top": torch.minimum(top, h - height),
+            "left": torch.minimum(left, w - width),
+            "height": height,
+            "width": width,
+        }
+
+    def matrix(self, values: Drawn, context: Context) -> Tensor:
+        """Return the map of the rectangle onto the output."""
+        top, left, height, width = (mat.wide(values[k]) for k in ("top", "left", "height", "width"))
+        sy, sx = self.size[0] / height, self.size[1] / width
+        return mat.scale_shift(sx, -left * sx, sy, -top * sy, context.like)
+
+    def window(self, values: Drawn, context: Context) -> Tensor:
+        """Return the rectangle."""
+        top, left, height, width = (mat.wide(values[k]) for k in ("top", "left", "height", "width"))
+        return torch.stack((left, top, left + width, top + height), dim=-1)

@@ -1,0 +1,83 @@
+"""One line for each transform: it buys every contract test, the gallery tile, the table row and the benchmark row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+import gpuaug as ga
+from gpuaug.transforms.layer import Layer
+
+
+@dataclass(frozen=True)
+class Case:
+    """A transform with its arguments, and the images it is tried on."""
+
+    make: Callable[[], Layer]
+    shape: tuple[int, int, int] = (3, 23, 17)
+
+    @property
+    def name(self) -> str:
+        """Name of the class."""
+        return type(self.make()).__name__
+
+
+SQUARE = (3, 19, 19)
+
+CASES = [
+    Case(lambda: ga.RandomHorizontalFlip(p=0.5)),
+    Case(lambda: ga.RandomVerticalFlip(p=0.5)),
+    Case(lambda: ga.RandomTranspose(p=0.5), SQUARE),
+    Case(lambda: ga.RandomRotate90(p=0.5), SQUARE),
+    Case(lambda: ga.SquareSymmetry(p=0.5), SQUARE),
+    Case(lambda: ga.RandomRotation(30, fill=0.5, p=0.5)),
+    Case(lambda: ga.RandomAffine(15, (0.1, 0.2), (0.7, 1.3), (-10, 10, -5, 5), p=0.5)),
+    Case(lambda: ga.RandomPerspective(0.4, p=0.5)),
+    Case(lambda: ga.Pad((1, 2, 3, 4), fill=0.25)),
+    Case(lambda: ga.RandomCrop((15, 12), padding=2)),
+    Case(lambda: ga.CenterCrop((15, 20))),
+    Case(lambda: ga.Resize((11, 30))),
+    Case(lambda: ga.RandomResizedCrop((14, 20))),
+    Case(lambda: ga.LongestMaxSize(30)),
+    Case(lambda: ga.SmallestMaxSize(11)),
+    Case(lambda: ga.LetterBox((16, 28))),
+    Case(lambda: ga.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.5)),
+    Case(lambda: ga.Grayscale(3)),
+    Case(lambda: ga.RandomGrayscale(p=0.5)),
+    Case(lambda: ga.RandomBrightnessContrast(p=0.5)),
+    Case(lambda: ga.HueSaturationValue(p=0.5)),
+    Case(lambda: ga.RandomGamma(p=0.5)),
+    Case(lambda: ga.RandomInvert(p=0.5)),
+    Case(lambda: ga.RandomSolarize((0.3, 0.9), p=0.5)),
+    Case(lambda: ga.RandomPosterize(ga.Integers(2, 7), p=0.5)),
+    Case(lambda: ga.RandomAutocontrast(p=0.5)),
+    Case(lambda: ga.RandomEqualize(p=0.5)),
+    Case(lambda: ga.RandomChannelPermutation(p=0.5)),
+    Case(lambda: ga.ChannelDropout(p=0.5)),
+    Case(lambda: ga.RandomPhotometricDistort(p=0.5)),
+    Case(lambda: ga.GaussianBlur(7, (0.1, 2.0), p=0.5)),
+    Case(lambda: ga.RandomAdjustSharpness((0.0, 3.0), p=0.5)),
+    Case(lambda: ga.GaussianNoise(0.0, (0.0, 0.2), p=0.5)),
+    Case(lambda: ga.RandomErasing(p=0.5, value="random", max_count=3)),
+    Case(lambda: ga.CoarseDropout((1, 4), fill=0.5, p=0.5)),
+    Case(lambda: ga.GridDropout(0.4, unit_size_range=(4, 8), p=0.5)),
+    Case(lambda: ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD)),
+    Case(lambda: ga.ToDtype(torch.float32)),
+    Case(lambda: ga.RandomApply([ga.ColorJitter(0.3), ga.RandomRotation(20)], p=0.5)),
+    Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
+    Case(
+        lambda: ga.Compose(
+            [
+                ga.RandomResizedCrop((14, 20)),
+                ga.RandomHorizontalFlip(),
+                ga.ColorJitter(0.4, 0.4, 0.4, 0.1),
+                ga.RandomGrayscale(0.2),
+                ga.RandomApply([ga.GaussianBlur(5)], p=0.5),
+                ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD),
+                ga.RandomErasing(p=0.5),
+            ]
+        )
+    ),
+]

@@ -1,0 +1,57 @@
+"""What every test shares: the device, the photographs, one thread per worker."""
+
+from __future__ import annotations
+
+import os
+
+_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if _WORKER:  # before torch is imported, and for the processes that a test starts
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+# Photographs inside scikit-image's wheel (others of its images are downloaded on first use).
+PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", default="cpu", help="the device that the tests run on (default: cpu)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _WORKER:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The device of ``--device``; a test that needs CUDA skips itself where this is not CUDA."""
+    device = torch.device(request.config.getoption("--device"))
+    if device.type == "cuda" and not torch.cuda.is_available():
+        pytest.exit("--device cuda, but torch finds no CUDA device", returncode=4)
+    return device
+
+
+@pytest.fixture(scope="session")
+def _photos() -> torch.Tensor:
+    from skimage import data
+
+    height, width = 120, 160
+    photos = []
+    for name in PHOTOS:
+        photo = torch.from_numpy(getattr(data, name)()).permute(2, 0, 1)[None].float()
+        h, w = photo.shape[-2:]
+        crop_h, crop_w = min(h, w * height // width), min(w, h * width // height)
+        top, left = (h - crop_h) // 2, (w - crop_w) // 2
+        photo = photo[..., top : top + crop_h, left : left + crop_w]
+        photo = F.interpolate(photo, (height, width), mode="bilinear", antialias=True)
+        photos.append(photo.round().clamp(0, 255).to(torch.uint8))
+    return torch.cat(photos)
+
+
+@pytest.fixture
+def photos(_photos: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Four photographs, uint8 (4, 3, 120, 160), on the device; the test may write to them."""
+    return _photos.clone().to(device)

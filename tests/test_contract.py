@@ -1,0 +1,26 @@
+"""Every transform keeps every point of the contract; there is no list of exemptions."""
+
+from __future__ import annotations
+
+import pytest
+from cases import CASES, Case
+
+import gpuaug as ga
+from gpuaug.testing import CHECKS
+from gpuaug.transforms.base import Transform
+from gpuaug.transforms.compose import Container
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_contract(case: Case, check) -> None:
+    check(case.make, case.shape)
+
+
+def test_every_public_transform_has_a_case() -> None:
+    public = {
+        name
+        for name in ga.__all__
+        if isinstance(getattr(ga, name), type) and issubclass(getattr(ga, name), Transform | Container)
+    }
+    assert public == {case.name for case in CASES}
