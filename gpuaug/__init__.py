@@ -15,15 +15,13 @@ from gpuaug.sampling.distributions import (
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.color import (
-    ChannelDropout,
     ColorJitter,
     Grayscale,
     HueSaturationValue,
     RandomBrightnessContrast,
-    RandomChannelPermutation,
     RandomGrayscale,
-    RandomPhotometricDistort,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop

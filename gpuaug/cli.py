@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from gpuaug import __version__
 
 # The modules an extra brings, and the name that pip knows each by.
 _EXTRAS = {
@@ -38,18 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gpuaug", description="Batched image augmentation for PyTorch.")
-    parser.add_argument("--version", action="version", version=f"gpuaug {_version()}")
+    parser.add_argument("--version", action="version", version=f"gpuaug {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for add in _COMMANDS:
         add(commands)
     return parser
-
-
-def _version() -> str:
-    try:
-        return version("gpuaug")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 # --- commands: each adds its own parser, and imports what it needs only when it runs ---
@@ -61,17 +55,11 @@ def _add_demo(commands: argparse._SubParsersAction[Any]) -> None:
         help="train a small net on digits, without and with augmentation",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="first seed: data split, initial weights, order, draws"
-    )
-    parser.add_argument(
-        "--seeds", type=_positive, default=1, metavar="N", help="number of seeds to repeat over"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="first seed: data split, initial weights, order, draws")
+    parser.add_argument("--seeds", type=_positive, default=1, metavar="N", help="number of seeds to repeat over")
     parser.add_argument("--steps", type=_positive, default=400, help="training steps of each run")
     parser.add_argument("--images", type=_positive, default=200, help="training images; the rest is held out")
-    parser.add_argument(
-        "--out", type=Path, default=Path("gpuaug-demo.png"), help="where the contact sheet goes"
-    )
+    parser.add_argument("--out", type=Path, default=Path("gpuaug-demo.png"), help="where the contact sheet goes")
     parser.add_argument("--device", default="auto", help="auto (CUDA when available), cpu, cuda, cuda:1, ...")
     parser.set_defaults(run=_run_demo)
 

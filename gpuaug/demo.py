@@ -238,9 +238,7 @@ def _loader(digits: Digits, steps: int, seed: int) -> DataLoader[tuple[Tensor, .
 
 
 @torch.no_grad()
-def _accuracy(
-    model: nn.Module, digits: Digits, prepare: Callable[[Tensor], Tensor], device: torch.device
-) -> float:
+def _accuracy(model: nn.Module, digits: Digits, prepare: Callable[[Tensor], Tensor], device: torch.device) -> float:
     model.eval()
     correct = 0
     for images, labels in zip(digits.test_images.split(256), digits.test_labels.split(256), strict=True):
@@ -250,7 +248,7 @@ def _accuracy(
 
 
 class _Clock:
-    """Times the parts of a step without waiting for the device: by CUDA events there, else by the wall clock."""
+    """Times the parts of a step: by CUDA events, so as not to wait for the device, or by the wall clock."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

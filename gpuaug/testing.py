@@ -26,10 +26,8 @@ Make = Callable[[], Layer]
 Check = Callable[[Make, tuple[int, int, int]], None]
 
 
-def example(
-    batch: int, shape: tuple[int, int, int] = (3, 23, 17), dtype: torch.dtype = torch.float32
-) -> Tensor:
-    """Return distinct images (B, C, H, W): smooth, so that resampling is gentle, with noise, so that nothing repeats."""
+def example(batch: int, shape: tuple[int, int, int] = (3, 23, 17), dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return distinct images (B, C, H, W): smooth, and noisy so that nothing repeats."""
     generator = torch.Generator().manual_seed(7)
     c, h, w = shape
     y = torch.linspace(0, 3, h)[:, None]
@@ -89,9 +87,7 @@ def check_rows_differ(make: Make, shape: tuple[int, int, int]) -> None:
     for node in layer._nodes:
         drawn = params.values[node.name]
         varied = any(bool((t != t[:1]).any()) for t in drawn.values())
-        assert varied or node.transform.deterministic, (
-            f"{node.name}: 64 samples drew the same {sorted(drawn)}"
-        )
+        assert varied or node.transform.deterministic, f"{node.name}: 64 samples drew the same {sorted(drawn)}"
 
 
 def check_inputs_untouched(make: Make, shape: tuple[int, int, int]) -> None:
@@ -118,9 +114,7 @@ def check_gate(make: Make, shape: tuple[int, int, int]) -> None:
     out, params = layer(images, return_params=True)
     off = ~_gates(params)[0]
     assert 0 < int(off.sum()) < 32, "32 samples were all treated alike: give the transform a p near one half"
-    assert torch.equal(torch.nan_to_num(out[off], 9.0), torch.nan_to_num(images[off], 9.0)), (
-        "a left-out sample changed"
-    )
+    assert torch.equal(torch.nan_to_num(out[off], 9.0), torch.nan_to_num(images[off], 9.0)), "a left-out sample changed"
     images = example(32, shape).requires_grad_()
     params = layer.sample(images)
     off = ~_gates(params)[0]
@@ -241,11 +235,11 @@ def check_copies(make: Make, shape: tuple[int, int, int]) -> None:
         torch.save(layer.state_dict(), file)
         file.seek(0)
         restored.load_state_dict(torch.load(file))
-        copies = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), restored]  # noqa: S301
+        copies = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer)), restored]
         following = layer(images)
         for other in copies:
             assert _same(other(images), following), f"a copy made after {calls} calls continues otherwise"
-    params = pickle.loads(pickle.dumps(layer.sample(images)))  # noqa: S301
+    params = pickle.loads(pickle.dumps(layer.sample(images)))
     assert _same(layer.replay(images, params), layer.replay(images, layer.sample(images)))
 
 
@@ -254,13 +248,9 @@ def check_fake(make: Make, shape: tuple[int, int, int]) -> None:
     real = _seeded(make)(example(3, shape, torch.uint8))
     with FakeTensorMode(allow_non_fake_inputs=True):
         fake = _seeded(make)(torch.empty((3, *shape), dtype=torch.uint8))
-        assert (fake.shape, fake.dtype) == (real.shape, real.dtype), (
-            "fake tensors give another shape or dtype"
-        )
+        assert (fake.shape, fake.dtype) == (real.shape, real.dtype), "fake tensors give another shape or dtype"
     meta = _seeded(make)(torch.empty((3, *shape), dtype=torch.uint8, device="meta"))
-    assert (meta.shape, meta.dtype) == (real.shape, real.dtype), (
-        "the meta device gives another shape or dtype"
-    )
+    assert (meta.shape, meta.dtype) == (real.shape, real.dtype), "the meta device gives another shape or dtype"
 
 
 def check_compile(make: Make, shape: tuple[int, int, int]) -> None:

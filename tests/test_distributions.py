@@ -133,9 +133,7 @@ def test_columns_have_their_own_bounds() -> None:
             assert torch.equal(together[:, i : i + 1], draw(dist, u[:, i : i + 1]))
 
 
-@pytest.mark.parametrize(
-    "dist", [Uniform(0.1, 0.1), LogUniform(0.3, 0.3), Constant(0.7), Normal(0.7, 0)], ids=str
-)
+@pytest.mark.parametrize("dist", [Uniform(0.1, 0.1), LogUniform(0.3, 0.3), Constant(0.7), Normal(0.7, 0)], ids=str)
 def test_degenerate_is_exact(dist: Distribution) -> None:
     drawn = draw(dist, torch.cat((uniforms(500), edges())))
     assert torch.equal(drawn, torch.full_like(drawn, dist.bounds[0]))
@@ -181,9 +179,7 @@ def test_beta_is_symmetric() -> None:
         np.testing.assert_allclose(draw(Beta(a, b), u), 1.0 - draw(Beta(b, a), mirror), rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "dist", [Uniform(2, 3), LogUniform(2, 3), Normal(2, 3), TruncatedNormal(0, 1, -1, 2)], ids=str
-)
+@pytest.mark.parametrize("dist", [Uniform(2, 3), LogUniform(2, 3), Normal(2, 3), TruncatedNormal(0, 1, -1, 2)], ids=str)
 def test_gradient_equals_finite_difference(dist: Distribution) -> None:
     u = uniforms(40)
     bounds = [bound.double().requires_grad_() for bound in table(dist)]
@@ -320,9 +316,7 @@ def test_as_distribution_refuses_bad_values(value: Any, options: dict[str, float
     assert str(caught.value) == f"RandomRotation: degrees {message}"
 
 
-@pytest.mark.parametrize(
-    "value", [True, "30", None, (True, 2), ("a", "b"), {1, 2}, torch.tensor([0.0, 1.0])], ids=str
-)
+@pytest.mark.parametrize("value", [True, "30", None, (True, 2), ("a", "b"), {1, 2}, torch.tensor([0.0, 1.0])], ids=str)
 def test_as_distribution_refuses_bad_types(value: Any) -> None:
     with pytest.raises(TypeError, match=r"^RandomRotation: degrees must be a number, a"):
         read(value, symmetric_about=0.0)

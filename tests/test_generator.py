@@ -55,9 +55,7 @@ def test_philox_known_answers(counter: list[int], key: list[int], expected: list
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)
-def test_uniform_lays_out_counter_key_and_words(
-    counter: list[int], key: list[int], expected: list[int]
-) -> None:
+def test_uniform_lays_out_counter_key_and_words(counter: list[int], key: list[int], expected: list[int]) -> None:
     clock, sample, copy, block = counter
     seed = key[1] << 32 | key[0]
     seed -= (seed >> 63) << 64  # as int64
@@ -220,9 +218,7 @@ def test_noise_depends_on_its_key_alone(function: object, law: str) -> None:
     drawn = function(keys, 3, 6, 7)  # type: ignore[operator]
     assert torch.equal(drawn[0], drawn[4])
     for i, j in ((0, 1), (0, 2), (1, 2), (0, 3)):
-        assert not torch.isclose(drawn[i], drawn[j], atol=1e-4).flatten(1).any(1).all(), (
-            "bits of the key are ignored"
-        )
+        assert not torch.isclose(drawn[i], drawn[j], atol=1e-4).flatten(1).any(1).all(), "bits of the key are ignored"
     for key, image in zip(keys, drawn, strict=True):
         assert torch.equal(function(key[None], 3, 6, 7)[0], image)  # type: ignore[operator]
     state = torch.get_rng_state()

@@ -39,9 +39,9 @@ def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Ten
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
     if len(inputs) == 1 and isinstance(inputs[0], tuple | list) and len(inputs[0]) > 1:
-        inner, kind = tuple(inputs[0]), type(inputs[0])
-        batch, write = open_door(inner, owner)
-        return batch, lambda out: kind(write(out))
+        kind = type(inputs[0])
+        batch, write_inner = open_door(tuple(inputs[0]), owner)
+        return batch, lambda out: kind(write_inner(out))
     image, rest = inputs[0], inputs[1:]
     if not isinstance(image, Tensor):
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}")
@@ -55,19 +55,14 @@ def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Ten
             f" (B, 1, H, W), got shape {tuple(image.shape)}"
         )
     if not single and image.dim() != 4:
-        raise ValueError(
-            f"{owner}: images must have shape (B, C, H, W) or (C, H, W), got {tuple(image.shape)}"
-        )
+        raise ValueError(f"{owner}: images must have shape (B, C, H, W) or (C, H, W), got {tuple(image.shape)}")
     if 0 in image.shape[-3:]:
-        raise ValueError(
-            f"{owner}: images must have at least one channel, row and column, got {tuple(image.shape)}"
-        )
+        raise ValueError(f"{owner}: images must have at least one channel, row and column, got {tuple(image.shape)}")
+
+    given = image[None] if single else image
 
     def write(out: Tensor) -> Any:
-        out = out[0] if single and out is not image else out
-        return (out, *rest) if rest else out
+        result = image if out is given else out[0] if single else out
+        return (result, *rest) if rest else result
 
-    if single:
-        image = image[None]
-        return Batch(image), lambda out: write(inputs[0] if out is image else out)
-    return Batch(image), write
+    return Batch(given), write

@@ -49,7 +49,7 @@ def from_entries(entries: Sequence[Number], like: Tensor) -> Tensor:
             if entry not in constants:
                 constants[entry] = torch.full_like(like, entry)
             columns.append(constants[entry])
-    return torch.stack(columns, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(columns, dim=-1).view(-1, 3, 3)
 
 
 def scale_shift(sx: Number, tx: Number, sy: Number, ty: Number, like: Tensor) -> Tensor:
@@ -91,9 +91,7 @@ def affine(
     a, b, c, d = a * x, b * y, c * x, d * y
     cx, cy = center
     tx, ty = (wide(t) if isinstance(t, Tensor) else t for t in translate)
-    return from_entries(
-        (a, b, cx + tx - a * cx - b * cy, c, d, cy + ty - c * cx - d * cy, 0.0, 0.0, 1.0), rot
-    )
+    return from_entries((a, b, cx + tx - a * cx - b * cy, c, d, cy + ty - c * cx - d * cy, 0.0, 0.0, 1.0), rot)
 
 
 def perspective(start: Tensor, end: Tensor) -> Tensor:

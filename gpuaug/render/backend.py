@@ -46,9 +46,7 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
     for step in passes:
         if step.warp is not None:
             found.append(step.warp.matrix)
-        for choice in [c for slot in step.program for c in slot.choices] + (
-            [step.filter] if step.filter else []
-        ):
+        for choice in [c for slot in step.program for c in slot.choices] + ([step.filter] if step.filter else []):
             found.extend(choice.operands)
     return found
 

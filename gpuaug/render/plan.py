@@ -191,9 +191,7 @@ class Plan:
         if pending is None:
             self._open = Pass(canvas)
             self._shows_outside = False
-            pending = self._open.warp = Warp(
-                torch.empty(0), "lattice", reading or Reading(), soft=None, hard=None
-            )
+            pending = self._open.warp = Warp(torch.empty(0), "lattice", reading or Reading(), soft=None, hard=None)
             first = True
         else:
             first = False

@@ -77,9 +77,7 @@ def _taps(
         if hard is not None and reading.antialias:
             weight = weight * ((place + 0.5 > hard[0]) & (place + 0.5 < hard[1]))
         elif hard is not None:  # as torch.nn.functional.interpolate: the window's border pixel is repeated
-            place = torch.minimum(
-                torch.maximum(place, torch.ceil(hard[0] - 0.5)), torch.ceil(hard[1] - 0.5) - 1
-            )
+            place = torch.minimum(torch.maximum(place, torch.ceil(hard[0] - 0.5)), torch.ceil(hard[1] - 0.5) - 1)
         places.append(place)
         weights.append(weight)
     if reading.interpolation != "nearest" and (width is not None or hard is not None):
@@ -135,11 +133,7 @@ def _read_by_axis(
         slope, shift = back[:, axis, axis], back[:, axis, 2]
         middle = (shift + slope * (n / 2)).to(work)[:, None]
         position = slope.to(work)[:, None] * _centres(n, x, work) + middle
-        width = (
-            slope.abs().clamp(min=1).to(work)[:, None]
-            if count > 1 and reading.antialias and shrink > 1
-            else None
-        )
+        width = slope.abs().clamp(min=1).to(work)[:, None] if count > 1 and reading.antialias and shrink > 1 else None
         taps = _taps(
             position,
             width,
@@ -168,9 +162,7 @@ def _read_by_axis(
         assert lines is not None
         out = None
         for index, weight in zip(ix, wx, strict=True):
-            value = torch.ops.aten._unsafe_index(
-                lines, [sample[:, :, None], line[None, :, None], index[:, None, :]]
-            )
+            value = torch.ops.aten._unsafe_index(lines, [sample[:, :, None], line[None, :, None], index[:, None, :]])
             term = _weighted(value, weight[:, None, :], guard)
             out = term if out is None else out + term
         assert out is not None
@@ -186,9 +178,7 @@ def _positions(
     """Return source positions and filter widths (None for 1) of every output pixel."""
     h, w = canvas
     # About the middle of the output, where float32 is most precise.
-    centred = torch.cat(
-        (back[:, :, :2], back[:, :, 2:] + back[:, :, :1] * (w / 2) + back[:, :, 1:2] * (h / 2)), dim=-1
-    )
+    centred = torch.cat((back[:, :, :2], back[:, :, 2:] + back[:, :, :1] * (w / 2) + back[:, :, 1:2] * (h / 2)), dim=-1)
     if warp.projective:
         centred = centred / centred[:, 2:, 2:]
     m = centred.to(work)[:, :, :, None, None].unbind(1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas
@@ -80,16 +80,14 @@ def _positions(
     gy = torch.arange(h, dtype=work).add_(0.5 - h / 2)
     # Coefficients about the middle of the output, where float32 is most precise; the last row's third is one.
     third = m[2][0] * (w / 2) + m[2][1] * (h / 2) + m[2][2]
-    rows = [
-        [row[0] / third, row[1] / third, (row[0] * (w / 2) + row[1] * (h / 2) + row[2]) / third] for row in m
-    ]
+    rows = [[row[0] / third, row[1] / third, (row[0] * (w / 2) + row[1] * (h / 2) + row[2]) / third] for row in m]
     a, b, c = torch.tensor(rows[:2], dtype=torch.float64).t().to(work)[:, :, None, None].unbind()
     shift = torch.tensor([origin[0] + 0.5, origin[1] + 0.5], dtype=work)[:, None, None]
     ad, bd = rows[2][:2]
     if ad == 0 and bd == 0:
         position = gx * a + (gy[:, None] * b + (c - shift))
-        width = [max(1.0, math.hypot(*row[:2])) if widen else 1.0 for row in rows[:2]]
-        return position.view(2, -1), torch.tensor(width, dtype=work)[:, None]
+        widths = [max(1.0, math.hypot(*row[:2])) if widen else 1.0 for row in rows[:2]]
+        return position.view(2, -1), torch.tensor(widths, dtype=work)[:, None]
     d = gx * ad + (gy * bd + 1)[:, None]
     inverse = d.reciprocal().masked_fill_(d <= 1e-6, torch.nan)
     position = (gx * a + (gy[:, None] * b + c)).mul_(inverse)
@@ -106,9 +104,7 @@ def _read(padded: Tensor, position: Tensor, width: Tensor, counts: tuple[int, in
     """Return (C, N): the tent at positions (2, N), by counts[0] readings along x times counts[1] along y each."""
     nx, ny = counts
     n = position.shape[1]
-    frame = torch.tensor([2.0 / (padded.shape[3] - 1), 2.0 / (padded.shape[2] - 1)], dtype=position.dtype)[
-        :, None
-    ]
+    frame = torch.tensor([2.0 / (padded.shape[3] - 1), 2.0 / (padded.shape[2] - 1)], dtype=position.dtype)[:, None]
     if nx == ny == 1:
         parts = _THREADS if n % _THREADS == 0 else 1
         grid = position.mul(frame).sub_(1).t().contiguous().view(parts, 1, -1, 2)
@@ -137,17 +133,27 @@ def _sampled(source: Tensor, grid: Tensor) -> Tensor:
 
 
 def _read_by_group(padded: Tensor, position: Tensor, width: Tensor) -> Tensor:
-    """Return (C, N), where positions take different numbers of readings: group by group."""
+    """Return (C, N), where positions take different numbers of readings.
+
+    All positions are read as most of them need it; the few that need more are read again. (A position that needs
+    fewer gets weights of zero.)
+    """
     counts = torch.ceil(width - 1e-4).to(torch.uint8)
     code = counts[0] * 8 + counts[1]
-    groups = [(c // 8, c % 8, n) for c, n in enumerate(torch.bincount(code).tolist()) if n]
-    if len(groups) == 1:
-        return _read(padded, position, width, groups[0][:2])
-    out = torch.empty((padded.shape[1], position.shape[1]), dtype=position.dtype)
-    for nx, ny, n in groups:
-        index = (code == nx * 8 + ny).nonzero().view(-1)
-        if n % _THREADS:  # repeat the last one, so that the parts are equal
+    n = position.shape[1]
+    groups = [(c // 8, c % 8, size) for c, size in enumerate(torch.bincount(code).tolist()) if size]
+    most = max(g[0] for g in groups), max(g[1] for g in groups)
+
+    def cost(base: tuple[int, int]) -> float:
+        rest = sum(size for nx, ny, size in groups if nx > base[0] or ny > base[1])
+        # Picking positions out and putting them back costs about two readings of them.
+        return float(n * base[0] * base[1] + rest * (most[0] * most[1] + 2))
+
+    base = min(((x, y) for x in range(1, most[0] + 1) for y in range(1, most[1] + 1)), key=cost)
+    out = _read(padded, position, width, base)
+    if base != most:
+        index = ((counts[0] > base[0]) | (counts[1] > base[1])).nonzero().view(-1)
+        if index.shape[0] % _THREADS:  # repeat the last one, so that the parts are equal
             index = torch.cat((index, index[-1:]))
-        value = _read(padded, position.index_select(1, index), width.index_select(1, index), (nx, ny))
-        out.index_copy_(1, index, value)
+        out.index_copy_(1, index, _read(padded, position[:, index], width[:, index], most))
     return out

@@ -10,11 +10,11 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Choice, Pass, Plan, Reading, Warp
+from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Choice, Pass, Plan, Reading
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import sample_image
 
@@ -138,9 +138,7 @@ def _warp(
     local = _shrink(m, step.canvas, warp.projective)
     one = replace(
         warp,
-        matrix=warp.matrix[b : b + 1]
-        if not axes or straight
-        else mat.inverse(torch.tensor([m], dtype=torch.float64)),
+        matrix=warp.matrix[b : b + 1] if not axes or straight else mat.inverse(torch.tensor([m], dtype=torch.float64)),
         kind="axis" if axes else "warp",
         transposes=False,
         shrink=max(local, 1.0) * (1 + 1e-6),
@@ -176,9 +174,7 @@ def _limits(axis: int, size: int, soft: list[float] | None, hard: list[float] | 
     return low, high
 
 
-def _region(
-    image: Tensor, soft: list[float] | None, hard: list[float] | None
-) -> tuple[int, int, int, int] | None:
+def _region(image: Tensor, soft: list[float] | None, hard: list[float] | None) -> tuple[int, int, int, int] | None:
     """Return the visible source pixels x0, y0, x1, y1, or None where a window is not made of whole pixels."""
     if hard is not None or (soft is not None and not all(_whole(v) for v in soft)):
         return None
@@ -206,9 +202,7 @@ def _lattice(
         last = min(canvas[axis], high - offset if slope > 0 else offset - low)
         last = max(first, last)
         target.append(slice(first, last))
-        source.append(
-            slice(offset + first, offset + last) if slope > 0 else slice(offset - last, offset - first)
-        )
+        source.append(slice(offset + first, offset + last) if slope > 0 else slice(offset - last, offset - first))
         if slope < 0:
             flips.append(2 + axis)
         if last == first:

@@ -258,7 +258,7 @@ def invert_beta(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 # Registered by hand: the first call of a `torch.library.custom_op` imports Dynamo, 1.6 s in every process.
-_library: Any = torch.library.Library("gpuaug", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library: Any = torch.library.Library("gpuaug", "FRAGMENT")
 _library.define(
     "uniform(Tensor state, Tensor ids, Tensor copy, Tensor blocks, Tensor columns) -> Tensor",
     tags=(torch.Tag.pt2_compliant_tag,),

@@ -71,10 +71,7 @@ class Layout:
         for declaration in declarations:
             widths = [1] + [columns for _, columns in declaration.random.values()]
             words, lanes = column_words(declaration.name, sum(widths))
-            flat = [
-                4 * blocks.setdefault(word, len(blocks)) + lane
-                for word, lane in zip(words, lanes, strict=True)
-            ]
+            flat = [4 * blocks.setdefault(word, len(blocks)) + lane for word, lane in zip(words, lanes, strict=True)]
             if declaration.p is not None:  # the first column is the gate's, whether it is used or not
                 put(None, declaration.name, "gate", (declaration.p,), flat[:1])
             start = 1
@@ -123,11 +120,7 @@ class Layout:
             else:
                 block = u[:, column : column + n]
                 column += n
-                values = (
-                    block < bounds[0]
-                    if group.distribution is None
-                    else group.distribution.icdf(block, *bounds)
-                )
+                values = block < bounds[0] if group.distribution is None else group.distribution.icdf(block, *bounds)
             start = 0
             for name, param, columns in group.slots:
                 part = values[:, start] if columns == 1 else values[:, start : start + columns]

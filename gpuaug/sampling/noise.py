@@ -124,7 +124,7 @@ def _fake(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
     return keys.new_empty((keys.shape[0], channels, height, width), dtype=torch.float32)
 
 
-_library: Any = torch.library.Library("gpuaug", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library: Any = torch.library.Library("gpuaug", "FRAGMENT")
 for _name, _cpu, _other in (
     ("normal_noise", _normal_cpu, _normal_philox),
     ("uniform_noise", _uniform_cpu, _uniform_philox),

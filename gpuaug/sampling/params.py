@@ -75,9 +75,7 @@ class Params:
         """Return one transform's parameters (str), one sample's list (int), or some samples' (slice, tensor)."""
         if isinstance(index, str):
             if index not in self.values:
-                raise KeyError(
-                    f"Params: no transform {index!r}; there are {', '.join(self.values) or 'none'}"
-                )
+                raise KeyError(f"Params: no transform {index!r}; there are {', '.join(self.values) or 'none'}")
             return SimpleNamespace(**self.values[index])
         if isinstance(index, int):
             if not -len(self) <= index < len(self):

@@ -14,13 +14,17 @@ _RANK_BITS = 20  # positions in a batch: up to a million
 _WORKER_BITS = 16  # copies of a sample: up to 65,536
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _rank() -> int:
+    """Return this process's distributed rank."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank()
     return int(os.environ.get("RANK", "0"))
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _worker() -> int:
+    """Return the number of this loader worker, from 1, or 0 in the main process."""
     info = torch.utils.data.get_worker_info()
     return 0 if info is None else info.id + 1
 
@@ -65,9 +69,7 @@ class Stateful(nn.Module):
             raise ValueError(f"{type(self).__name__}: epoch must be an integer >= 0, got {epoch!r}")
         self._state[2] = epoch
 
-    def _clock(
-        self, batch: int, device: torch.device, ids: Tensor | None, copy: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _clock(self, batch: int, device: torch.device, ids: Tensor | None, copy: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return (seed and clock, ids, copy), on the batch's device, for one call."""
         if not self._seeded:
             self._seed_from_torch()

@@ -76,13 +76,9 @@ class RandomRotation(Geometric):
         """See the class."""
         super().__init__(p, interpolation, fill)
         if expand and p < 1:
-            raise ValueError(
-                f"RandomRotation: expand changes the canvas of the whole batch and needs p=1, got p={p}"
-            )
+            raise ValueError(f"RandomRotation: expand changes the canvas of the whole batch and needs p=1, got p={p}")
         if expand and center is not None:
-            raise ValueError(
-                f"RandomRotation: expand turns about the middle, center must be None, got {center!r}"
-            )
+            raise ValueError(f"RandomRotation: expand turns about the middle, center must be None, got {center!r}")
         self.expand = expand
         self.center = _center(center, "RandomRotation")
         self.degrees = as_distribution(degrees, owner="RandomRotation", name="degrees", symmetric_about=0.0)
@@ -166,14 +162,8 @@ class RandomAffine(Geometric):
         self.degrees = as_distribution(degrees, owner=owner, name="degrees", symmetric_about=0.0)
         random: dict[str, Distribution] = {"angle": self.degrees}
         if translate is not None:
-            if (
-                not isinstance(translate, Sequence)
-                or len(translate) != 2
-                or any(not 0 <= t <= 1 for t in translate)
-            ):
-                raise ValueError(
-                    f"{owner}: translate must be two fractions between 0 and 1, got {translate!r}"
-                )
+            if not isinstance(translate, Sequence) or len(translate) != 2 or any(not 0 <= t <= 1 for t in translate):
+                raise ValueError(f"{owner}: translate must be two fractions between 0 and 1, got {translate!r}")
             for axis, t in zip("xy", translate, strict=True):
                 random[f"translate_{axis}"] = Uniform(-float(t), float(t))
         self.scale = None
@@ -251,9 +241,7 @@ class RandomPerspective(Geometric):
         if isinstance(distortion_scale, bool) or not isinstance(distortion_scale, int | float):
             raise TypeError(f"RandomPerspective: distortion_scale must be a number, got {distortion_scale!r}")
         if not 0 <= distortion_scale <= 1:
-            raise ValueError(
-                f"RandomPerspective: distortion_scale must be between 0 and 1, got {distortion_scale!r}"
-            )
+            raise ValueError(f"RandomPerspective: distortion_scale must be between 0 and 1, got {distortion_scale!r}")
         self.distortion_scale = float(distortion_scale)
         self.declare(corners=(Uniform(0.0, 1.0), 8))
 

@@ -55,9 +55,7 @@ class Transform(Layer):
         """Whether every call does the same, so that `eval()` mode does it too."""
         return not self._declared and self.p == 1
 
-    def flatten(
-        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
-    ) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         name = names.take(type(self).__name__)
         names.declarations.append(Declaration(name, self._declared, self.p if self.p < 1 else None))
@@ -93,7 +91,7 @@ class Transform(Layer):
 
     def extra_repr(self) -> str:
         """Show the arguments that were given."""
-        shown = [f"{k}={v[0] if v[1] == 1 else v[0]!r}" for k, v in self._declared.items()]
+        shown = [f"{k}={v[0]}" for k, v in self._declared.items() if not k.startswith("_")]
         return ", ".join([*shown, f"p={self.p:g}"] if self.p < 1 else shown)
 
 
@@ -198,7 +196,7 @@ class Geometric(Transform):
             fill = (self.default_fill(context),)
         if len(fill) not in (1, context.channels):
             raise ValueError(
-                f"{type(self).__name__}: fill must be one number or {context.channels} (one for each channel), got {fill}"
+                f"{type(self).__name__}: fill must be one number or {context.channels} numbers, got {fill}"
             )
         return Reading(interpolation, self.antialias, plan.working(fill))  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpuaug import functional as F  # noqa: N812
+from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant, Distribution, as_distribution
 from gpuaug.transforms.base import Drawn, Filter
@@ -55,9 +55,7 @@ class GaussianBlur(Filter):
         super().__init__(p, channels)
         sizes = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
         if len(sizes) != 2 or any(not isinstance(k, int) or k < 1 or k % 2 == 0 for k in sizes):
-            raise ValueError(
-                f"GaussianBlur: kernel_size must be one or two odd positive integers, got {kernel_size!r}"
-            )
+            raise ValueError(f"GaussianBlur: kernel_size must be one or two odd positive integers, got {kernel_size!r}")
         self.kernel_size = (sizes[0], sizes[1])
         self.declare(sigma=as_distribution(sigma, owner="GaussianBlur", name="sigma", low=1e-6))
 
@@ -97,9 +95,7 @@ class RandomAdjustSharpness(Filter):
         torch.Size([2, 3, 8, 10])
     """
 
-    def __init__(
-        self, sharpness_factor: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None
-    ) -> None:
+    def __init__(self, sharpness_factor: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None) -> None:
         """See the class."""
         super().__init__(p, channels)
         owner = "RandomAdjustSharpness"

@@ -8,29 +8,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug import functional as F  # noqa: N812
+from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
-from gpuaug.transforms.base import Drawn, Photometric, check_p
+from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 
 __all__ = [
-    "ChannelDropout",
     "ColorJitter",
     "Grayscale",
     "HueSaturationValue",
     "RandomBrightnessContrast",
-    "RandomChannelPermutation",
     "RandomGrayscale",
-    "RandomPhotometricDistort",
 ]
 
 Range = float | Sequence[float] | Distribution
 
 
-def choice(
-    function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any
-) -> Choice:
+def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
     return Choice(function.__name__, function.working, operands, static, on, levels=levels)
 
@@ -99,9 +94,7 @@ class ColorJitter(Photometric):
             if factor is not None:
                 random[name] = factor
         if hue is not None and not (isinstance(hue, int | float) and hue == 0):
-            random["hue"] = as_distribution(
-                hue, owner=owner, name="hue", symmetric_about=0.0, low=-0.5, high=0.5
-            )
+            random["hue"] = as_distribution(hue, owner=owner, name="hue", symmetric_about=0.0, low=-0.5, high=0.5)
         self._operations = tuple(random)
         if len(random) > 1:
             random["_order"] = (Uniform(0.0, 1.0), len(random))
@@ -238,22 +231,14 @@ class RandomBrightnessContrast(Photometric):
         owner = type(self).__name__
         self.brightness_by_max = brightness_by_max
         self.declare(
-            brightness=as_distribution(
-                brightness_range, owner=owner, name="brightness_range", symmetric_about=0.0
-            ),
+            brightness=as_distribution(brightness_range, owner=owner, name="brightness_range", symmetric_about=0.0),
             contrast=as_distribution(contrast_range, owner=owner, name="contrast_range", symmetric_about=0.0),
         )
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the linear map."""
         by_max = self.brightness_by_max
-        return [
-            [
-                choice(
-                    F.brightness_contrast, values["brightness"], values["contrast"], brightness_by_max=by_max
-                )
-            ]
-        ]
+        return [[choice(F.brightness_contrast, values["brightness"], values["contrast"], brightness_by_max=by_max)]]
 
 
 class HueSaturationValue(Photometric):
@@ -312,185 +297,3 @@ class HueSaturationValue(Photometric):
         """Return the shift in HSV."""
         operands = (values["hue_shift"], values["sat_shift"], values["val_shift"])
         return [[choice(F.adjust_hue_saturation_value, *operands)]]
-
-
-class RandomChannelPermutation(Photometric):
-    """Put the channels of each sample into an order drawn for it.
-
-    Args:
-        p: probability for each sample.
-
-    Shape:
-        (B, C, H, W) to the same; bit-exact.
-
-    Boxes and masks:
-        Unchanged.
-
-    Source: torchvision.transforms.v2.RandomChannelPermutation.
-
-    Example:
-        >>> import torch, gpuaug as ga
-        >>> ga.RandomChannelPermutation()(torch.zeros(2, 3, 8, 10)).shape
-        torch.Size([2, 3, 8, 10])
-    """
-
-    clamps = False
-
-    def __init__(self, *, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
-        """See the class."""
-        super().__init__(p, channels)
-        self.declare(order=(Uniform(0.0, 1.0), MAX_CHANNELS))
-
-    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Rank as many draws as there are channels: `order` (B, C)."""
-        channels = context.channels if self.channels is None else len(self.channels)
-        check_channels(channels, type(self).__name__)
-        return {"order": torch.argsort(raw["order"][:, :channels], dim=1)}
-
-    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
-        """Return the permutation."""
-        return [[choice(F.permute_channels, values["order"])]]
-
-
-MAX_CHANNELS = 64
-"""Bound of the channels among which a transform can draw: the columns are laid out before an image is seen."""
-
-
-def check_channels(channels: int, owner: str) -> None:
-    """Raise where an image has more channels than there are columns."""
-    if channels > MAX_CHANNELS:
-        raise ValueError(f"{owner}: images must have at most {MAX_CHANNELS} channels, got {channels}")
-
-
-class ChannelDropout(Photometric):
-    """Replace some channels of each sample, drawn for it, by `fill`.
-
-    Args:
-        channel_drop_range: (low, high) number of channels to drop; at least one channel always stays.
-        fill: value of a dropped channel, in the input's unit.
-        p: probability for each sample.
-
-    Shape:
-        (B, C, H, W) to the same, C at least 2.
-
-    Boxes and masks:
-        Unchanged.
-
-    Raises:
-        ValueError: for a range that begins below 1, or images with fewer channels than it asks.
-
-    Source: albumentations.ChannelDropout.
-
-    Example:
-        >>> import torch, gpuaug as ga
-        >>> ga.ChannelDropout(p=1.0)(torch.ones(2, 3, 4, 5)).amax((2, 3)).sum(1).tolist()
-        [2.0, 2.0]
-    """
-
-    clamps = False
-
-    def __init__(
-        self,
-        channel_drop_range: Sequence[int] = (1, 1),
-        fill: float = 0,
-        p: float = 0.5,
-        *,
-        channels: tuple[int, ...] | None = None,
-    ) -> None:
-        """See the class."""
-        super().__init__(p, channels)
-        low, high = (int(v) for v in channel_drop_range)
-        if not 1 <= low <= high:
-            raise ValueError(
-                f"ChannelDropout: channel_drop_range must be 1 <= low <= high, got {channel_drop_range!r}"
-            )
-        self.channel_drop_range = (low, high)
-        self.drop_fill = float(fill)
-        self.declare(count=Uniform(float(low), float(high + 1)), rank=(Uniform(0.0, 1.0), MAX_CHANNELS))
-
-    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Drop the `count` channels of the lowest draws: `dropped` (B, C) bool."""
-        channels = context.channels if self.channels is None else len(self.channels)
-        check_channels(channels, "ChannelDropout")
-        if channels <= self.channel_drop_range[1]:
-            raise ValueError(
-                f"ChannelDropout: images must have more channels than are dropped, got {channels} channels and "
-                f"channel_drop_range={self.channel_drop_range}"
-            )
-        count = torch.floor(raw["count"]).clamp(max=self.channel_drop_range[1])
-        rank = torch.argsort(torch.argsort(raw["rank"][:, :channels], dim=1), dim=1)
-        return {"dropped": rank < count[:, None]}
-
-    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
-        """Return the fill."""
-        return [[choice(F.drop_channels, values["dropped"], fill=self.drop_fill / context.unit)]]
-
-
-class RandomPhotometricDistort(Photometric):
-    """Change brightness, contrast, saturation, hue and the order of channels of each sample, as SSD does.
-
-    Args:
-        brightness: factor range.
-        contrast: factor range; before or after saturation and hue, with equal chance.
-        saturation: factor range.
-        hue: shift range in turns.
-        p: probability of each of the five, for each sample; 0 is neutral.
-        channels: bands that are the RGB, of a multi-band image.
-
-    Shape:
-        (B, 3, H, W) to the same.
-
-    Boxes and masks:
-        Unchanged.
-
-    Source: torchvision.transforms.v2.RandomPhotometricDistort.
-
-    Example:
-        >>> import torch, gpuaug as ga
-        >>> ga.RandomPhotometricDistort()(torch.zeros(2, 3, 8, 10)).shape
-        torch.Size([2, 3, 8, 10])
-    """
-
-    def __init__(
-        self,
-        brightness: Range = (0.875, 1.125),
-        contrast: Range = (0.5, 1.5),
-        saturation: Range = (0.5, 1.5),
-        hue: Range = (-0.05, 0.05),
-        p: float = 0.5,
-        *,
-        channels: tuple[int, ...] | None = None,
-    ) -> None:
-        """See the class."""
-        super().__init__(channels=channels)
-        owner = type(self).__name__
-        self.each_p = check_p(p, owner)
-        self.declare(
-            brightness=as_distribution(brightness, owner=owner, name="brightness", low=0.0),
-            contrast=as_distribution(contrast, owner=owner, name="contrast", low=0.0),
-            saturation=as_distribution(saturation, owner=owner, name="saturation", low=0.0),
-            hue=as_distribution(hue, owner=owner, name="hue", symmetric_about=0.0, low=-0.5, high=0.5),
-            _gates=(Uniform(0.0, 1.0), 5),
-            _late=Uniform(0.0, 1.0),
-            order=(Uniform(0.0, 1.0), 3),
-        )
-
-    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Derive which of the five apply (`on`, (B, 5)), whether contrast comes last, and the channels' order."""
-        values = {k: raw[k] for k in ("brightness", "contrast", "saturation", "hue")}
-        values["on"] = raw["_gates"] < self.each_p
-        values["contrast_last"] = raw["_late"] >= 0.5
-        values["order"] = torch.argsort(raw["order"], dim=1)
-        return values
-
-    def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
-        """Return six slots: contrast stands in two of them, and applies in one."""
-        on, late = values["on"], values["contrast_last"]
-        return [
-            [choice(F.adjust_brightness, values["brightness"], on=on[:, 0])],
-            [choice(F.adjust_contrast, values["contrast"], on=on[:, 1] & ~late)],
-            [choice(F.adjust_saturation, values["saturation"], on=on[:, 2])],
-            [choice(F.adjust_hue, values["hue"], on=on[:, 3])],
-            [choice(F.adjust_contrast, values["contrast"], on=on[:, 1] & late)],
-            [choice(F.permute_channels, values["order"], on=on[:, 4])],
-        ]

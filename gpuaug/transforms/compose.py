@@ -28,14 +28,10 @@ class Container(Layer):
         super().__init__(seed, rank, save_state)
         owner = type(self).__name__
         if isinstance(transforms, nn.Module) or not isinstance(transforms, Sequence):
-            raise TypeError(
-                f"{owner}: transforms must be a list of transforms, got {type(transforms).__name__}"
-            )
+            raise TypeError(f"{owner}: transforms must be a list of transforms, got {type(transforms).__name__}")
         for i, transform in enumerate(transforms):
             if not isinstance(transform, Layer):
-                raise TypeError(
-                    f"{owner}: transforms[{i}] must be a gpuaug transform, got {type(transform).__name__}"
-                )
+                raise TypeError(f"{owner}: transforms[{i}] must be a gpuaug transform, got {type(transform).__name__}")
             self.add_module(str(i), transform)
 
     def _children(self) -> list[Layer]:
@@ -49,9 +45,7 @@ class Container(Layer):
         """Go over the children."""
         return iter(self._children())
 
-    def flatten(
-        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
-    ) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the transforms of all children."""
         for child in self._children():
             yield from child.flatten(names, gates, channels)
@@ -97,7 +91,7 @@ class Compose(Container):
         self,
         transforms: Sequence[nn.Module],
         *,
-        eval: Sequence[nn.Module] | None = None,  # noqa: A002  (the name of the mode)
+        eval: Sequence[nn.Module] | None = None,
         seed: int | None = None,
         fuse: bool = True,
         interpolation: Any = None,
@@ -172,9 +166,7 @@ class RandomApply(Container):
         for node in self._nodes:
             refuse_changing(node.transform, "RandomApply")
 
-    def flatten(
-        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
-    ) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, under one more gate."""
         name = names.take("RandomApply")
         names.declarations.append(Declaration(name, {}, self.p))
@@ -213,9 +205,7 @@ class SelectiveChannelTransform(Container):
         torch.Size([2, 8, 6, 5])
     """
 
-    def __init__(
-        self, transforms: nn.Module | Sequence[nn.Module], channels: Sequence[int] = (0, 1, 2)
-    ) -> None:
+    def __init__(self, transforms: nn.Module | Sequence[nn.Module], channels: Sequence[int] = (0, 1, 2)) -> None:
         """Build the container; see the class."""
         super().__init__([transforms] if isinstance(transforms, nn.Module) else transforms)
         self.channels = tuple(channels)
@@ -226,9 +216,7 @@ class SelectiveChannelTransform(Container):
                     f"SelectiveChannelTransform: transforms must change values only and keep the dtype, got {node.name}"
                 )
 
-    def flatten(
-        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
-    ) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, limited to the bands."""
         yield from super().flatten(names, gates, self.channels)
 

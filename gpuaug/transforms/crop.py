@@ -33,18 +33,17 @@ def as_size(size: Any, owner: str, name: str = "size") -> tuple[int, int]:
 
 def as_padding(padding: Any, owner: str) -> tuple[int, int, int, int]:
     """Return (left, top, right, bottom) from one, two or four numbers, as torchvision reads them."""
-    values = (
-        (padding,) if isinstance(padding, int) else tuple(padding) if isinstance(padding, Sequence) else ()
-    )
+    values = (padding,) if isinstance(padding, int) else tuple(padding) if isinstance(padding, Sequence) else ()
     if len(values) not in (1, 2, 4) or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
         raise TypeError(
-            f"{owner}: padding must be an integer, (left/right, top/bottom) or (left, top, right, bottom), got {padding!r}"
+            f"{owner}: padding must be an integer, (horizontal, vertical) or four integers, got {padding!r}"
         )
     if min(values) < 0:
         raise ValueError(f"{owner}: padding must not be negative, got {padding!r}")
     if len(values) == 1:
         return values * 4
-    return values * 2 if len(values) == 2 else values  # type: ignore[return-value]
+    left, top = values[:2]
+    return (left, top, *values[2:]) if len(values) == 4 else (left, top, left, top)
 
 
 class Pad(Geometric):
@@ -75,9 +74,7 @@ class Pad(Geometric):
     kind: ClassVar[Kind] = "lattice"
     pads = True
 
-    def __init__(
-        self, padding: int | Sequence[int], fill: Any = None, padding_mode: str = "constant"
-    ) -> None:
+    def __init__(self, padding: int | Sequence[int], fill: Any = None, padding_mode: str = "constant") -> None:
         """See the class."""
         super().__init__(fill=fill)
         if padding_mode != "constant":

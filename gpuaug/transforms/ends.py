@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gpuaug import functional as F  # noqa: N812
+from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant
 from gpuaug.transforms.base import Drawn, Photometric, Transform
@@ -26,7 +26,7 @@ _LAYOUTS = (None, torch.contiguous_format, torch.channels_last)
 def _layout(memory_format: Any, owner: str) -> torch.memory_format | None:
     if memory_format not in _LAYOUTS:
         raise ValueError(
-            f"{owner}: memory_format must be torch.contiguous_format, torch.channels_last or None, got {memory_format!r}"
+            f"{owner}: memory_format must be contiguous_format, channels_last or None, got {memory_format!r}"
         )
     return memory_format  # type: ignore[no-any-return]
 
@@ -80,9 +80,7 @@ class Normalize(Photometric):
         super().__init__()
         owner = "Normalize"
         if normalization not in _MODES:
-            raise ValueError(
-                f"{owner}: normalization must be one of {', '.join(_MODES)}, got {normalization!r}"
-            )
+            raise ValueError(f"{owner}: normalization must be one of {', '.join(_MODES)}, got {normalization!r}")
         self.normalization = normalization
         self.dtype = _float_dtype(dtype, owner)
         self.memory_format = _layout(memory_format, owner)
@@ -90,16 +88,12 @@ class Normalize(Photometric):
         self._constants: dict[str, tuple[float, ...]] = {}
         if normalization == "standard":
             if mean is None or std is None or len(tuple(mean)) != len(tuple(std)):
-                raise ValueError(
-                    f"{owner}: mean and std must have one number for each channel, got {mean!r}, {std!r}"
-                )
+                raise ValueError(f"{owner}: mean and std must have one number for each channel, got {mean!r}, {std!r}")
             self.mean, self.std = tuple(float(v) for v in mean), tuple(float(v) for v in std)
             if min(self.std) <= 0:
                 raise ValueError(f"{owner}: std must be positive, got {std!r}")
             self._constants = {"mean": self.mean, "std": self.std}
-            self.declare(
-                **{f"{k}_{c}": Constant(v) for k, vs in self._constants.items() for c, v in enumerate(vs)}
-            )
+            self.declare(**{f"{k}_{c}": Constant(v) for k, vs in self._constants.items() for c, v in enumerate(vs)})
 
     @property
     def deterministic(self) -> bool:
@@ -170,9 +164,7 @@ class ToDtype(Transform):
         self.memory_format = _layout(memory_format, "ToDtype")
         self.clamps = dtype == torch.uint8  # type: ignore[misc]
 
-    def flatten(
-        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
-    ) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         yield from super().flatten(names, gates, None)
 

@@ -59,6 +59,11 @@ class Names:
         return kind if self.seen[kind] == 1 else f"{kind}_{self.seen[kind]}"
 
 
+def _only_inferring() -> bool:
+    """Tell whether this is inference, which leaves the clock alone (a compiler cannot ask)."""
+    return not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
+
+
 class Layer(Stateful):
     """An augmentation that can be called on a batch: a transform used alone, or a container.
 
@@ -75,9 +80,7 @@ class Layer(Stateful):
 
     # -- parts
 
-    def flatten(
-        self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None
-    ) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the transforms of this layer in order, naming them."""
         raise NotImplementedError  # pragma: no cover  (Transform and the containers define it)
 
@@ -89,9 +92,7 @@ class Layer(Stateful):
         names = Names()
         self._nodes = list(self.flatten(names, (), None))
         self._layout = Layout(names.declarations)
-        self._random = bool(names.declarations) and any(
-            d.random or d.p is not None for d in names.declarations
-        )
+        self._random = bool(names.declarations) and any(d.random or d.p is not None for d in names.declarations)
 
     # -- calls
 
@@ -115,9 +116,7 @@ class Layer(Stateful):
         *given, params = inputs
         owner = type(self).__name__
         if not isinstance(params, Params):
-            raise TypeError(
-                f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last"
-            )
+            raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
         batch, write = open_door(tuple(given), owner)
         if len(params) != batch.image.shape[0] or params.canvas != batch.canvas:
             raise ValueError(
@@ -126,9 +125,7 @@ class Layer(Stateful):
             )
         return write(render(batch.image, self._plan(batch, params)))
 
-    def forward(
-        self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False
-    ) -> Any:
+    def forward(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False) -> Any:
         """Augment a batch.
 
         Args:
@@ -144,7 +141,7 @@ class Layer(Stateful):
         batch, write = open_door(inputs, type(self).__name__)
         layer: Layer = self if self.training else self._evaluation_layer()
         params = layer._sample(batch, ids if self.training else None, copy)
-        if self.training and self._random and not torch.is_inference_mode_enabled():
+        if self.training and self._random and not _only_inferring():
             self._advance()
         out = write(render(batch.image, layer._plan(batch, params)))
         return (out, params) if return_params else out

@@ -13,7 +13,7 @@ from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 
-__all__ = ["GaussianNoise", "KEY", "as_key"]
+__all__ = ["KEY", "GaussianNoise", "as_key"]
 
 Range = float | Sequence[float] | Distribution
 
@@ -81,6 +81,4 @@ class GaussianNoise(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
         operands = (values["mean"], values["sigma"], values["key"])
-        return [
-            [Choice("gaussian_noise", ops.add_noise, operands, {"clip": self.clip and not plan.normalized})]
-        ]
+        return [[Choice("gaussian_noise", ops.add_noise, operands, {"clip": self.clip and not plan.normalized})]]

@@ -98,15 +98,11 @@ class RandomErasing(_Rectangles):
         owner = "RandomErasing"
         if isinstance(value, str):
             if value not in ("random", "color"):
-                raise ValueError(
-                    f"{owner}: value must be a number, numbers, 'random' or 'color', got {value!r}"
-                )
+                raise ValueError(f"{owner}: value must be a number, numbers, 'random' or 'color', got {value!r}")
             self.value = value
         else:
             self.value = as_fill(value, owner) or (0.0,)
-        low, high = _counts(
-            (min_count, min_count if max_count is None else max_count), owner, "min_count, max_count"
-        )
+        low, high = _counts((min_count, min_count if max_count is None else max_count), owner, "min_count, max_count")
         self.count_range = (low, high)
         aspect = as_distribution(ratio, owner=owner, name="ratio", low=1e-6)
         if isinstance(aspect, Uniform):
@@ -138,9 +134,7 @@ class RandomErasing(_Rectangles):
         place = raw["_place"].unflatten(1, (most, 2))
         top = torch.floor(place[..., 0] * (h - height + 1)).clamp(max=float(h))
         left = torch.floor(place[..., 1] * (w - width + 1)).clamp(max=float(w))
-        boxes = torch.stack(
-            (torch.minimum(top, h - height), torch.minimum(left, w - width), height, width), dim=-1
-        )
+        boxes = torch.stack((torch.minimum(top, h - height), torch.minimum(left, w - width), height, width), dim=-1)
         if count is not None:
             values["count"] = count
             boxes = boxes * (torch.arange(most, device=boxes.device) < count[:, None])[..., None]
@@ -213,9 +207,7 @@ class CoarseDropout(_Rectangles):
         owner = "CoarseDropout"
         if isinstance(fill, str):
             if fill not in ("random", "color"):
-                raise ValueError(
-                    f"{owner}: fill must be a number, numbers, 'random' or 'color', got {fill!r}"
-                )
+                raise ValueError(f"{owner}: fill must be a number, numbers, 'random' or 'color', got {fill!r}")
             self.value = fill
         else:
             self.value = as_fill(fill, owner) or (0.0,)
@@ -301,9 +293,7 @@ class GridDropout(Photometric):
         if not 0 < ratio < 1:
             raise ValueError(f"GridDropout: ratio must be between 0 and 1, got {ratio!r}")
         if unit_size_range is not None and not 2 <= unit_size_range[0] <= unit_size_range[1]:
-            raise ValueError(
-                f"GridDropout: unit_size_range must be 2 <= low <= high, got {unit_size_range!r}"
-            )
+            raise ValueError(f"GridDropout: unit_size_range must be 2 <= low <= high, got {unit_size_range!r}")
         self.ratio = float(ratio)
         self.random_offset = random_offset
         self.unit_size_range = None if unit_size_range is None else tuple(unit_size_range)

@@ -93,9 +93,7 @@ class Resize(_Resizing):
         self.shorter = size if isinstance(size, int) else size[0] if len(size) == 1 else None
         self.size = as_size(size, "Resize")
         if max_size is not None and (self.shorter is None or max_size <= self.shorter):
-            raise ValueError(
-                f"Resize: max_size needs a number as size and must be larger, got {max_size} with {size}"
-            )
+            raise ValueError(f"Resize: max_size needs a number as size and must be larger, got {max_size} with {size}")
         self.max_size = max_size
 
     def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gpuaug import functional as F  # noqa: N812
+from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution
 from gpuaug.transforms.base import Drawn, Photometric
@@ -146,7 +146,7 @@ class RandomSolarize(Photometric):
         """Return the operation, the threshold in working units."""
         if max(self.threshold.bounds) > context.unit:
             raise ValueError(
-                f"RandomSolarize: threshold must be at most white ({context.unit:g} for this image), got {self.threshold}"
+                f"RandomSolarize: threshold must be at most white ({context.unit:g} here), got {self.threshold}"
             )
         threshold = values["threshold"] if context.unit == 1 else values["threshold"] / context.unit
         return [[choice(F.solarize, threshold)]]

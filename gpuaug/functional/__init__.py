@@ -1,0 +1,49 @@
+"""The operations as plain batched functions: images and one parameter for each sample in, images out."""
+
+from gpuaug.functional.blur import adjust_sharpness, gaussian_blur
+from gpuaug.functional.color import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_hue_saturation_value,
+    adjust_saturation,
+    brightness_contrast,
+    drop_channels,
+    permute_channels,
+    rgb_to_grayscale,
+)
+from gpuaug.functional.occlude import erase, gaussian_noise
+from gpuaug.functional.tone import (
+    adjust_gamma,
+    autocontrast,
+    equalize,
+    invert,
+    normalize,
+    normalize_by_image,
+    posterize,
+    solarize,
+)
+
+__all__ = [
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_gamma",
+    "adjust_hue",
+    "adjust_hue_saturation_value",
+    "adjust_saturation",
+    "adjust_sharpness",
+    "autocontrast",
+    "brightness_contrast",
+    "drop_channels",
+    "equalize",
+    "erase",
+    "gaussian_blur",
+    "gaussian_noise",
+    "invert",
+    "normalize",
+    "normalize_by_image",
+    "permute_channels",
+    "posterize",
+    "rgb_to_grayscale",
+    "solarize",
+]

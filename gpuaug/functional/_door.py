@@ -1,0 +1,73 @@
+"""The door of the functional interface: any image dtype in, working floats inside, the same dtype out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Generic, ParamSpec, cast
+
+import torch
+from torch import Tensor
+
+__all__ = ["Pixelwise", "pixelwise"]
+
+P = ParamSpec("P")
+_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+class Pixelwise(Generic[P]):
+    """A public function on images of any dtype, with its definition on working floats as `working`."""
+
+    working: Callable[..., Tensor]
+    __name__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        """Apply the function."""
+        raise NotImplementedError  # pragma: no cover  (only the type of what `pixelwise` returns)
+
+
+def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
+    """Let a function of working floats (B, C, H, W), black 0 and white 1, take images of any dtype.
+
+    Numbers given where a parameter for each sample is meant are spread over the batch; uint8 results are rounded once.
+    """
+    name = function.__name__
+
+    @wraps(function)
+    def public(image: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(image, Tensor):
+            raise TypeError(f"{name}: image must be a tensor (B, C, H, W), got {type(image).__name__}")
+        if image.dtype not in _DTYPES:
+            raise TypeError(f"{name}: image must be uint8 or a floating point tensor, got {image.dtype}")
+        if image.dim() != 4:
+            raise ValueError(f"{name}: image must have shape (B, C, H, W), got {tuple(image.shape)}")
+        work = torch.float64 if image.dtype == torch.float64 else torch.float32
+        x = image.to(work) / 255 if image.dtype == torch.uint8 else image.to(work)
+        spread = [
+            torch.full((image.shape[0],), float(a), dtype=work, device=image.device)
+            if isinstance(a, int | float) and not isinstance(a, bool)
+            else a
+            for a in args
+        ]
+        for a in spread:
+            if isinstance(a, Tensor) and a.dim() == 1 and a.shape[0] != image.shape[0]:
+                raise ValueError(f"{name}: parameters must have one value for each of the {image.shape[0]} samples")
+        if "levels" in function.__code__.co_varnames and image.dtype == torch.uint8:
+            kwargs.setdefault("levels", 255)
+        out = cast(Any, function)(x, *spread, **kwargs)
+        if image.dtype == torch.uint8 and not name.startswith("normalize"):
+            return torch.round(out.clamp(0, 1) * 255).to(torch.uint8)
+        return cast(Tensor, out.to(image.dtype if image.dtype.is_floating_point else torch.float32))
+
+    public.working = function  # type: ignore[attr-defined]
+    return cast("Pixelwise[P]", public)
+
+
+def column(value: Tensor, like: Tensor) -> Tensor:
+    """Return (B,) parameters as (B, 1, 1, 1) in the image's dtype."""
+    return value.to(like.dtype).view(-1, 1, 1, 1)
+
+
+def planes(value: Tensor, like: Tensor) -> Tensor:
+    """Return (B,) parameters as (B, 1, 1) in the image's dtype."""
+    return value.to(like.dtype).view(-1, 1, 1)

@@ -1,0 +1,105 @@
+"""Neighbourhoods of each sample: Gaussian blur and sharpness."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+from gpuaug.functional._door import column, pixelwise
+
+__all__ = ["adjust_sharpness", "gaussian_blur"]
+
+NEGLIGIBLE = 6.1
+"""In standard deviations: beyond, a tap weighs less than 1e-8 of the middle one."""
+
+
+def _reach(sigma: Tensor, size: int) -> int:
+    """Return how many taps on each side matter: fewer than the kernel has where sigma is known and small."""
+    half = size // 2
+    if sigma.shape[0] != 1 or sigma.device.type != "cpu" or sigma.requires_grad:
+        return half
+    if torch.compiler.is_compiling() or isinstance(sigma, FakeTensor):
+        return half
+    return min(half, math.ceil(NEGLIGIBLE * float(sigma)))
+
+
+def _weights(sigma: Tensor, reach: int) -> list[Tensor]:
+    """Return the weights of the middle tap and of its neighbours on one side, each (B, 1, 1, 1)."""
+    raw = [torch.exp(-0.5 * (k / sigma).square()) for k in range(reach + 1)]
+    total = raw[0] + 2 * sum(raw[1:], torch.zeros_like(sigma))
+    return [(w / total).view(-1, 1, 1, 1) for w in raw]
+
+
+def _blur_axis(x: Tensor, sigma: Tensor, reach: int, axis: int) -> Tensor:
+    if reach == 0:
+        return x
+    pad = (reach, reach, 0, 0) if axis == 3 else (0, 0, reach, reach)
+    padded = F.pad(x, pad, mode="reflect")
+    n = x.shape[axis]
+    weights = _weights(sigma, reach)
+    out = padded.narrow(axis, reach, n) * weights[0]
+    for k in range(1, reach + 1):
+        pair = padded.narrow(axis, reach - k, n) + padded.narrow(axis, reach + k, n)
+        out = out.addcmul(pair, weights[k]) if out.requires_grad else out.addcmul_(pair, weights[k])
+    return out
+
+
+@pixelwise
+def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: tuple[int, int] = (23, 23)) -> Tensor:
+    """Blur each sample with a Gaussian of its own width.
+
+    Args:
+        image: (B, C, H, W).
+        sigma: (B,) or a number: standard deviation in pixels, positive.
+        kernel_size: odd numbers of taps, horizontal and vertical.
+
+    Shape:
+        (B, C, H, W) to the same; the border is reflected.
+
+    Source: torchvision.transforms.v2.functional.gaussian_blur, to 1e-5.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import gaussian_blur
+        >>> gaussian_blur(torch.rand(2, 3, 8, 9), torch.tensor([0.5, 1.0]), kernel_size=(5, 3)).shape
+        torch.Size([2, 3, 8, 9])
+    """
+    s = sigma.to(image.dtype)  # type: ignore[union-attr]
+    kx, ky = kernel_size
+    return _blur_axis(_blur_axis(image, s, _reach(s, ky), 2), s, _reach(s, kx), 3)
+
+
+@pixelwise
+def adjust_sharpness(image: Tensor, factor: Tensor | float) -> Tensor:
+    """Blend each sample with a smoothed copy of itself, or away from it.
+
+    Args:
+        image: (B, C, H, W).
+        factor: (B,) or a number: 0 smooths, 1 is neutral, 2 sharpens.
+
+    Shape:
+        (B, C, H, W) to the same; the outermost pixels stay; clamped to black and white.
+
+    Source: torchvision.transforms.v2.functional.adjust_sharpness, to 1e-5.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import adjust_sharpness
+        >>> adjust_sharpness(torch.rand(2, 3, 8, 9), torch.tensor([0.5, 2.0])).shape
+        torch.Size([2, 3, 8, 9])
+    """
+    h, w = image.shape[2:]
+    if h <= 2 or w <= 2:
+        return image
+    rows = image[:, :, :-2] + image[:, :, 1:-1] + image[:, :, 2:]
+    box = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    inner = image[:, :, 1:-1, 1:-1]
+    f = column(factor, image)  # type: ignore[arg-type]
+    smooth = (box + 4 * inner) / 13
+    changed = smooth + f * (inner - smooth)
+    middle = torch.cat((image[:, :, 1:-1, :1], changed, image[:, :, 1:-1, -1:]), dim=3)
+    return torch.cat((image[:, :, :1], middle, image[:, :, -1:]), dim=2).clamp(0, 1)

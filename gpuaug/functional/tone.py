@@ -1,0 +1,233 @@
+"""Tone of each sample: gamma, invert, solarize, posterize, autocontrast, equalize, normalise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gpuaug.functional._door import column, pixelwise
+
+__all__ = [
+    "adjust_gamma",
+    "autocontrast",
+    "equalize",
+    "invert",
+    "normalize",
+    "normalize_by_image",
+    "posterize",
+    "solarize",
+]
+
+EPSILON = 1e-4
+"""What keeps the division of `normalize_by_image` finite, as in Albumentations."""
+
+
+@pixelwise
+def adjust_gamma(image: Tensor, gamma: Tensor | float, gain: float = 1.0) -> Tensor:
+    """Raise the values of each sample to its power.
+
+    Args:
+        image: (B, C, H, W).
+        gamma: (B,) or a number, positive; 1 is neutral.
+        gain: factor of the result; 1 is neutral.
+
+    Shape:
+        (B, C, H, W) to the same; clamped to black and white.
+
+    Source: torchvision.transforms.v2.functional.adjust_gamma, to 1e-5.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import adjust_gamma
+        >>> adjust_gamma(torch.full((1, 1, 1, 1), 0.5), 2.0).item()
+        0.25
+    """
+    # Black has no logarithm: it is kept apart, with a gradient of zero instead of NaN.
+    lit = image > 0
+    power = torch.where(lit, image, torch.ones_like(image)).pow(column(gamma, image))  # type: ignore[arg-type]
+    return torch.where(lit, power * gain, torch.zeros_like(image)).clamp(0, 1)
+
+
+@pixelwise
+def invert(image: Tensor) -> Tensor:
+    """Exchange black and white.
+
+    Args:
+        image: (B, C, H, W).
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Source: torchvision.transforms.v2.functional.invert.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import invert
+        >>> invert(torch.full((1, 1, 1, 1), 55, dtype=torch.uint8)).item()
+        200
+    """
+    return 1 - image
+
+
+@pixelwise
+def solarize(image: Tensor, threshold: Tensor | float) -> Tensor:
+    """Invert the values of each sample at or above its threshold.
+
+    Args:
+        image: (B, C, H, W).
+        threshold: (B,) or a number, on the scale black = 0, white = 1.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Source: torchvision.transforms.v2.functional.solarize.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import solarize
+        >>> solarize(torch.tensor([[[[0.25, 0.75]]]]), 0.5).flatten().tolist()
+        [0.25, 0.25]
+    """
+    # Half a millionth below, so that a uint8 threshold meets its own level whatever the rounding of x / 255.
+    return torch.where(image >= column(threshold, image) - 5e-7, 1 - image, image)  # type: ignore[arg-type]
+
+
+@pixelwise
+def posterize(image: Tensor, bits: Tensor | float, levels: int | None = None) -> Tensor:
+    """Keep some bits of the values of each sample.
+
+    Args:
+        image: (B, C, H, W).
+        bits: (B,) or a number, 0 to 8.
+        levels: 255 where the values are those of a uint8 image, which keep their upper bits; None for floats, which
+            are cut into 2 ** bits steps.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Source: torchvision.transforms.v2.functional.posterize.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import posterize
+        >>> posterize(torch.full((1, 1, 1, 1), 100, dtype=torch.uint8), 2).item()
+        64
+    """
+    kept = column(bits, image)  # type: ignore[arg-type]
+    if levels is not None:
+        step = torch.exp2(torch.round(8 - kept))
+        return torch.floor(torch.round(image * levels) / step) * step / levels
+    steps = torch.exp2(torch.round(kept))
+    return torch.minimum(torch.floor(image * steps), steps - 1).clamp(min=0) / steps
+
+
+@pixelwise
+def autocontrast(image: Tensor) -> Tensor:
+    """Stretch the values of each channel of each sample to black and white.
+
+    Args:
+        image: (B, C, H, W); a constant channel stays.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Source: torchvision.transforms.v2.functional.autocontrast, to 1e-5.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import autocontrast
+        >>> autocontrast(torch.tensor([[[[0.25, 0.5]]]])).flatten().tolist()
+        [0.0, 1.0]
+    """
+    low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
+    flat = high == low
+    span = torch.where(flat, torch.ones_like(high), high - low)
+    return torch.where(flat, image, (image - low) / span).clamp(0, 1)
+
+
+@pixelwise
+def equalize(image: Tensor) -> Tensor:
+    """Equalize the histogram of each channel of each sample.
+
+    Args:
+        image: (B, C, H, W); floats are cut to 256 levels, as in torchvision.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Source: torchvision.transforms.v2.functional.equalize, exactly for uint8.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import equalize
+        >>> equalize(torch.tensor([[[[10, 20]]]], dtype=torch.uint8)).flatten().tolist()
+        [0, 255]
+    """
+    b, c, h, w = image.shape
+    level = torch.floor(torch.nan_to_num(image.detach()).clamp(0, 1) * 255.999).to(torch.int64).view(b * c, h * w)
+    histogram = torch.zeros((b * c, 256), dtype=torch.int64, device=image.device)
+    histogram.scatter_add_(1, level, torch.ones_like(level))
+    total = histogram.cumsum(dim=1)
+    # The count of the brightest level that occurs: what is left of N before it is reached.
+    brightest = level.amax(dim=1, keepdim=True)
+    step = torch.div(h * w - histogram.gather(1, brightest), 255, rounding_mode="floor")
+    divisor = step.clamp(min=1)
+    table = torch.div(total + torch.div(step, 2, rounding_mode="floor"), divisor, rounding_mode="floor")
+    table = torch.cat((torch.zeros_like(step), table[:, :-1]), dim=1).clamp(0, 255)
+    equal = table.gather(1, level)
+    out = torch.where(step == 0, level, equal).to(image.dtype) / 255
+    return out.view(b, c, h, w)
+
+
+@pixelwise
+def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Subtract a mean and divide by a standard deviation.
+
+    Args:
+        image: (B, C, H, W).
+        mean: (C,) or (B, C), on the scale black = 0, white = 1.
+        std: likewise, positive.
+
+    Shape:
+        (B, C, H, W) to the same; uint8 gives float32.
+
+    Source: torchvision.transforms.v2.functional.normalize, to 1e-5.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import normalize
+        >>> normalize(torch.ones(1, 1, 1, 1), torch.tensor([[0.5]]), torch.tensor([[0.25]])).item()
+        2.0
+    """
+    inverse = 1 / std.to(image.dtype)
+    shift = mean.to(image.dtype) * inverse
+    return torch.addcmul(-shift[..., None, None], image, inverse[..., None, None])
+
+
+@pixelwise
+def normalize_by_image(image: Tensor, mode: str = "image") -> Tensor:
+    """Normalise each sample by its own mean and deviation, or extremes.
+
+    Args:
+        image: (B, C, H, W).
+        mode: "image", "image_per_channel", "min_max" or "min_max_per_channel".
+
+    Shape:
+        (B, C, H, W) to the same; uint8 gives float32.
+
+    Source: albumentations.Normalize.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import normalize_by_image
+        >>> normalize_by_image(torch.rand(2, 3, 4, 5), mode="min_max").shape
+        torch.Size([2, 3, 4, 5])
+    """
+    dims = (2, 3) if mode.endswith("per_channel") else (1, 2, 3)
+    if mode.startswith("min_max"):
+        low, high = image.amin(dim=dims, keepdim=True), image.amax(dim=dims, keepdim=True)
+        return (image - low) / (high - low + EPSILON)
+    mean = image.mean(dim=dims, keepdim=True)
+    centred = image - mean
+    deviation = torch.sqrt((centred * centred).mean(dim=dims, keepdim=True) + 1e-20)
+    return centred / (deviation + EPSILON)
