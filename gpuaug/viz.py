@@ -89,11 +89,11 @@ def save_png(image: Tensor, path: Path | str) -> None:
         image: uint8, (1, H, W) or (3, H, W).
         path: the file to write.
     """
-    from torchvision.io import write_png
+    from PIL import Image  # an optional dependency: only pictures for people need it
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(image.detach().cpu().contiguous(), str(path))
+    Image.fromarray(image.detach().cpu().permute(1, 2, 0).contiguous().numpy()).save(path)
 
 
 def _to_uint8(images: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torchvision.io import read_image
+from PIL import Image
+from torchvision.transforms.v2.functional import pil_to_tensor
 from torchvision.transforms import v2
 
 from gpuaug import cli, demo
@@ -67,7 +68,7 @@ def test_demo_writes_its_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert str(out) in printed.out
     assert "with augmentation" in printed.out and "mean of 2 seeds" in printed.out
     assert len(printed.err.splitlines()) == 4, "no bar where stderr is no terminal: one line per run"
-    assert read_image(str(out)).shape == (3, 8 * (64 + 2) + 2, 10 * (64 + 2) + 2)
+    assert pil_to_tensor(Image.open(out)).shape == (3, 8 * (64 + 2) + 2, 10 * (64 + 2) + 2)
 
 
 def test_a_run_repeats_itself() -> None:
@@ -152,4 +153,4 @@ def test_contact_sheet_refuses(arguments: dict[str, object], message: str) -> No
 def test_save_png_keeps_every_pixel(tmp_path: Path) -> None:
     picture = torch.randint(0, 256, (3, 7, 5), dtype=torch.uint8)
     save_png(picture, tmp_path / "picture.png")
-    assert torch.equal(read_image(str(tmp_path / "picture.png")), picture)
+    assert torch.equal(pil_to_tensor(Image.open(tmp_path / "picture.png")), picture)
