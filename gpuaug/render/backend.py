@@ -17,6 +17,9 @@ from gpuaug.render.walk import walk
 
 __all__ = ["render"]
 
+SMALL = 48 * 48
+"""Pixels of an image below which a batch is not walked."""
+
 
 def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     """Return the batch (B, C, H, W) after the passes of `plan`.
@@ -30,7 +33,7 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     if not passes and plan.out_dtype == x.dtype and not plan.relaid:
         return x
     if walking is None:
-        walking = _can_walk(x, passes)
+        walking = _can_walk(x, passes) and _worth_walking(x, passes)
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     return walk(x, plan, passes, work) if walking else _batched(x, plan, passes, work)
 
@@ -39,6 +42,15 @@ def _can_walk(x: Tensor, passes: list[Pass]) -> bool:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or isinstance(x, FakeTensor):
         return False
     return not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes))))
+
+
+def _worth_walking(x: Tensor, passes: list[Pass]) -> bool:
+    """Tell whether images are large enough that skipping work pays for a Python step per sample.
+
+    A matter of the canvases alone: a sample must not come out differently in a larger batch.
+    """
+    canvases = [(x.shape[2], x.shape[3]), *(step.canvas for step in passes)]
+    return max(h * w for h, w in canvases) >= SMALL
 
 
 def _tensors(passes: list[Pass]) -> list[Tensor]:
