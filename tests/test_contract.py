@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from cases import CASES, Case
 
 import gpuaug as ga
+from gpuaug.render import backend
 from gpuaug.testing import CHECKS
 from gpuaug.transforms.base import Transform
 from gpuaug.transforms.compose import Container
@@ -13,8 +16,19 @@ from gpuaug.transforms.compose import Container
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_contract(case: Case, check) -> None:
+def test_contract(case: Case, check: Callable[..., None]) -> None:
     check(case.make, case.shape)
+
+
+PIXELS = ("batch_is_loop", "inputs_untouched", "gate", "replay", "seed", "eval", "sizes", "dtypes", "finite", "copies")
+
+
+@pytest.mark.parametrize("check", PIXELS)
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_contract_walking(case: Case, check: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, with small images walked sample by sample as large ones are."""
+    monkeypatch.setattr(backend, "SMALL", 0)
+    CHECKS[check](case.make, case.shape)
 
 
 def test_every_public_transform_has_a_case() -> None:

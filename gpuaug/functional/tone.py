@@ -164,7 +164,7 @@ def equalize(image: Tensor) -> Tensor:
         [0, 255]
     """
     b, c, h, w = image.shape
-    level = torch.floor(torch.nan_to_num(image.detach()).clamp(0, 1) * 255.999).to(torch.int64).view(b * c, h * w)
+    level = torch.floor(torch.nan_to_num(image.detach()).clamp(0, 1) * 255.999).to(torch.int64).reshape(b * c, h * w)
     histogram = torch.zeros((b * c, 256), dtype=torch.int64, device=image.device)
     histogram.scatter_add_(1, level, torch.ones_like(level))
     total = histogram.cumsum(dim=1)
