@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Generic, ParamSpec, cast
@@ -32,6 +33,9 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
     Numbers given where a parameter for each sample is meant are spread over the batch; uint8 results are rounded once.
     """
     name = function.__name__
+    arguments = list(inspect.signature(function).parameters.values())[1:]
+    sampled = {a.name for a in arguments if "Tensor" in str(a.annotation)}
+    levelled = any(a.name == "levels" for a in arguments)
 
     @wraps(function)
     def public(image: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -43,18 +47,18 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
             raise ValueError(f"{name}: image must have shape (B, C, H, W), got {tuple(image.shape)}")
         work = torch.float64 if image.dtype == torch.float64 else torch.float32
         x = image.to(work) / 255 if image.dtype == torch.uint8 else image.to(work)
-        spread = [
-            torch.full((image.shape[0],), float(a), dtype=work, device=image.device)
-            if isinstance(a, int | float) and not isinstance(a, bool)
-            else a
-            for a in args
-        ]
-        for a in spread:
-            if isinstance(a, Tensor) and a.dim() == 1 and a.shape[0] != image.shape[0]:
-                raise ValueError(f"{name}: parameters must have one value for each of the {image.shape[0]} samples")
-        if "levels" in function.__code__.co_varnames and image.dtype == torch.uint8:
-            kwargs.setdefault("levels", 255)
-        out = cast(Any, function)(x, *spread, **kwargs)
+        given = dict(zip((a.name for a in arguments), args, strict=False), **kwargs)
+        for key in sampled & given.keys():
+            value = given[key]
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                given[key] = torch.full((image.shape[0],), float(value), dtype=work, device=image.device)
+            elif isinstance(value, Tensor) and value.dim() == 1 and value.shape[0] != image.shape[0]:
+                raise ValueError(
+                    f"{name}: {key} must have one value for each of the {image.shape[0]} samples, got {value.shape[0]}"
+                )
+        if levelled and image.dtype == torch.uint8:
+            given.setdefault("levels", 255)
+        out = cast(Any, function)(x, **given)
         if image.dtype == torch.uint8 and not name.startswith("normalize"):
             return torch.round(out.clamp(0, 1) * 255).to(torch.uint8)
         return cast(Tensor, out.to(image.dtype if image.dtype.is_floating_point else torch.float32))
