@@ -68,10 +68,8 @@ def recipe(seed: int) -> nn.Module:
     return ga.Compose(
         [
             ga.RandomAffine(degrees=15, translate=(0.1, 0.1), scale=(0.85, 1.15), shear=10),
-            ga.RandomPerspective(distortion_scale=0.2, p=0.5),
             ga.ColorJitter(brightness=0.3, contrast=0.3),
-            ga.GaussianNoise(sigma=0.05),
-            ga.RandomErasing(p=0.25, scale=(0.02, 0.15)),
+            ga.RandomErasing(p=0.25, scale=(0.02, 0.1)),
             ga.Normalize(MEAN, STD),
         ],
         seed=seed,
