@@ -21,6 +21,8 @@ from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas
 __all__ = ["sample_image"]
 
 Rows = list[list[float]]
+_CHUNK = 16384
+"""Positions that are read at a time: what a reading needs besides stays small, and in cache."""
 _THREADS = 2
 """In how many parts a reading is given to the sampler, which works in parallel over its first dimension only."""
 
@@ -59,11 +61,14 @@ def sample_image(
         for c in range(part.shape[1]):
             inner[:, c].sub_(fill[c if len(fill) > 1 else 0])
     position, width = _positions(m, canvas, (x0, y0), work, widen)
-    if width.shape[1] == 1:  # affine: one width for all positions
-        nx, ny = (math.ceil(w - 1e-4) for w in width.view(-1).tolist())
-        out = _read(padded, position, width, (nx, ny))
-    else:
-        out = _read_by_group(padded, position, width)
+    out = torch.empty((part.shape[1], position.shape[1]), dtype=work)
+    for start in range(0, position.shape[1], _CHUNK):
+        some = slice(start, start + _CHUNK)
+        if width.shape[1] == 1:  # affine: one width for all positions
+            nx, ny = (math.ceil(w - 1e-4) for w in width.view(-1).tolist())
+            out[:, some] = _read(padded, position[:, some], width, (nx, ny))
+        else:
+            out[:, some] = _read_by_group(padded, position[:, some], width[:, some])
     out = out.view(1, part.shape[1], *canvas)
     if any(fill):
         for c in range(part.shape[1]):
