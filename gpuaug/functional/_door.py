@@ -10,7 +10,10 @@ from typing import Any, Generic, ParamSpec, cast
 import torch
 from torch import Tensor
 
-__all__ = ["Pixelwise", "pixelwise"]
+__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "split"]
+
+Pixels = Tensor | list[Tensor]
+"""Images: (B, C, H, W), or, where a compiler is to make one kernel of it all, C planes (B, H, W)."""
 
 P = ParamSpec("P")
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -19,7 +22,7 @@ _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.floa
 class Pixelwise(Generic[P]):
     """A public function on images of any dtype, with its definition on working floats as `working`."""
 
-    working: Callable[..., Tensor]
+    working: Callable[..., Any]
     __name__: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Tensor:
@@ -67,11 +70,49 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
     return cast("Pixelwise[P]", public)
 
 
-def column(value: Tensor, like: Tensor) -> Tensor:
-    """Return (B,) parameters as (B, 1, 1, 1) in the image's dtype."""
-    return value.to(like.dtype).view(-1, 1, 1, 1)
+def each(image: Pixels, function: Callable[..., Tensor], *operands: Any) -> Any:
+    """Apply a function of values to all channels, with operands laid beside them.
+
+    An operand (B,) is for each sample, (B, C) for each channel, (B, H, W) for each pixel, (B, C, H, W) for each value.
+    """
+    if isinstance(image, list):
+        return [function(plane, *(_beside_plane(o, plane, c) for o in operands)) for c, plane in enumerate(image)]
+    return function(image, *(_beside_image(o, image) for o in operands))
 
 
-def planes(value: Tensor, like: Tensor) -> Tensor:
-    """Return (B,) parameters as (B, 1, 1) in the image's dtype."""
-    return value.to(like.dtype).view(-1, 1, 1)
+def _like(operand: Tensor, values: Tensor) -> Tensor:
+    return operand.to(values.dtype) if operand.dtype.is_floating_point else operand
+
+
+def _beside_image(operand: Tensor, image: Tensor) -> Tensor:
+    value = _like(operand, image)
+    shapes = {1: (-1, 1, 1, 1), 2: (*value.shape, 1, 1), 3: (value.shape[0], 1, *value.shape[1:])}
+    return value.view(shapes[value.dim()]) if value.dim() in shapes else value
+
+
+def _beside_plane(operand: Tensor, plane: Tensor, channel: int) -> Tensor:
+    value = _like(operand, plane)
+    if value.dim() in (2, 4):
+        value = value[:, channel if value.shape[1] > 1 else 0]
+    return value if value.dim() == 3 else value.view(-1, 1, 1)
+
+
+def planar(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Mark a function of working values as one that takes planes too."""
+    function.planar = True  # type: ignore[attr-defined]
+    return function
+
+
+def split(image: Pixels) -> list[Tensor]:
+    """Return the channels (B, H, W)."""
+    return image if isinstance(image, list) else list(image.unbind(dim=1))
+
+
+def join(planes: list[Tensor], image: Pixels) -> Any:
+    """Return channels in the form that `image` has."""
+    return planes if isinstance(image, list) else torch.stack(planes, dim=1)
+
+
+def beside(operand: Tensor, plane: Tensor) -> Tensor:
+    """Return (B,) parameters as (B, 1, 1) in the values' dtype."""
+    return operand.to(plane.dtype).view(-1, 1, 1)

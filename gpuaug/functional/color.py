@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import column, pixelwise, planes
+from gpuaug.functional._door import Pixels, beside, each, join, pixelwise, planar, split
 
 __all__ = [
     "adjust_brightness",
@@ -23,21 +23,30 @@ RED, GREEN, BLUE = 0.2989, 0.587, 0.114
 """Weights of the gray value, as torchvision's (their sum is 0.9999)."""
 
 
-def _luma(x: Tensor) -> Tensor:
+def _luma(x: Pixels) -> Tensor:
     """Return the gray value (B, H, W)."""
-    if x.shape[1] == 1:
-        return x[:, 0]
-    return x[:, 0] * RED + x[:, 1] * GREEN + x[:, 2] * BLUE
+    planes = split(x)
+    if len(planes) == 1:
+        return planes[0]
+    return torch.add(torch.add(planes[0] * RED, planes[1], alpha=GREEN), planes[2], alpha=BLUE)
 
 
-def _need_rgb(x: Tensor, name: str) -> None:
-    if x.shape[1] not in (1, 3):
+def _need_rgb(x: Pixels, name: str) -> int:
+    channels = len(x) if isinstance(x, list) else x.shape[1]
+    if channels not in (1, 3):
         raise ValueError(
-            f"{name}: images must have 1 or 3 channels (say channels=(0, 1, 2) for the RGB of more), got {x.shape[1]}"
+            f"{name}: images must have 1 or 3 channels (say channels=(0, 1, 2) for the RGB of more), got {channels}"
         )
+    return channels
+
+
+def _blend(value: Tensor, factor: Tensor, rest: Tensor) -> Tensor:
+    """Return value * factor + rest, between black and white."""
+    return (value * factor).add_(rest).clamp_(0, 1)
 
 
 @pixelwise
+@planar
 def adjust_brightness(image: Tensor, factor: Tensor | float) -> Tensor:
     """Multiply each sample by its factor.
 
@@ -56,10 +65,11 @@ def adjust_brightness(image: Tensor, factor: Tensor | float) -> Tensor:
         >>> adjust_brightness(torch.full((1, 1, 1, 1), 100, dtype=torch.uint8), 1.5).item()
         150
     """
-    return (image * column(factor, image)).clamp(0, 1)  # type: ignore[arg-type]
+    return each(image, lambda value, f: (value * f).clamp_(0, 1), factor)  # type: ignore[no-any-return]
 
 
 @pixelwise
+@planar
 def adjust_contrast(image: Tensor, factor: Tensor | float) -> Tensor:
     """Blend each sample with the mean of its gray values.
 
@@ -82,12 +92,13 @@ def adjust_contrast(image: Tensor, factor: Tensor | float) -> Tensor:
         [0.5, 0.5]
     """
     _need_rgb(image, "adjust_contrast")
-    mean = _luma(image).mean(dim=(1, 2)).view(-1, 1, 1, 1)
-    f = column(factor, image)  # type: ignore[arg-type]
-    return (image * f + mean * (1 - f)).clamp(0, 1)
+    mean = _luma(image).mean(dim=(1, 2))
+    f = factor.to(mean.dtype)  # type: ignore[union-attr]
+    return each(image, _blend, f, mean * (1 - f))  # type: ignore[no-any-return]
 
 
 @pixelwise
+@planar
 def adjust_saturation(image: Tensor, factor: Tensor | float) -> Tensor:
     """Blend each pixel with its gray value.
 
@@ -110,32 +121,34 @@ def adjust_saturation(image: Tensor, factor: Tensor | float) -> Tensor:
         torch.Size([2, 3, 4, 5])
     """
     _need_rgb(image, "adjust_saturation")
-    if image.shape[1] == 1:
+    if len(split(image)) == 1:
         return image
-    f = column(factor, image)  # type: ignore[arg-type]
-    return (image * f + _luma(image)[:, None] * (1 - f)).clamp(0, 1)
+    gray = _luma(image)
+    return each(image, _blend, factor, gray * (1 - beside(factor, gray)))  # type: ignore[arg-type,no-any-return]
 
 
-def _hue_distance(high: Tensor, low: Tensor, r: Tensor, g: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return six times the hue, in (-1, 5], and the chroma."""
-    chroma = high - low
-    inverse = 1 / torch.where(chroma == 0, torch.ones_like(chroma), chroma)
-    hue = torch.where(
-        high == r, (g - b) * inverse, torch.where(high == g, (b - r) * inverse + 2, (r - g) * inverse + 4)
-    )
-    return hue, chroma
+def _hue(red: Tensor, green: Tensor, blue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return six times the hue, in -3..3, the value and the chroma.
+
+    Where g >= b, six times the hue is 1 + (g + b - r - min) / chroma in all three sectors, and its mirror image
+    where g < b: no branches.
+    """
+    value = torch.maximum(torch.maximum(red, green), blue)
+    low = torch.minimum(torch.minimum(red, green), blue)
+    chroma = value - low
+    size = (green + blue - red - low) / chroma.clamp(min=1e-12) + 1
+    return torch.copysign(size, green - blue), value, chroma
 
 
-def _from_hue(hue: Tensor, value: Tensor, chroma: Tensor) -> Tensor:
-    """Return RGB (B, 3, H, W) from six times the hue, value and chroma, without branches."""
-    channels = []
-    for n in (5.0, 3.0, 1.0):
-        k = torch.remainder(hue + n, 6)
-        channels.append(value - chroma * torch.minimum(k, 4 - k).clamp(0, 1))
-    return torch.stack(channels, dim=1)
+def _from_hue(hue: Tensor, value: Tensor, chroma: Tensor) -> list[Tensor]:
+    """Return red, green and blue of six times the hue (any turn), value and chroma."""
+    hue = hue - 6 * torch.round(hue * (1 / 6))
+    shares = (hue.abs() - 1, 2 - (hue + 1).abs(), 2 - (hue - 1).abs())
+    return [value - chroma * share.clamp_(0, 1) for share in shares]
 
 
 @pixelwise
+@planar
 def adjust_hue(image: Tensor, shift: Tensor | float) -> Tensor:
     """Turn the hue of each sample.
 
@@ -158,16 +171,15 @@ def adjust_hue(image: Tensor, shift: Tensor | float) -> Tensor:
         torch.Size([2, 3, 4, 5])
     """
     _need_rgb(image, "adjust_hue")
-    if image.shape[1] == 1:
+    if len(split(image)) == 1:
         return image
-    r, g, b = image.unbind(dim=1)
-    high = torch.maximum(torch.maximum(r, g), b)
-    low = torch.minimum(torch.minimum(r, g), b)
-    hue, chroma = _hue_distance(high, low, r, g, b)
-    return _from_hue(hue + planes(shift, image) * 6, high, chroma)  # type: ignore[arg-type]
+    hue, value, chroma = _hue(*split(image))
+    turned = hue + beside(shift, hue) * 6  # type: ignore[arg-type]
+    return join(_from_hue(turned, value, chroma), image)  # type: ignore[no-any-return]
 
 
 @pixelwise
+@planar
 def adjust_hue_saturation_value(
     image: Tensor, hue_shift: Tensor | float, sat_shift: Tensor | float, val_shift: Tensor | float
 ) -> Tensor:
@@ -194,21 +206,20 @@ def adjust_hue_saturation_value(
         torch.Size([2, 3, 4, 5])
     """
     _need_rgb(image, "adjust_hue_saturation_value")
-    up = planes(val_shift, image) / 255  # type: ignore[arg-type]
-    if image.shape[1] == 1:
-        return (image + up[:, None]).clamp(0, 1)
-    image = image.clamp(0, 1)
-    r, g, b = image.unbind(dim=1)
-    high = torch.maximum(torch.maximum(r, g), b)
-    low = torch.minimum(torch.minimum(r, g), b)
-    hue, chroma = _hue_distance(high, low, r, g, b)
-    saturation = chroma / torch.where(high == 0, torch.ones_like(high), high)
-    saturation = (saturation + planes(sat_shift, image) / 255).clamp(0, 1)  # type: ignore[arg-type]
-    value = (high + up).clamp(0, 1)
-    return _from_hue(hue + planes(hue_shift, image) * (6 / 180), value, value * saturation)  # type: ignore[arg-type]
+    first = split(image)[0]
+    up = beside(val_shift, first) / 255  # type: ignore[arg-type]
+    if len(split(image)) == 1:
+        return join([(first + up).clamp(0, 1)], image)  # type: ignore[no-any-return]
+    hue, value, chroma = _hue(*(plane.clamp(0, 1) for plane in split(image)))
+    saturation = chroma / torch.where(value == 0, torch.ones_like(value), value)
+    saturation = (saturation + beside(sat_shift, first) / 255).clamp(0, 1)  # type: ignore[arg-type]
+    value = (value + up).clamp(0, 1)
+    turned = hue + beside(hue_shift, first) * (6 / 180)  # type: ignore[arg-type]
+    return join(_from_hue(turned, value, value * saturation), image)  # type: ignore[no-any-return]
 
 
 @pixelwise
+@planar
 def rgb_to_grayscale(image: Tensor, num_output_channels: int = 1) -> Tensor:
     """Turn images gray.
 
@@ -230,13 +241,15 @@ def rgb_to_grayscale(image: Tensor, num_output_channels: int = 1) -> Tensor:
         >>> rgb_to_grayscale(torch.rand(2, 3, 4, 5)).shape
         torch.Size([2, 1, 4, 5])
     """
-    _need_rgb(image, "rgb_to_grayscale")
-    gray = _luma(image)[:, None]
-    count = num_output_channels or image.shape[1]
-    return gray if count == 1 else gray.expand(-1, count, -1, -1)
+    channels = _need_rgb(image, "rgb_to_grayscale")
+    gray, count = _luma(image), num_output_channels or channels
+    if isinstance(image, list):
+        return [gray] * count
+    return gray[:, None] if count == 1 else gray[:, None].expand(-1, count, -1, -1)
 
 
 @pixelwise
+@planar
 def brightness_contrast(
     image: Tensor, brightness: Tensor | float, contrast: Tensor | float, brightness_by_max: bool = True
 ) -> Tensor:
@@ -259,10 +272,11 @@ def brightness_contrast(
         >>> brightness_contrast(torch.full((1, 1, 1, 1), 0.5), 0.25, 0.0).item()
         0.75
     """
-    shift = column(brightness, image)  # type: ignore[arg-type]
+    shift = brightness
     if not brightness_by_max:
-        shift = shift * image.mean(dim=(1, 2, 3), keepdim=True)
-    return (image * (1 + column(contrast, image)) + shift).clamp(0, 1)  # type: ignore[arg-type]
+        planes = split(image)
+        shift = shift * sum(plane.mean(dim=(1, 2)) for plane in planes) / len(planes)
+    return each(image, _blend, 1 + contrast, shift)  # type: ignore[no-any-return]
 
 
 @pixelwise
@@ -288,6 +302,7 @@ def permute_channels(image: Tensor, order: Tensor) -> Tensor:
 
 
 @pixelwise
+@planar
 def drop_channels(image: Tensor, dropped: Tensor, fill: float = 0.0) -> Tensor:
     """Replace some channels of each sample by a value.
 
@@ -307,4 +322,4 @@ def drop_channels(image: Tensor, dropped: Tensor, fill: float = 0.0) -> Tensor:
         >>> drop_channels(torch.ones(1, 2, 1, 1), torch.tensor([[True, False]])).flatten().tolist()
         [0.0, 1.0]
     """
-    return image.masked_fill(dropped[:, :, None, None], fill)
+    return each(image, lambda value, drop: value.masked_fill(drop, fill), dropped)  # type: ignore[no-any-return]

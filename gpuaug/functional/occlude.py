@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import column, pixelwise
+from gpuaug.functional._door import Pixels, each, pixelwise, planar, split
 
 __all__ = ["erase", "gaussian_noise"]
 
 
 @pixelwise
+@planar
 def gaussian_noise(
     image: Tensor, mean: Tensor | float, sigma: Tensor | float, noise: Tensor, clip: bool = True
 ) -> Tensor:
@@ -34,11 +37,16 @@ def gaussian_noise(
         >>> gaussian_noise(torch.zeros(1, 1, 1, 1), 0.0, 0.5, torch.ones(1, 1, 1, 1)).item()
         0.5
     """
-    out = image + (column(mean, image) + column(sigma, image) * noise)  # type: ignore[arg-type]
-    return out.clamp(0, 1) if clip else out
+
+    def add(value: Tensor, shift: Tensor, scale: Tensor, normal: Tensor) -> Tensor:
+        out = value + (shift + scale * normal)
+        return out.clamp(0, 1) if clip else out
+
+    return each(image, add, mean, sigma, noise)  # type: ignore[no-any-return]
 
 
 @pixelwise
+@planar
 def erase(image: Tensor, boxes: Tensor, values: Tensor) -> Tensor:
     """Replace rectangles of each sample.
 
@@ -59,19 +67,21 @@ def erase(image: Tensor, boxes: Tensor, values: Tensor) -> Tensor:
         >>> erase(torch.ones(1, 1, 2, 2), torch.tensor([[[0, 0, 1, 2]]]), torch.zeros(1, 1, 1, 1)).flatten().tolist()
         [0.0, 0.0, 1.0, 1.0]
     """
-    h, w = image.shape[2:]
-    y = torch.arange(h, device=image.device)[:, None]
-    x = torch.arange(w, device=image.device)
+    h, w = split(image)[0].shape[1:]
+    y = torch.arange(h, device=boxes.device)[:, None]
+    x = torch.arange(w, device=boxes.device)
     top, left, height, width = boxes[:, :, None, None].unbind(-1)
-    out = image
     covered: Tensor | None = None
     for r in range(boxes.shape[1]):
         rows = (y >= top[:, r]) & (y < top[:, r] + height[:, r])
         inside = rows & (x >= left[:, r]) & (x < left[:, r] + width[:, r])
         if values.dim() == 5:
-            out = torch.where(inside[:, None], values[:, r].to(image.dtype), out)
+            image = put(image, inside, values[:, r])
         else:
             covered = inside if covered is None else covered | inside
-    if covered is not None:
-        out = torch.where(covered[:, None], values.to(image.dtype), out)
-    return out
+    return image if covered is None else put(image, covered, values)
+
+
+def put(image: Pixels, where: Tensor, values: Tensor) -> Any:
+    """Return the image with `values` (broadcastable to it) where a mask (B, H, W) says so."""
+    return each(image, lambda old, mask, new: torch.where(mask, new, old), where, values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import column, pixelwise
+from gpuaug.functional._door import each, pixelwise, planar
 
 __all__ = [
     "adjust_gamma",
@@ -23,6 +23,7 @@ EPSILON = 1e-4
 
 
 @pixelwise
+@planar
 def adjust_gamma(image: Tensor, gamma: Tensor | float, gain: float = 1.0) -> Tensor:
     """Raise the values of each sample to its power.
 
@@ -42,13 +43,18 @@ def adjust_gamma(image: Tensor, gamma: Tensor | float, gain: float = 1.0) -> Ten
         >>> adjust_gamma(torch.full((1, 1, 1, 1), 0.5), 2.0).item()
         0.25
     """
-    # Black has no logarithm: it is kept apart, with a gradient of zero instead of NaN.
-    lit = image > 0
-    power = torch.where(lit, image, torch.ones_like(image)).pow(column(gamma, image))  # type: ignore[arg-type]
-    return torch.where(lit, power * gain, torch.zeros_like(image)).clamp(0, 1)
+
+    def power(value: Tensor, exponent: Tensor) -> Tensor:
+        # Black has no logarithm: it is kept apart, with a gradient of zero instead of NaN.
+        lit = value > 0
+        raised = torch.where(lit, value, torch.ones_like(value)).pow(exponent) * gain
+        return torch.where(lit, raised, torch.zeros_like(value)).clamp(0, 1)
+
+    return each(image, power, gamma)  # type: ignore[no-any-return]
 
 
 @pixelwise
+@planar
 def invert(image: Tensor) -> Tensor:
     """Exchange black and white.
 
@@ -66,10 +72,11 @@ def invert(image: Tensor) -> Tensor:
         >>> invert(torch.full((1, 1, 1, 1), 55, dtype=torch.uint8)).item()
         200
     """
-    return 1 - image
+    return each(image, lambda value: 1 - value)  # type: ignore[no-any-return]
 
 
 @pixelwise
+@planar
 def solarize(image: Tensor, threshold: Tensor | float) -> Tensor:
     """Invert the values of each sample at or above its threshold.
 
@@ -89,10 +96,13 @@ def solarize(image: Tensor, threshold: Tensor | float) -> Tensor:
         [0.25, 0.25]
     """
     # Half a millionth below, so that a uint8 threshold meets its own level whatever the rounding of x / 255.
-    return torch.where(image >= column(threshold, image) - 5e-7, 1 - image, image)  # type: ignore[arg-type]
+    return each(  # type: ignore[no-any-return]
+        image, lambda value, t: torch.where(value >= t - 5e-7, 1 - value, value), threshold
+    )
 
 
 @pixelwise
+@planar
 def posterize(image: Tensor, bits: Tensor | float, levels: int | None = None) -> Tensor:
     """Keep some bits of the values of each sample.
 
@@ -113,12 +123,15 @@ def posterize(image: Tensor, bits: Tensor | float, levels: int | None = None) ->
         >>> posterize(torch.full((1, 1, 1, 1), 100, dtype=torch.uint8), 2).item()
         64
     """
-    kept = column(bits, image)  # type: ignore[arg-type]
-    if levels is not None:
-        step = torch.exp2(torch.round(8 - kept))
-        return torch.floor(torch.round(image * levels) / step) * step / levels
-    steps = torch.exp2(torch.round(kept))
-    return torch.minimum(torch.floor(image * steps), steps - 1).clamp(min=0) / steps
+
+    def cut(value: Tensor, kept: Tensor) -> Tensor:
+        if levels is not None:
+            step = torch.exp2(torch.round(8 - kept))
+            return torch.floor(torch.round(value * levels) / step) * step / levels
+        steps = torch.exp2(torch.round(kept))
+        return torch.minimum(torch.floor(value * steps), steps - 1).clamp(min=0) / steps
+
+    return each(image, cut, bits)  # type: ignore[no-any-return]
 
 
 @pixelwise
@@ -180,6 +193,7 @@ def equalize(image: Tensor) -> Tensor:
 
 
 @pixelwise
+@planar
 def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Subtract a mean and divide by a standard deviation.
 
@@ -199,9 +213,10 @@ def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         >>> normalize(torch.ones(1, 1, 1, 1), torch.tensor([[0.5]]), torch.tensor([[0.25]])).item()
         2.0
     """
-    inverse = 1 / std.to(image.dtype)
-    shift = mean.to(image.dtype) * inverse
-    return torch.addcmul(-shift[..., None, None], image, inverse[..., None, None])
+    inverse = 1 / std
+    shift = -mean * inverse
+    rows = (inverse[None], shift[None]) if inverse.dim() == 1 else (inverse, shift)
+    return each(image, lambda value, factor, rest: (value * factor).add_(rest), *rows)  # type: ignore[no-any-return]
 
 
 @pixelwise

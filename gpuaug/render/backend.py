@@ -7,12 +7,15 @@ skipping what gates leave out.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+from gpuaug.functional._door import Pixels, each, join, split
 from gpuaug.render.plan import Choice, Pass, Plan
-from gpuaug.render.reading import read
+from gpuaug.render.reading import read_planes
 from gpuaug.render.walk import walk
 
 __all__ = ["render"]
@@ -65,36 +68,55 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
 
 def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     scale = float(plan.levels or 1)
+    image: Pixels = x
+    # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
+    by_plane = torch.compiler.is_compiling()
     raw = True
     for step in passes:
         if step.warp is not None:
-            x = read(x, step.warp, step.canvas, work, scale if raw else 1.0)
+            planes = read_planes(_whole(image), step.warp, step.canvas, work, scale if raw else 1.0)
+            image = planes if by_plane else torch.stack(planes, dim=1)
         elif raw:
-            x = x.to(work) / scale if scale != 1 else x.to(work)
+            image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
         raw = False
         if step.filter is not None:
-            x = _apply(x, step.filter, plan.levels)
+            image = _apply(image, step.filter, plan.levels)
+        if by_plane:
+            image = split(image)
         for slot in step.program:
             for choice in slot.choices:
-                x = _apply(x, choice, plan.levels)
+                image = _apply(image, choice, plan.levels)
         if plan.rounds and plan.levels and not step.normalized:
-            x = torch.round(x.clamp(0, 1) * plan.levels) / plan.levels
+            image = each(image, lambda v: torch.round(v.clamp(0, 1) * scale) / scale)
     if raw:
-        x = x.to(work) / scale if scale != 1 else x.to(work)
-    return plan.encode(x)
+        image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
+    return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
 
 
-def _apply(x: Tensor, choice: Choice, levels: int | None) -> Tensor:
-    part = x if choice.channels is None else torch.stack([x[:, c] for c in choice.channels], dim=1)
+def _whole(image: Pixels) -> Tensor:
+    return torch.stack(image, dim=1) if isinstance(image, list) else image
+
+
+def _apply(image: Pixels, choice: Choice, levels: int | None) -> Pixels:
+    if isinstance(image, list) and not getattr(choice.apply, "planar", False):
+        return split(_apply(_whole(image), choice, levels))
+    if choice.channels is not None:
+        planes = list(split(image))
+        chosen = join([planes[c] for c in choice.channels], image)
+        changed = _apply(chosen, replace(choice, channels=None), levels)
+        for c, plane in zip(choice.channels, split(changed), strict=True):
+            planes[c] = plane
+        return join(planes, image)
     static = dict(choice.static, levels=levels) if choice.levels else choice.static
     if choice.on is None:
-        changed = choice.apply(part, *choice.operands, **static)
+        return choice.apply(image, *choice.operands, **static)
+    on = choice.on
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (split(image)[0], *choice.operands)):
+        # Rows that are left out see a harmless input, so that no gradient of theirs can be NaN.
+        given = each(image, lambda v, o: torch.where(o, v, 0.5), on)
     else:
-        on = choice.on.view(-1, 1, 1, 1)
-        # Rows that are left out see a harmless input, so that neither values nor gradients of theirs can be NaN.
-        safe = torch.where(on, part, torch.full((), 0.5, dtype=part.dtype, device=part.device))
-        changed = torch.where(on, choice.apply(safe, *choice.operands, **static), part)
-    if choice.channels is None:
-        return changed
-    place = {c: i for i, c in enumerate(choice.channels)}
-    return torch.stack([changed[:, place[c]] if c in place else x[:, c] for c in range(x.shape[1])], dim=1)
+        given = image
+    changed = choice.apply(given, *choice.operands, **static)
+    if isinstance(image, list):
+        return [torch.where(on.view(-1, 1, 1), new, old) for new, old in zip(changed, image, strict=True)]
+    return torch.where(on.view(-1, 1, 1, 1), changed, image)

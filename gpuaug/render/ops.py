@@ -6,51 +6,61 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional._door import Pixels, planar, split
+from gpuaug.functional.occlude import put
 from gpuaug.sampling.noise import normal_noise
 
 __all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value"]
 
 
-def add_noise(x: Tensor, mean: Tensor, std: Tensor, key: Tensor, *, clip: bool) -> Tensor:
+def _noise(x: Pixels, key: Tensor) -> Tensor:
+    planes = split(x)
+    return normal_noise(key, len(planes), *planes[0].shape[1:])
+
+
+def _row(x: Pixels, value: tuple[float, ...]) -> Tensor:
+    """Return one value for all channels or one for each, (1, C, 1, 1), without a copy from the host."""
+    plane = split(x)[0]
+    row = [torch.full((), v, dtype=plane.dtype, device=plane.device) for v in value]
+    return torch.stack(row).view(1, -1, 1, 1)
+
+
+@planar
+def add_noise(x: Pixels, mean: Tensor, std: Tensor, key: Tensor, *, clip: bool) -> Tensor:
     """Add normal noise drawn from `key` (B,)."""
-    noise = normal_noise(key, *x.shape[1:]).to(x.dtype)
-    out: Tensor = F.gaussian_noise.working(x, mean, std, noise, clip=clip)
+    out: Tensor = F.gaussian_noise.working(x, mean, std, _noise(x, key), clip=clip)
     return out
 
 
-def erase_with_value(x: Tensor, boxes: Tensor, *, value: tuple[float, ...]) -> Tensor:
+@planar
+def erase_with_value(x: Pixels, boxes: Tensor, *, value: tuple[float, ...]) -> Tensor:
     """Fill rectangles with one value, or one for each channel."""
-    channels = x.shape[1]
-    row = torch.stack(
-        [torch.full((), value[c if len(value) > 1 else 0], dtype=x.dtype, device=x.device) for c in range(channels)]
-    )
-    out: Tensor = F.erase.working(x, boxes, row.view(1, channels, 1, 1))
+    out: Tensor = F.erase.working(x, boxes, _row(x, value))
     return out
 
 
-def erase_with_noise(x: Tensor, boxes: Tensor, key: Tensor) -> Tensor:
+@planar
+def erase_with_noise(x: Pixels, boxes: Tensor, key: Tensor) -> Tensor:
     """Fill rectangles with normal noise, pixel by pixel."""
-    out: Tensor = F.erase.working(x, boxes, normal_noise(key, *x.shape[1:]).to(x.dtype))
+    out: Tensor = F.erase.working(x, boxes, _noise(x, key))
     return out
 
 
-def erase_with_color(x: Tensor, boxes: Tensor, key: Tensor) -> Tensor:
+@planar
+def erase_with_color(x: Pixels, boxes: Tensor, key: Tensor) -> Tensor:
     """Fill each rectangle with a colour of normal components."""
-    colors = normal_noise(key, x.shape[1], boxes.shape[1], 1).to(x.dtype)  # (B, C, R, 1)
+    colors = normal_noise(key, len(split(x)), boxes.shape[1], 1)  # (B, C, R, 1)
     out: Tensor = F.erase.working(x, boxes, colors.transpose(1, 2)[..., None])
     return out
 
 
-def drop_grid(x: Tensor, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tuple[float, ...]) -> Tensor:
+@planar
+def drop_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tuple[float, ...]) -> Tensor:
     """Fill a grid of holes: `unit`, `hole` and `shift` (B, 2) are heights and widths in pixels."""
     inside = []
-    for axis, n in enumerate(x.shape[2:]):
-        place = torch.arange(n, device=x.device, dtype=unit.dtype) - shift[:, axis, None]
+    for axis, n in enumerate(split(x)[0].shape[1:]):
+        place = torch.arange(n, device=unit.device, dtype=unit.dtype) - shift[:, axis, None]
         size = unit[:, axis, None]
         inside.append((place >= 0) & (place - size * torch.floor(place / size) < hole[:, axis, None]))
-    mask = inside[0][:, :, None] & inside[1][:, None, :]
-    planes = [
-        torch.where(mask, torch.full((), fill[c if len(fill) > 1 else 0], dtype=x.dtype, device=x.device), x[:, c])
-        for c in range(x.shape[1])
-    ]
-    return torch.stack(planes, dim=1)
+    out: Tensor = put(x, inside[0][:, :, None] & inside[1][:, None, :], _row(x, fill))
+    return out

@@ -245,12 +245,11 @@ class Plan:
             self.close("a neighbourhood filter")
         self._open.filter = choice
 
-    def encode(self, x: Tensor, laid_out: bool = True) -> Tensor:
-        """Return working values in the output's dtype (and memory format): the one rounding of integer images."""
+    def encode(self, x: Tensor) -> Tensor:
+        """Return working values in the output's dtype: the one rounding of integer images."""
         if self.out_dtype == torch.uint8 and not self.normalized:
             x = torch.round(x.clamp(0, 1) * 255)
-        x = x.to(self.out_dtype)
-        return x.contiguous(memory_format=self.layout) if laid_out else x
+        return x.to(self.out_dtype)
 
     def working(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """Return numbers in the input's unit as working units."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Reading, Warp
 
-__all__ = ["read", "support"]
+__all__ = ["read", "read_planes", "support"]
 
 
 def support(reading: Reading) -> float:
@@ -43,7 +43,12 @@ def tap_count(reading: Reading, shrink: float) -> int:
 
 
 def read(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> Tensor:
-    """Return (B, C, h, w) in the working dtype: the source (B, C, H, W) seen through a warp, times `scale`."""
+    """Return (B, C, h, w) in the working dtype: the source (B, C, H, W) seen through a warp, divided by `scale`."""
+    return torch.stack(read_planes(x, warp, canvas, work, scale), dim=1)
+
+
+def read_planes(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:
+    """Return the same as C planes (B, h, w)."""
     back = mat.inverse(warp.matrix)
     shrink = min(warp.shrink, MAX_HALF_WIDTH) if warp.projective else warp.shrink
     if warp.kind != "warp" and not warp.transposes:
@@ -59,6 +64,7 @@ def _taps(
     reading: Reading,
     soft: tuple[Tensor, Tensor] | None,
     hard: tuple[Tensor, Tensor] | None,
+    stored: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return indices and weights of the taps around positions along one axis."""
     if reading.interpolation == "nearest":
@@ -93,7 +99,9 @@ def _taps(
         if soft is not None:
             inside = inside & (place + 0.5 > soft[0]) & (place + 0.5 < soft[1])
         weights[k] = weights[k] * inside
-        indices.append(place.clamp(0, size - 1).to(torch.int64))
+        indices.append(place.clamp(0, size - 1).to(torch.int32))
+    if stored:
+        indices, weights = list(torch.stack(indices).unbind()), list(torch.stack(weights).unbind())
     return indices, weights
 
 
@@ -122,7 +130,7 @@ def _centres(n: int, like: Tensor, work: torch.dtype) -> Tensor:
 
 def _read_by_axis(
     x: Tensor, warp: Warp, back: Tensor, canvas: Canvas, work: torch.dtype, scale: float, shrink: float
-) -> Tensor:
+) -> list[Tensor]:
     """Read axis by axis: rows first, then columns."""
     h, w = canvas
     reading = warp.reading
@@ -142,6 +150,7 @@ def _read_by_axis(
             reading,
             _sides(warp.soft, axis, work, 1),
             _sides(warp.hard, axis, work, 1),
+            stored=True,
         )
         axes.append(taps)
     (iy, wy), (ix, wx) = axes
@@ -169,7 +178,7 @@ def _read_by_axis(
         if scale != 1:
             out = out / scale
         planes.append(out if cover is None else out + (1 - cover) * _fill(reading, c))
-    return torch.stack(planes, dim=1)
+    return planes
 
 
 def _positions(
@@ -208,7 +217,7 @@ def _positions(
 
 def _read_by_point(
     x: Tensor, warp: Warp, back: Tensor, canvas: Canvas, work: torch.dtype, scale: float, shrink: float
-) -> Tensor:
+) -> list[Tensor]:
     """Read point by point: taps around a position in the plane."""
     reading = warp.reading
     batch, channels, rows, cols = x.shape
@@ -234,4 +243,4 @@ def _read_by_point(
         if scale != 1:
             plane = plane / scale
         planes.append(plane if cover is None else plane + (1 - cover) * _fill(reading, c))
-    return torch.stack(planes, dim=1)
+    return planes

@@ -5,12 +5,14 @@ and b are one reading at the place b / (a + b) between them, times a + b. A tent
 pairs along an axis, so most pixels of a warp take one reading, and only those that shrink take more.
 
 The image is laid into a frame whose last index is a power of two: normalising a coordinate then changes nothing but
-its exponent, and the sampler sees the float32 position itself.
+its exponent, and the sampler sees the float32 position itself. Positions are interleaved (N, 2), as the sampler takes
+them; two numbers side by side are one complex number, which adds a pair of constants in one operation.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +20,24 @@ from torch import Tensor
 
 from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas
 
-__all__ = ["sample_image"]
+__all__ = ["Frames", "sample_image"]
 
 Rows = list[list[float]]
-_CHUNK = 16384
+_CHUNK = 32768
 """Positions that are read at a time: what a reading needs besides stays small, and in cache."""
-_THREADS = 2
-"""In how many parts a reading is given to the sampler, which works in parallel over its first dimension only."""
+
+
+@dataclass
+class _Frame:
+    """An image with room around it, kept for the next sample."""
+
+    values: Tensor
+    """(1, C, 2^n + 1, 2^m + 1)."""
+    scale: Tensor
+    """(N, 2): pixels to the sampler's -1..1."""
+
+
+Frames = dict[tuple[int, ...], _Frame]
 
 
 def sample_image(
@@ -33,132 +46,201 @@ def sample_image(
     canvas: Canvas,
     region: tuple[int, int, int, int],
     fill: tuple[float, ...],
-    scale: float,
     work: torch.dtype,
     widen: bool,
+    frames: Frames,
 ) -> Tensor:
-    """Return (1, C, h, w): the image (1, C, H, W) at the positions that `m` (output -> source) gives.
+    """Return (1, C, h, w) in the working dtype: the image (1, C, H, W) at the positions `m` (output -> source) gives.
 
     Args:
-        image: one image, in the source's units.
+        image: one image.
         m: rows of the homography.
         canvas: size of the output.
         region: x0, y0, x1, y1, the whole pixels of the source that are visible.
-        fill: what is outside, in working units.
-        scale: what values are divided by.
+        fill: what is outside, in the image's units.
         work: working dtype.
         widen: whether the filter widens where the warp shrinks.
+        frames: kept from sample to sample.
     """
     x0, y0, x1, y1 = region
-    part = image[:, :, y0:y1, x0:x1]
-    frame = (1 << max(part.shape[2] - 1, 1).bit_length(), 1 << max(part.shape[3] - 1, 1).bit_length())
-    padded = torch.zeros((1, part.shape[1], frame[0] + 1, frame[1] + 1), dtype=work)
-    inner = padded[:, :, : part.shape[2], : part.shape[3]]
-    inner.copy_(part)
-    if scale != 1:
-        inner.div_(scale)
-    if any(fill):  # sum w (v - fill) + fill: coverage needs no plane of its own
-        for c in range(part.shape[1]):
-            inner[:, c].sub_(fill[c if len(fill) > 1 else 0])
-    position, width = _positions(m, canvas, (x0, y0), work, widen)
-    out = torch.empty((part.shape[1], position.shape[1]), dtype=work)
-    for start in range(0, position.shape[1], _CHUNK):
-        some = slice(start, start + _CHUNK)
-        if width.shape[1] == 1:  # affine: one width for all positions
-            nx, ny = (math.ceil(w - 1e-4) for w in width.view(-1).tolist())
-            out[:, some] = _read(padded, position[:, some], width, (nx, ny))
-        else:
-            out[:, some] = _read_by_group(padded, position[:, some], width[:, some])
-    out = out.view(1, part.shape[1], *canvas)
+    channels, (h, w) = image.shape[1], canvas
+    lines = max(1, min(h, _CHUNK // w))
+    frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, lines * w, frames)
+    positions = _Positions(m, canvas, (x0, y0), work, widen)
+    out = torch.empty((channels, h * w), dtype=work)
+    for start in range(0, h, lines):
+        stop = min(h, start + lines)
+        out[:, start * w : stop * w] = _tent(frame, *positions.of(start, stop))
+    out = out.view(1, channels, h, w)
     if any(fill):
-        for c in range(part.shape[1]):
+        for c in range(channels):
             out[:, c].add_(fill[c if len(fill) > 1 else 0])
     return out
 
 
-def _positions(
-    m: Rows, canvas: Canvas, origin: tuple[int, int], work: torch.dtype, widen: bool
-) -> tuple[Tensor, Tensor]:
-    """Return pixel indices (2, h * w), x and y, and the filter's half-widths, (2, h * w) or (2, 1)."""
-    h, w = canvas
-    gx = torch.arange(w, dtype=work).add_(0.5 - w / 2)
-    gy = torch.arange(h, dtype=work).add_(0.5 - h / 2)
-    # Coefficients about the middle of the output, where float32 is most precise; the last row's third is one.
-    third = m[2][0] * (w / 2) + m[2][1] * (h / 2) + m[2][2]
-    rows = [[row[0] / third, row[1] / third, (row[0] * (w / 2) + row[1] * (h / 2) + row[2]) / third] for row in m]
-    a, b, c = torch.tensor(rows[:2], dtype=torch.float64).t().to(work)[:, :, None, None].unbind()
-    shift = torch.tensor([origin[0] + 0.5, origin[1] + 0.5], dtype=work)[:, None, None]
-    ad, bd = rows[2][:2]
-    if ad == 0 and bd == 0:
-        position = gx * a + (gy[:, None] * b + (c - shift))
-        widths = [max(1.0, math.hypot(*row[:2])) if widen else 1.0 for row in rows[:2]]
-        return position.view(2, -1), torch.tensor(widths, dtype=work)[:, None]
-    d = gx * ad + (gy * bd + 1)[:, None]
-    inverse = d.reciprocal().masked_fill_(d <= 1e-6, torch.nan)
-    position = (gx * a + (gy[:, None] * b + c)).mul_(inverse)
-    width = torch.ones((2, 1), dtype=work)
-    if widen:
-        dx, dy = a - position * ad, b - position * bd
-        width = dx.square_().add_(dy.square_()).sqrt_().mul_(inverse)
-        width = width.nan_to_num_(1.0).clamp_(1.0, MAX_HALF_WIDTH).view(2, -1)
-    # A place behind the camera is put far outside the image.
-    return position.sub_(shift).nan_to_num_(-1e6).view(2, -1), width
+def _framed(part: Tensor, fill: tuple[float, ...], work: torch.dtype, positions: int, frames: Frames) -> _Frame:
+    channels, h, w = part.shape[1:]
+    key = (channels, h, w, positions)
+    frame = frames.get(key)
+    if frame is None:
+        sides = tuple(1 << max(n - 1, 1).bit_length() for n in (h, w))
+        values = torch.zeros((1, channels, sides[0] + 1, sides[1] + 1), dtype=work)
+        scale = torch.tensor([2.0 / sides[1], 2.0 / sides[0]], dtype=work).repeat(positions, 1)
+        frame = frames[key] = _Frame(values, scale)
+    inner = frame.values[:, :, :h, :w]
+    inner.copy_(part)
+    if any(fill):  # sum w (v - fill) + fill: coverage needs no plane of its own
+        for c in range(channels):
+            inner[:, c].sub_(fill[c if len(fill) > 1 else 0])
+    return frame
 
 
-def _read(padded: Tensor, position: Tensor, width: Tensor, counts: tuple[int, int]) -> Tensor:
-    """Return (C, N): the tent at positions (2, N), by counts[0] readings along x times counts[1] along y each."""
+class _Positions:
+    """Source positions of output pixels, as indices of pixels, and the filter's half-widths there."""
+
+    def __init__(self, m: Rows, canvas: Canvas, origin: tuple[int, int], work: torch.dtype, widen: bool) -> None:
+        h, w = canvas
+        # Coefficients about the middle of the output, where float32 is most precise; the last row's third is one.
+        third = m[2][0] * (w / 2) + m[2][1] * (h / 2) + m[2][2]
+        rows = [[row[0] / third, row[1] / third, (row[0] * (w / 2) + row[1] * (h / 2) + row[2]) / third] for row in m]
+        self.ad, self.bd = rows[2][:2]
+        self.a, self.b, middle = (complex(x, y) for x, y in zip(*rows[:2], strict=True))
+        self.shift = complex(origin[0] + 0.5, origin[1] + 0.5)
+        self.affine = self.ad == 0 and self.bd == 0
+        self.widen = widen
+        pair = torch.complex64 if work == torch.float32 else torch.complex128
+        gx = torch.arange(w, dtype=work).add_(0.5 - w / 2).to(pair)
+        gy = torch.arange(h, dtype=work).add_(0.5 - h / 2)[:, None].to(pair)
+        self.across, self.down = gx * self.a, gy * self.b + (middle - self.shift if self.affine else middle)
+        if self.affine:
+            self.radii = [max(1.0, math.hypot(*row[:2])) if widen else 1.0 for row in rows[:2]]
+            return
+        self.depth_across, self.depth_down = gx * complex(self.ad, self.ad), gy * complex(self.bd, self.bd) + (1 + 1j)
+        nearest = 1 - (abs(self.ad) * (w - 1) + abs(self.bd) * (h - 1)) / 2
+        self.passes_camera = nearest <= 1e-6
+
+    def of(self, start: int, stop: int) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
+        """Return positions (N, 2), widths (N, 2), and how many pairs of taps an axis takes at most."""
+        position = torch.view_as_real(self.across + self.down[start:stop]).view(-1, 2)
+        if self.affine:
+            counts = tuple(math.ceil(r - 1e-4) for r in self.radii)
+            if max(counts) == 1:
+                return position, None, (1, 1)
+            width = torch.full((position.shape[0],), complex(*self.radii), dtype=self.across.dtype)
+            return position, torch.view_as_real(width), (counts[0], counts[1])
+        depth = torch.view_as_real(self.depth_across + self.depth_down[start:stop]).view(-1, 2)
+        if self.passes_camera:
+            depth.masked_fill_(depth <= 1e-6, torch.nan)
+        inverse = depth.reciprocal_()
+        position.mul_(inverse)
+        if not self.widen:
+            return self._shifted(position), None, (1, 1)
+        width = _plus(position * -self.ad, self.a).square_()
+        width.add_(_plus(position * -self.bd, self.b).square_()).sqrt_().mul_(inverse)
+        if self.passes_camera:
+            width.nan_to_num_(1.0)
+        width.clamp_(1.0, MAX_HALF_WIDTH)
+        largest = width.view(stop - start, -1).amax(0).view(-1, 2).amax(0)  # row by row, which is how it lies
+        most = [math.ceil(v - 1e-4) for v in largest.tolist()]
+        return self._shifted(position), None if max(most) == 1 else width, (most[0], most[1])
+
+    def _shifted(self, position: Tensor) -> Tensor:
+        position = _plus(position, -self.shift)
+        # A place behind the camera is put far outside the image.
+        return position.nan_to_num_(-1e6) if self.passes_camera else position
+
+
+def _plus(pairs: Tensor, constants: complex) -> Tensor:
+    """Add a pair of constants to pairs (N, 2), in place."""
+    torch.view_as_complex(pairs).add_(constants)
+    return pairs
+
+
+def _tent(frame: _Frame, position: Tensor, width: Tensor | None, most: tuple[int, int]) -> Tensor:
+    """Return (C, N): the tent at positions (N, 2), which may be overwritten."""
+    if width is None or max(most) <= 2:
+        return _read(frame, position, width, most)
+    base = (min(most[0], 2), min(most[1], 2))
+    more = (width > 2 + 1e-4).any(dim=1)
+    index = more.nonzero().view(-1)
+    if index.shape[0] * (most[0] * most[1] + 2) > position.shape[0] * (most[0] * most[1] - 2):
+        return _read(frame, position, width, most)
+    # All are read as most need it; the few that need more are read again.
+    again = _read(frame, position[index], width[index], most)
+    return _read(frame, position, width.clamp_(max=2.0), base).index_copy_(1, index, again)
+
+
+def _read(frame: _Frame, position: Tensor, width: Tensor | None, counts: tuple[int, int]) -> Tensor:
+    """Return (C, N): the tent at positions (N, 2), by counts[0] readings along x times counts[1] along y each."""
+    n = position.shape[0]
+    scale = frame.scale[:n]
+    if width is None:
+        return _flat(_sampled(frame, position.mul_(scale).sub_(1)))
+    if max(counts) <= 2:
+        return _flat(_read_pairs(frame, position, width, counts))
     nx, ny = counts
-    n = position.shape[1]
-    frame = torch.tensor([2.0 / (padded.shape[3] - 1), 2.0 / (padded.shape[2] - 1)], dtype=position.dtype)[:, None]
-    if nx == ny == 1:
-        parts = _THREADS if n % _THREADS == 0 else 1
-        grid = position.mul(frame).sub_(1).t().contiguous().view(parts, 1, -1, 2)
-        value = _sampled(padded.expand(parts, -1, -1, -1), grid)
-        return value.view(parts, padded.shape[1], -1).transpose(0, 1).reshape(padded.shape[1], n)
-    most = max(counts)
-    step = width.reciprocal()
+    pairs = max(counts)
     first = torch.floor(position - width).add_(1)
-    k = torch.arange(2 * most, dtype=position.dtype)[:, None, None]
-    # Weights of the taps (2 * most, 2, N), and of neighbours together.
-    weights = (((first - position) * step) + k * step).abs_().neg_().add_(1).clamp_(min=0)
-    far = weights[1::2]
-    both = weights[0::2] + far
-    place = (far / both.clamp(min=1e-20)).add_(k[0::2]).add_(first).mul_(frame).sub_(1)
-    both /= both.sum(0)
-    grid = torch.empty((ny, nx, n, 2), dtype=position.dtype)
-    grid[..., 0] = place[None, :nx, 0]
-    grid[..., 1] = place[:ny, None, 1]
-    value = _sampled(padded.expand(ny * nx, -1, -1, -1), grid.view(ny * nx, 1, n, 2))
-    weight = (both[:ny, None, 1] * both[None, :nx, 0]).view(ny * nx, 1, n)
-    return value.view(ny * nx, padded.shape[1], n).mul_(weight).sum(0)
-
-
-def _sampled(source: Tensor, grid: Tensor) -> Tensor:
-    return F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-
-
-def _read_by_group(padded: Tensor, position: Tensor, width: Tensor) -> Tensor:
-    """Return (C, N), where positions take different numbers of readings.
-
-    All positions are read as most of them need it; the few that need more are read again. (A position that needs
-    fewer gets weights of zero.)
-    """
-    counts = torch.ceil(width - 1e-4).to(torch.uint8)
-    code = counts[0] * 8 + counts[1]
-    n = position.shape[1]
-    groups = [(c // 8, c % 8, size) for c, size in enumerate(torch.bincount(code).tolist()) if size]
-    most = max(g[0] for g in groups), max(g[1] for g in groups)
-
-    def cost(base: tuple[int, int]) -> float:
-        rest = sum(size for nx, ny, size in groups if nx > base[0] or ny > base[1])
-        # Picking positions out and putting them back costs about two readings of them.
-        return float(n * base[0] * base[1] + rest * (most[0] * most[1] + 2))
-
-    base = min(((x, y) for x in range(1, most[0] + 1) for y in range(1, most[1] + 1)), key=cost)
-    out = _read(padded, position, width, base)
-    if base != most:
-        index = ((counts[0] > base[0]) | (counts[1] > base[1])).nonzero().view(-1)
-        if index.shape[0] % _THREADS:  # repeat the last one, so that the parts are equal
-            index = torch.cat((index, index[-1:]))
-        out.index_copy_(1, index, _read(padded, position[:, index], width[:, index], most))
+    start, inverse = first - position, width.reciprocal()
+    places, shares, total = [], [], torch.zeros_like(position)
+    for k in range(0, 2 * pairs, 2):
+        near, far = (((start + (k + i)).mul_(inverse)).abs_().neg_().add_(1).clamp_(min=0) for i in (0, 1))
+        both = near.add_(far)
+        total += both
+        places.append(far.div_(both.clamp(min=1e-20)).add_(first).add_(k).mul_(scale).sub_(1))
+        shares.append(both)
+    out: Tensor | None = None
+    for y in range(ny):
+        for x in range(nx):
+            grid = torch.stack((places[x][:, 0], places[y][:, 1]), dim=1)
+            weight = (shares[x][:, 0] * shares[y][:, 1]).div_(total[:, 0] * total[:, 1])
+            value = _flat(_sampled(frame, grid)).mul_(weight)
+            out = value if out is None else out.add_(value)
+    assert out is not None
     return out
+
+
+def _read_pairs(frame: _Frame, position: Tensor, width: Tensor, counts: tuple[int, int]) -> Tensor:
+    """Return (parts, C, 1, N / parts), where an axis takes at most two readings: half-widths are at most 2."""
+    scale = frame.scale[: position.shape[0]]
+    first = torch.floor(position - width).add_(1)
+    inverse = width.reciprocal()
+    t = position.sub_(first)  # from the first tap on, in r - 1..r
+    weight_0 = (t * inverse).neg_().add_(1)
+    weight_1 = t.sub(1).abs_().mul_(inverse).neg_().add_(1)
+    weight_2 = t.sub(2).mul_(inverse).add_(1).clamp_(min=0)
+    weight_3 = t.sub_(3).mul_(inverse).add_(1).clamp_(min=0)
+    near, far = weight_0.add_(weight_1), weight_2.add_(weight_3)
+    place = weight_1.div_(near).add_(first).mul_(scale).sub_(1)
+    other = weight_3.div_(far.clamp(min=1e-20)).add_(first.add_(2)).mul_(scale).sub_(1)
+    share = far.div_(near.add_(far))
+    out = _sampled(frame, place)
+    parts, _, _, n = out.shape
+    share_x, share_y = (share[:, axis].contiguous().view(parts, 1, 1, n) for axis in (0, 1))
+    mixed = place.clone() if counts == (2, 2) else place
+    if counts[0] == 2:
+        mixed[:, 0] = other[:, 0]
+        out.lerp_(_sampled(frame, mixed), share_x)
+    if counts[1] == 2:
+        if counts[0] == 2:
+            place[:, 1] = other[:, 1]
+            below = _sampled(frame, place)
+            below.lerp_(_sampled(frame, other), share_x)
+        else:
+            place[:, 1] = other[:, 1]
+            below = _sampled(frame, place)
+        out.lerp_(below, share_y)
+    return out
+
+
+def _sampled(frame: _Frame, grid: Tensor) -> Tensor:
+    """Return (parts, C, 1, N / parts): the sampler works in parallel over its first dimension only."""
+    n = grid.shape[0]
+    parts = next(p for p in range(min(torch.get_num_threads(), 16), 0, -1) if n % p == 0)
+    source = frame.values.expand(parts, -1, -1, -1)
+    return F.grid_sample(source, grid.view(parts, 1, -1, 2), mode="bilinear", padding_mode="zeros", align_corners=True)
+
+
+def _flat(values: Tensor) -> Tensor:
+    """Return (C, N) of (parts, C, 1, N / parts)."""
+    return values.transpose(0, 1).reshape(values.shape[1], -1)

@@ -7,7 +7,7 @@ and resize is one call of torch's own resampler, and a pixel operation that a ga
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Choice, Pass, Plan, Reading
 from gpuaug.render.reading import read
-from gpuaug.render.sampler import sample_image
+from gpuaug.render.sampler import Frames, sample_image
 
 __all__ = ["walk"]
 
@@ -33,6 +33,7 @@ class _Host:
     hard: list[list[float]] | None
     gates: list[list[list[bool] | None]]
     filter: list[bool] | None
+    frames: Frames = field(default_factory=dict)
 
 
 def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
@@ -43,29 +44,36 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
     out: Tensor | None = None
     scale = float(plan.levels or 1)
     for b in range(batch):
-        image, raw = x[b : b + 1], True
+        image, unit = x[b : b + 1], scale  # unit: what values are divided by to get working ones
         for step, host in zip(passes, hosts, strict=True):
             if step.warp is not None:
-                image, raw = _warp(image, raw, scale, b, step, host, work)
+                image = _warp(image, unit, b, step, host, work)
             if step.filter is not None and (host.filter is None or host.filter[b]):
-                image, raw = _working(image, raw, scale, work), False
+                image, unit = _working(image, unit, work), 1.0
                 image = _apply(image, step.filter, b, plan.levels)
             for slot, gates in zip(step.program, host.gates, strict=True):
                 for choice, gate in zip(slot.choices, gates, strict=True):
                     if gate is None or gate[b]:
-                        image, raw = _working(image, raw, scale, work), False
+                        image, unit = _working(image, unit, work), 1.0
                         image = _apply(image, choice, b, plan.levels)
-            if plan.rounds and plan.levels and not raw and not step.normalized:
-                image = torch.round(image.clamp(0, 1) * plan.levels) / plan.levels
-        if raw and plan.out_dtype != x.dtype:
-            image, raw = _working(image, raw, scale, work), False
+            if plan.rounds and plan.levels and image.dtype == work and not step.normalized:
+                image, unit = torch.round((image * (scale / unit)).clamp_(0, scale)), scale
         if out is None:
             shape = (batch, image.shape[1], *canvas)
             out = torch.empty(shape, dtype=plan.out_dtype, memory_format=plan.layout)
-        out[b].copy_((image if raw else plan.encode(image, laid_out=False))[0])
+        out[b].copy_(_encoded(image, unit, plan, x.dtype, work)[0])
     if out is None:
         return torch.empty((0, plan.out_channels, *canvas), dtype=plan.out_dtype)
     return out
+
+
+def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: torch.dtype) -> Tensor:
+    """Return an image in the output's dtype, or in one that copies to it as it is."""
+    if image.dtype == dtype and plan.out_dtype == dtype and unit == (plan.levels or 1):
+        return image
+    if plan.out_dtype == torch.uint8 and unit == 255:
+        return image.clamp(0, 255).round_()
+    return plan.encode(_working(image, unit, work))
 
 
 def _host(step: Pass) -> _Host:
@@ -84,10 +92,11 @@ def _host(step: Pass) -> _Host:
     )
 
 
-def _working(image: Tensor, raw: bool, scale: float, work: torch.dtype) -> Tensor:
-    if not raw:
-        return image
-    return image.to(work).div_(scale) if scale != 1 else image.to(work)
+def _working(image: Tensor, unit: float, work: torch.dtype) -> Tensor:
+    if unit == 1:
+        return image.to(work)
+    # Where there is a unit the source is of integers: a working dtype is an image of our own.
+    return image.to(work).div_(unit)
 
 
 def _apply(image: Tensor, choice: Choice, b: int, levels: int | None) -> Tensor:
@@ -105,15 +114,14 @@ def _whole(value: float) -> bool:
     return abs(value - round(value)) < _INTEGER
 
 
-def _warp(
-    image: Tensor, raw: bool, scale: float, b: int, step: Pass, host: _Host, work: torch.dtype
-) -> tuple[Tensor, bool]:
-    """Return one image after the warp of a pass, and whether it is still in the source's units."""
+def _warp(image: Tensor, unit: float, b: int, step: Pass, host: _Host, work: torch.dtype) -> Tensor:
+    """Return one image after the warp of a pass, in the same unit; in its own dtype where nothing is blended."""
     warp = step.warp
     assert warp is not None
     m = host.back[b]
     soft = host.soft[b] if host.soft is not None else None
     hard = host.hard[b] if host.hard is not None else None
+    fill = tuple(f * unit for f in warp.reading.fill)
     straight = abs(m[0][1]) < 1e-9 and abs(m[1][0]) < 1e-9
     turned = abs(m[0][0]) < 1e-9 and abs(m[1][1]) < 1e-9
     affine = abs(m[2][0]) < 1e-12 and abs(m[2][1]) < 1e-12
@@ -122,22 +130,22 @@ def _warp(
             image = image.transpose(2, 3)
             m = [m[1], m[0], m[2]]
             soft, hard = (None if r is None else [r[1], r[0], r[3], r[2]] for r in (soft, hard))
-        fill = tuple(f * scale if raw else f for f in warp.reading.fill)
         axes = [(m[1][1], m[1][2]), (m[0][0], m[0][2])]
         if all(abs(abs(slope) - 1) < 1e-9 and _whole(shift) for slope, shift in axes):
-            return _lattice(image, axes, step.canvas, soft, hard, fill), raw
+            return _lattice(image, axes, step.canvas, soft, hard, fill)
         resized = _resize(image, axes, step.canvas, soft, hard, warp.reading, work)
         if resized is not None:
-            return (resized.div_(scale) if raw and scale != 1 else resized), False
+            return resized
     else:
         axes = []
     region = _region(image, soft, hard)
     if not axes and warp.reading.interpolation == "bilinear" and region is not None:
-        divisor, widen = scale if raw else 1.0, warp.reading.antialias and warp.shrink > 1
-        return sample_image(image, m, step.canvas, region, warp.reading.fill, divisor, work, widen), False
+        widen = warp.reading.antialias and warp.shrink > 1
+        return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames)
     local = _shrink(m, step.canvas, warp.projective)
     one = replace(
         warp,
+        reading=replace(warp.reading, fill=fill),
         matrix=warp.matrix[b : b + 1] if not axes or straight else mat.inverse(torch.tensor([m], dtype=torch.float64)),
         kind="axis" if axes else "warp",
         transposes=False,
@@ -145,7 +153,7 @@ def _warp(
         soft=None if soft is None else torch.tensor([soft], dtype=torch.float64),
         hard=None if hard is None else torch.tensor([hard], dtype=torch.float64),
     )
-    return read(image, one, step.canvas, work, scale if raw else 1.0), False
+    return read(image, one, step.canvas, work, 1.0)
 
 
 def _shrink(m: Rows, canvas: Canvas, projective: bool) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gpuaug import functional as F
@@ -41,10 +40,18 @@ def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
     return as_distribution(value, owner=owner, name=name, low=0.0)
 
 
-def _shuffled(draws: Tensor) -> Tensor:
-    """Return (B, n, n) bool: [b, s, k] tells whether operation k comes at place s of sample b."""
-    order = torch.argsort(draws, dim=1)
-    return order[:, :, None] == torch.arange(draws.shape[1], device=draws.device)
+def _in_any_order(names: tuple[str, ...]) -> list[tuple[str, tuple[tuple[str, bool], ...]]]:
+    """Return a sequence of operations that holds every order of `names`, and when each of its places applies.
+
+    The costliest operation stands once, in the middle; the others stand on both sides of it, and apply on one: a
+    place is (name, ((other, after), ...)), and applies where the name comes after (or before) all those others.
+    """
+    if not names:
+        return []
+    pivot, rest = names[-1], _in_any_order(names[:-1])
+    before = [(name, ((pivot, False), *conditions)) for name, conditions in rest]
+    after = [(name, ((pivot, True), *conditions)) for name, conditions in rest]
+    return [*before, (pivot, ()), *after]
 
 
 class ColorJitter(Photometric):
@@ -101,23 +108,24 @@ class ColorJitter(Photometric):
         self.declare(**random)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
-        """Return as many slots as operations, each open to every operation."""
+        """Return the operations in a sequence that holds every order; each sample takes one way through it."""
         names = self._operations
-        shuffled = _shuffled(values["_order"]) if len(names) > 1 else None
-        return [
-            [
-                choice(_JITTER[name], values[name], on=None if shuffled is None else shuffled[:, place, k])
-                for k, name in enumerate(names)
-            ]
-            for place in range(len(names))
-        ]
+        place = dict(zip(names, values["_order"].unbind(1), strict=True)) if len(names) > 1 else {}
+        slots = []
+        for name, conditions in _in_any_order(tuple(name for name in _JITTER if name in names)):
+            on: Tensor | None = None
+            for other, after in conditions:
+                holds = place[name] >= place[other] if after else place[name] < place[other]
+                on = holds if on is None else on & holds
+            slots.append([choice(_JITTER[name], values[name], on=on)])
+        return slots
 
 
 _JITTER = {
     "brightness": F.adjust_brightness,
-    "contrast": F.adjust_contrast,
     "saturation": F.adjust_saturation,
     "hue": F.adjust_hue,
+    "contrast": F.adjust_contrast,  # measures the whole image: the costliest
 }
 
 
