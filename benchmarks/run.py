@@ -83,7 +83,7 @@ def show(title: str, result: dict[str, dict[str, float]], base: str, batch: int)
     for name, row in result.items():
         ratio = row["median_ms"] / result[base]["median_ms"]
         print(
-            f"  {name:34s} {row['median_ms']:9.2f} ms ({row['min_ms']:.2f} to {row['max_ms']:.2f})"
+            f"  {name:38s} {row['median_ms']:9.2f} ms ({row['min_ms']:.2f} to {row['max_ms']:.2f})"
             f"  {batch / row['median_ms'] * 1e3:9.0f} images/s   time / {base}'s: {ratio:5.2f}"
         )
 
@@ -127,7 +127,7 @@ def main() -> None:
     report["counters"] = counters()
     print("\ncounted on meta tensors (16 x 3 x 96 x 96): ours on the torch backend, eager")
     for name, row in report["counters"].items():
-        print(f"  {name:34s} {row}")
+        print(f"  {name:38s} {row}")
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(report, indent=1) + "\n")

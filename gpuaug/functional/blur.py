@@ -3,48 +3,45 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import pixelwise
 
 __all__ = ["adjust_sharpness", "gaussian_blur"]
 
-NEGLIGIBLE = 6.1
-"""In standard deviations: beyond, a tap weighs less than 1e-8 of the middle one."""
+NEGLIGIBLE = 5.2
+"""In standard deviations: all taps beyond weigh less than 1e-6 together."""
 
 
-def _reach(sigma: Tensor, size: int) -> int:
-    """Return how many taps on each side matter: fewer than the kernel has where sigma is known and small."""
-    half = size // 2
-    if sigma.shape[0] != 1 or sigma.device.type != "cpu" or sigma.requires_grad:
-        return half
-    if torch.compiler.is_compiling() or isinstance(sigma, FakeTensor):
-        return half
-    return min(half, math.ceil(NEGLIGIBLE * float(sigma)))
-
-
-def _weights(sigma: Tensor, reach: int) -> list[Tensor]:
+def _weights(sigma: Tensor, size: int) -> list[Any]:
     """Return the weights of the middle tap and of its neighbours on one side, each (B, 1, 1, 1)."""
-    raw = [torch.exp(-0.5 * (k / sigma).square()) for k in range(reach + 1)]
+    raw = [torch.exp(-0.5 * (k / sigma).square()) for k in range(size // 2 + 1)]
     total = raw[0] + 2 * sum(raw[1:], torch.zeros_like(sigma))
     return [(w / total).view(-1, 1, 1, 1) for w in raw]
 
 
-def _blur_axis(x: Tensor, sigma: Tensor, reach: int, axis: int) -> Tensor:
+def _numbers(sigma: float, size: int) -> list[Any]:
+    """Return the same as numbers, and no more than matter."""
+    reach = min(size // 2, math.ceil(NEGLIGIBLE * sigma))
+    raw = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(reach + 1)]
+    return [w / (2 * sum(raw) - raw[0]) for w in raw]
+
+
+def _blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
+    reach = len(weights) - 1
     if reach == 0:
         return x
     pad = (reach, reach, 0, 0) if axis == 3 else (0, 0, reach, reach)
     padded = F.pad(x, pad, mode="reflect")
     n = x.shape[axis]
-    weights = _weights(sigma, reach)
-    out = padded.narrow(axis, reach, n) * weights[0]
+    out: Tensor = padded.narrow(axis, reach, n) * weights[0]
     for k in range(1, reach + 1):
         pair = padded.narrow(axis, reach - k, n) + padded.narrow(axis, reach + k, n)
-        out = out.addcmul(pair, weights[k]) if out.requires_grad else out.addcmul_(pair, weights[k])
+        out = out.add_(pair, alpha=weights[k]) if isinstance(weights[k], float) else out.addcmul(pair, weights[k])
     return out
 
 
@@ -70,7 +67,13 @@ def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: tuple[int, 
     """
     s = sigma.to(image.dtype)  # type: ignore[union-attr]
     kx, ky = kernel_size
-    return _blur_axis(_blur_axis(image, s, _reach(s, ky), 2), s, _reach(s, kx), 3)
+    return _blur_axis(_blur_axis(image, _weights(s, ky), 2), _weights(s, kx), 3)
+
+
+def blur_one(image: Tensor, sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
+    """Blur one sample (1, C, H, W) whose `sigma` (1,) may be read: on the CPU, without gradients."""
+    kx, ky = kernel_size
+    return _blur_axis(_blur_axis(image, _numbers(float(sigma), ky), 2), _numbers(float(sigma), kx), 3)
 
 
 @pixelwise

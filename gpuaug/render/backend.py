@@ -106,10 +106,12 @@ def _apply(image: Pixels, choice: Choice, levels: int | None) -> Pixels:
         changed = _apply(chosen, replace(choice, channels=None), levels)
         for c, plane in zip(choice.channels, split(changed), strict=True):
             planes[c] = plane
-        return join(planes, image)
+        merged: Pixels = join(planes, image)
+        return merged
     static = dict(choice.static, levels=levels) if choice.levels else choice.static
     if choice.on is None:
-        return choice.apply(image, *choice.operands, **static)
+        done: Pixels = choice.apply(image, *choice.operands, **static)
+        return done
     on = choice.on
     if torch.is_grad_enabled() and any(t.requires_grad for t in (split(image)[0], *choice.operands)):
         # Rows that are left out see a harmless input, so that no gradient of theirs can be NaN.

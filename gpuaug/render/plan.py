@@ -65,6 +65,8 @@ class Choice:
     channels: tuple[int, ...] | None = None
     levels: bool = False
     """True where the operation is defined by the source's integer levels (posterize, equalize)."""
+    apply_one: Callable[..., Tensor] | None = None
+    """What the CPU's walk calls instead for its one sample, if that is cheaper."""
 
 
 @dataclass
@@ -110,6 +112,7 @@ class Plan:
         self.normalized = False
         self.interpolation: Any = None
         self.fill: Any = None
+        self.antialias = True
         """Settings of the pipeline, for transforms that have none of their own."""
         self.out_dtype = dtype
         self.out_channels = channels

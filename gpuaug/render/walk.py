@@ -102,11 +102,12 @@ def _working(image: Tensor, unit: float, work: torch.dtype) -> Tensor:
 def _apply(image: Tensor, choice: Choice, b: int, levels: int | None) -> Tensor:
     operands = [t[b : b + 1] for t in choice.operands]
     static = dict(choice.static, levels=levels) if choice.levels else choice.static
+    apply = choice.apply_one or choice.apply
     if choice.channels is None:
-        return choice.apply(image, *operands, **static)
+        return apply(image, *operands, **static)
     index = list(choice.channels)
     out = image.clone()
-    out[:, index] = choice.apply(image[:, index], *operands, **static)
+    out[:, index] = apply(image[:, index], *operands, **static)
     return out
 
 

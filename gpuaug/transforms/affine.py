@@ -44,6 +44,7 @@ class RandomRotation(Geometric):
         expand: whether the canvas grows to hold the largest rotation of the range: one canvas for the batch.
         center: (x, y) in pixels from the top left corner; None is the middle.
         fill: value outside the image, in the input's unit.
+        antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
         p: probability for each sample.
 
     Shape:
@@ -71,10 +72,11 @@ class RandomRotation(Geometric):
         center: Sequence[float] | None = None,
         fill: Any = None,
         *,
+        antialias: bool | None = None,
         p: float = 1.0,
     ) -> None:
         """See the class."""
-        super().__init__(p, interpolation, fill)
+        super().__init__(p, interpolation, fill, antialias)
         if expand and p < 1:
             raise ValueError(f"RandomRotation: expand changes the canvas of the whole batch and needs p=1, got p={p}")
         if expand and center is not None:
@@ -122,6 +124,7 @@ class RandomAffine(Geometric):
         center: (x, y) in pixels from the top left corner; None is the middle.
         balanced_scale: whether enlarging and shrinking are equally likely: the factor is drawn uniformly in its
             logarithm.
+        antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
         p: probability for each sample.
 
     Shape:
@@ -133,8 +136,8 @@ class RandomAffine(Geometric):
     Raises:
         ValueError: for a range that is not (low, high), or a scale that is not positive.
 
-    Source: torchvision.transforms.v2.RandomAffine; equals functional.affine to 1e-4 where nothing shrinks (ours is
-    antialiased, its shift is not rounded to whole pixels).
+    Source: torchvision.transforms.v2.RandomAffine; equals functional.affine to 1e-4 without antialiasing
+    (its shift is not rounded to whole pixels).
 
     Example:
         >>> import torch, gpuaug as ga
@@ -153,10 +156,11 @@ class RandomAffine(Geometric):
         center: Sequence[float] | None = None,
         *,
         balanced_scale: bool = False,
+        antialias: bool | None = None,
         p: float = 1.0,
     ) -> None:
         """See the class."""
-        super().__init__(p, interpolation, fill)
+        super().__init__(p, interpolation, fill, antialias)
         owner = "RandomAffine"
         self.center = _center(center, owner)
         self.degrees = as_distribution(degrees, owner=owner, name="degrees", symmetric_about=0.0)
@@ -212,6 +216,7 @@ class RandomPerspective(Geometric):
         p: probability for each sample.
         interpolation: "bilinear" (default), "nearest" or "bicubic".
         fill: value outside the image, in the input's unit.
+        antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
 
     Shape:
         (B, C, H, W) to the same.
@@ -223,7 +228,7 @@ class RandomPerspective(Geometric):
         ValueError: for a distortion outside 0..1.
 
     Source: torchvision.transforms.v2.RandomPerspective: corners are drawn from its whole pixels; equals
-    functional.perspective to 1e-4 where nothing shrinks (ours is antialiased).
+    functional.perspective to 1e-4 without antialiasing.
 
     Example:
         >>> import torch, gpuaug as ga
@@ -234,10 +239,16 @@ class RandomPerspective(Geometric):
     projective: ClassVar[bool] = True
 
     def __init__(
-        self, distortion_scale: float = 0.5, p: float = 0.5, interpolation: Any = None, fill: Any = None
+        self,
+        distortion_scale: float = 0.5,
+        p: float = 0.5,
+        interpolation: Any = None,
+        fill: Any = None,
+        *,
+        antialias: bool | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, interpolation, fill)
+        super().__init__(p, interpolation, fill, antialias)
         if isinstance(distortion_scale, bool) or not isinstance(distortion_scale, int | float):
             raise TypeError(f"RandomPerspective: distortion_scale must be a number, got {distortion_scale!r}")
         if not 0 <= distortion_scale <= 1:

@@ -138,14 +138,14 @@ class Geometric(Transform):
     """Whether parts of the present canvas are lost for good."""
 
     def __init__(
-        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = True
+        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
     ) -> None:
-        """Remember how pixels are read; None takes the Compose's setting, and bilinear or 0 if it has none."""
+        """Remember how pixels are read; None takes the Compose's setting, and bilinear, 0 and True if it has none."""
         super().__init__(p)
         owner = type(self).__name__
         self.interpolation = as_interpolation(interpolation, owner)
         self.fill = as_fill(fill, owner)
-        self.antialias = antialias is None or bool(antialias)
+        self.antialias = None if antialias is None else bool(antialias)
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return (B, 3, 3), positions in the present canvas -> positions in the next one."""
@@ -198,7 +198,8 @@ class Geometric(Transform):
             raise ValueError(
                 f"{type(self).__name__}: fill must be one number or {context.channels} numbers, got {fill}"
             )
-        return Reading(interpolation, self.antialias, plan.working(fill))  # type: ignore[arg-type]
+        antialias = plan.antialias if self.antialias is None else self.antialias
+        return Reading(interpolation, antialias, plan.working(fill))  # type: ignore[arg-type]
 
 
 class Photometric(Transform):

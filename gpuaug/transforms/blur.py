@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpuaug import functional as F
+from gpuaug.functional.blur import blur_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant, Distribution, as_distribution
 from gpuaug.transforms.base import Drawn, Filter
@@ -67,7 +68,9 @@ class GaussianBlur(Filter):
             raise ValueError(
                 f"GaussianBlur: images must be larger than half the kernel {self.kernel_size}, got {h}x{w}"
             )
-        return choice(F.gaussian_blur, values["sigma"], kernel_size=(kx, ky))
+        blur = choice(F.gaussian_blur, values["sigma"], kernel_size=(kx, ky))
+        blur.apply_one = blur_one
+        return blur
 
 
 class RandomAdjustSharpness(Filter):

@@ -9,7 +9,7 @@ from torch import nn
 
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_fill, as_interpolation, check_p
-from gpuaug.transforms.layer import Layer, Names, Node
+from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
 
 __all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]
 
@@ -65,6 +65,7 @@ class Compose(Container):
         fuse: False gives every transform a pass of its own.
         interpolation: for all geometric transforms that do not say: "bilinear" (default), "nearest", "bicubic".
         fill: value shown where there is no image, in the input's unit, for all transforms that do not say.
+        antialias: for all geometric transforms that do not say: whether the filter widens where the image shrinks.
         rank: overrides the distributed rank that separates the draws of processes.
         save_state: False keeps seed and clock out of `state_dict`.
 
@@ -96,6 +97,7 @@ class Compose(Container):
         fuse: bool = True,
         interpolation: Any = None,
         fill: Any = None,
+        antialias: bool = True,
         rank: int | None = None,
         save_state: bool = True,
     ) -> None:
@@ -104,6 +106,7 @@ class Compose(Container):
         self.fuse = fuse
         self.interpolation = as_interpolation(interpolation, "Compose")
         self.fill = as_fill(fill, "Compose")
+        self.antialias = antialias
         self._eval = None if eval is None else Compose(eval)
         self._build()
         self._check_order()
@@ -127,8 +130,9 @@ class Compose(Container):
         """Return a child, or a Compose of some with the same settings and a state of its own."""
         if isinstance(index, int):
             return self._children()[index]
-        part = Compose(self._children()[index], fuse=self.fuse, rank=self._rank, save_state=self._save_state)
-        part.interpolation, part.fill = self.interpolation, self.fill
+        part = Compose(self._children()[index], rank=self._rank, save_state=self._save_state)
+        for setting in SETTINGS:
+            setattr(part, setting, getattr(self, setting))
         part._state, part._seeded = self._state.clone(), self._seeded
         part._explicit_seed = self._explicit_seed
         return part

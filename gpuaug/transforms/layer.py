@@ -19,7 +19,10 @@ from gpuaug.sampling.state import Stateful
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
 
-__all__ = ["Context", "Layer", "Names", "Node"]
+__all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
+
+SETTINGS = ("fuse", "interpolation", "fill", "antialias")
+"""What a pipeline says for all its transforms."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class Layer(Stateful):
         self.fuse = True
         self.interpolation: str | None = None
         self.fill: Any = None
+        self.antialias: bool | None = None
 
     # -- parts
 
@@ -159,7 +163,8 @@ class Layer(Stateful):
 
             layer = self.evaluation()
             layer = layer if layer is not None else Compose([])
-            layer.fuse, layer.interpolation, layer.fill = self.fuse, self.interpolation, self.fill
+            for setting in SETTINGS:
+                setattr(layer, setting, getattr(self, setting))
             self.__dict__["_evaluated"] = layer  # not a submodule: its state is nobody's
         evaluated: Layer = self.__dict__["_evaluated"]
         return evaluated
@@ -207,7 +212,7 @@ class Layer(Stateful):
         contexts = self._contexts(batch)
         image = batch.image
         plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
-        plan.interpolation, plan.fill = self.interpolation, self.fill
+        plan.interpolation, plan.fill, plan.antialias = self.interpolation, self.fill, self.antialias is not False
         if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
             plan.layout = torch.channels_last
         plan.rounds = not self.fuse
