@@ -1,4 +1,4 @@
-"""Who draws what: ids, epochs, copies, ranks, workers, steps and columns never share draws, and nothing else matters."""
+"""Who draws what: ids, epochs, copies, ranks, workers, steps and columns never share draws; nothing else matters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draws(layer: ga.Compose, ids: list[int] | None = None, n: int = 4, **call: A
 
 def test_a_sample_is_a_function_of_seed_epoch_and_id() -> None:
     """Bit for bit, in another batch, order, batch size, rank and process state (regressions 2.5)."""
-    reference = {i: row for i, row in enumerate(draws(pipeline(), list(range(12))))}
+    reference = dict(enumerate(draws(pipeline(), list(range(12)))))
     for ids in ([3, 1, 7], [11], [5, 4, 3, 2, 1, 0], [7, 7]):
         for rank in (None, 3):
             layer = pipeline(rank=rank)

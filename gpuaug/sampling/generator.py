@@ -267,3 +267,18 @@ _library.impl("uniform", _uniform_arithmetic, "CompositeExplicitAutograd")
 _library.impl("uniform", _uniform_numpy, "CPU")
 torch.library.register_fake("gpuaug::uniform", _uniform_fake, lib=_library)
 _uniform_op: Any = torch.ops.gpuaug.uniform.default
+
+
+def _draw_seed(like: Tensor) -> Tensor:
+    return torch.empty((), dtype=torch.int64).random_().to(like.device)
+
+
+_library.define("draw_seed(Tensor like) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
+_library.impl("draw_seed", _draw_seed, "CompositeExplicitAutograd")
+torch.library.register_fake("gpuaug::draw_seed", lambda like: like.new_empty((), dtype=torch.int64), lib=_library)
+
+
+def draw_seed(like: Tensor) -> Tensor:
+    """Return a seed from torch's default CPU generator, on the device of `like`: an operation, so that it compiles."""
+    seed: Tensor = torch.ops.gpuaug.draw_seed.default(like)
+    return seed

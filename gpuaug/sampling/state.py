@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gpuaug.sampling.generator import draw_seed
+
 __all__ = ["Stateful"]
 
 _RANK_BITS = 20  # positions in a batch: up to a million
@@ -64,7 +66,7 @@ class Stateful(nn.Module):
         Args:
             seed: any 64-bit integer; None draws one.
         """
-        value = int(torch.empty((), dtype=torch.int64).random_()) if seed is None else seed
+        value = int(draw_seed(torch.empty(0))) if seed is None else seed
         self._explicit_seed = seed is not None
         self._seeded = True
         self._state = torch.tensor([value, 0, 0], dtype=torch.int64, device=self._state.device)
@@ -107,7 +109,7 @@ class Stateful(nn.Module):
         return self._state[:2], positions, self._zero + (stream | 1 << 31)
 
     def _seed_from_torch(self) -> None:
-        self._state[0] = torch.empty((), dtype=torch.int64).random_().to(self._state.device)
+        self._state[0] = draw_seed(self._state)
         self._seeded = True
 
     def _advance(self) -> None:
