@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 import gpuaug as ga
 from gpuaug.transforms.layer import Layer
@@ -17,6 +18,8 @@ class Case:
 
     make: Callable[[], Layer]
     shape: tuple[int, int, int] = (3, 23, 17)
+    shown: Callable[[], Layer] | None = None
+    """The same for photographs of 120x160, for the gallery, where `make` has arguments for small images."""
 
     @property
     def name(self) -> str:
@@ -26,23 +29,37 @@ class Case:
 
 SQUARE = (3, 19, 19)
 
+
+def classification(size: tuple[int, int], blur: int) -> list[nn.Module]:
+    """Return the usual pipeline."""
+    return [
+        ga.RandomResizedCrop(size),
+        ga.RandomHorizontalFlip(),
+        ga.ColorJitter(0.4, 0.4, 0.4, 0.1),
+        ga.RandomGrayscale(0.2),
+        ga.RandomApply([ga.GaussianBlur(blur)], p=0.5),
+        ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD),
+        ga.RandomErasing(p=0.5),
+    ]
+
+
 CASES = [
     Case(lambda: ga.RandomHorizontalFlip(p=0.5)),
     Case(lambda: ga.RandomVerticalFlip(p=0.5)),
     Case(lambda: ga.RandomTranspose(p=0.5), SQUARE),
     Case(lambda: ga.RandomRotate90(p=0.5), SQUARE),
     Case(lambda: ga.SquareSymmetry(p=0.5), SQUARE),
-    Case(lambda: ga.RandomRotation(30, fill=0.5, p=0.5)),
+    Case(lambda: ga.RandomRotation(30, fill=0.5, p=0.5), shown=lambda: ga.RandomRotation(30)),
     Case(lambda: ga.RandomAffine(15, (0.1, 0.2), (0.7, 1.3), (-10, 10, -5, 5), p=0.5)),
     Case(lambda: ga.RandomPerspective(0.4, p=0.5)),
-    Case(lambda: ga.Pad((1, 2, 3, 4), fill=0.25)),
-    Case(lambda: ga.RandomCrop((15, 12), padding=2)),
-    Case(lambda: ga.CenterCrop((15, 20))),
-    Case(lambda: ga.Resize((11, 30))),
-    Case(lambda: ga.RandomResizedCrop((14, 20))),
-    Case(lambda: ga.LongestMaxSize(30)),
-    Case(lambda: ga.SmallestMaxSize(11)),
-    Case(lambda: ga.LetterBox((16, 28))),
+    Case(lambda: ga.Pad((1, 2, 3, 4), fill=0.25), shown=lambda: ga.Pad((10, 20), fill=60)),
+    Case(lambda: ga.RandomCrop((15, 12), padding=2), shown=lambda: ga.RandomCrop((90, 120))),
+    Case(lambda: ga.CenterCrop((15, 20)), shown=lambda: ga.CenterCrop((80, 80))),
+    Case(lambda: ga.Resize((11, 30)), shown=lambda: ga.Resize((60, 160))),
+    Case(lambda: ga.RandomResizedCrop((14, 20)), shown=lambda: ga.RandomResizedCrop((120, 160))),
+    Case(lambda: ga.LongestMaxSize(30), shown=lambda: ga.LongestMaxSize(100)),
+    Case(lambda: ga.SmallestMaxSize(11), shown=lambda: ga.SmallestMaxSize(60)),
+    Case(lambda: ga.LetterBox((16, 28)), shown=lambda: ga.LetterBox((120, 120))),
     Case(lambda: ga.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.5)),
     Case(lambda: ga.Grayscale(3)),
     Case(lambda: ga.RandomGrayscale(p=0.5)),
@@ -50,34 +67,25 @@ CASES = [
     Case(lambda: ga.HueSaturationValue(p=0.5)),
     Case(lambda: ga.RandomGamma(p=0.5)),
     Case(lambda: ga.RandomInvert(p=0.5)),
-    Case(lambda: ga.RandomSolarize((0.3, 0.9), p=0.5)),
+    Case(lambda: ga.RandomSolarize((0.3, 0.9), p=0.5), shown=lambda: ga.RandomSolarize(128, p=1.0)),
     Case(lambda: ga.RandomPosterize(ga.Integers(2, 7), p=0.5)),
     Case(lambda: ga.RandomAutocontrast(p=0.5)),
     Case(lambda: ga.RandomEqualize(p=0.5)),
     Case(lambda: ga.RandomChannelPermutation(p=0.5)),
     Case(lambda: ga.ChannelDropout(p=0.5)),
     Case(lambda: ga.RandomPhotometricDistort(p=0.5)),
-    Case(lambda: ga.GaussianBlur(7, (0.1, 2.0), p=0.5)),
+    Case(lambda: ga.GaussianBlur(7, (0.1, 2.0), p=0.5), shown=lambda: ga.GaussianBlur(23, (1.0, 3.0))),
     Case(lambda: ga.RandomAdjustSharpness((0.0, 3.0), p=0.5)),
     Case(lambda: ga.GaussianNoise(0.0, (0.0, 0.2), p=0.5)),
     Case(lambda: ga.RandomErasing(p=0.5, value="random", max_count=3)),
-    Case(lambda: ga.CoarseDropout((1, 4), fill=0.5, p=0.5)),
-    Case(lambda: ga.GridDropout(0.4, unit_size_range=(4, 8), p=0.5)),
+    Case(lambda: ga.CoarseDropout((1, 4), fill=0.5, p=0.5), shown=lambda: ga.CoarseDropout((2, 6), p=1.0)),
+    Case(lambda: ga.GridDropout(0.4, unit_size_range=(4, 8), p=0.5), shown=lambda: ga.GridDropout(0.4, p=1.0)),
     Case(lambda: ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD)),
     Case(lambda: ga.ToDtype(torch.float32)),
     Case(lambda: ga.RandomApply([ga.ColorJitter(0.3), ga.RandomRotation(20)], p=0.5)),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     Case(
-        lambda: ga.Compose(
-            [
-                ga.RandomResizedCrop((14, 20)),
-                ga.RandomHorizontalFlip(),
-                ga.ColorJitter(0.4, 0.4, 0.4, 0.1),
-                ga.RandomGrayscale(0.2),
-                ga.RandomApply([ga.GaussianBlur(5)], p=0.5),
-                ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD),
-                ga.RandomErasing(p=0.5),
-            ]
-        )
+        lambda: ga.Compose(classification((14, 20), 5)),
+        shown=lambda: ga.Compose(classification((120, 160), 9)),
     ),
 ]

@@ -219,6 +219,12 @@ def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return each(image, lambda value, factor, rest: (value * factor).add_(rest), *rows)  # type: ignore[no-any-return]
 
 
+def normalize_into(out: Tensor, image: Tensor, unit: float, mean: Tensor, std: Tensor) -> None:
+    """Write normalised values of an image in units of its own, where white is `unit`, in one step from its dtype."""
+    inverse, shift = 1 / (std * unit), -mean / std
+    torch.mul(image, inverse.to(out.dtype)[..., None, None], out=out).add_(shift.to(out.dtype)[..., None, None])
+
+
 @pixelwise
 def normalize_by_image(image: Tensor, mode: str = "image") -> Tensor:
     """Normalise each sample by its own mean and deviation, or extremes.

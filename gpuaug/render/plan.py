@@ -67,6 +67,8 @@ class Choice:
     """True where the operation is defined by the source's integer levels (posterize, equalize)."""
     apply_one: Callable[..., Tensor] | None = None
     """What the CPU's walk calls instead for its one sample, if that is cheaper."""
+    write_one: Callable[..., None] | None = None
+    """Likewise where it is the last operation: (output, image, what white is in the image, *operands)."""
 
 
 @dataclass

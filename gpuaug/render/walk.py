@@ -39,6 +39,7 @@ class _Host:
 def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     """Return the batch after the passes."""
     batch = x.shape[0]
+    passes, last = _without_last(passes, plan, work)
     hosts = [_host(step) for step in passes]
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
     out: Tensor | None = None
@@ -61,10 +62,24 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
         if out is None:
             shape = (batch, image.shape[1], *canvas)
             out = torch.empty(shape, dtype=plan.out_dtype, memory_format=plan.layout)
-        out[b].copy_(_encoded(image, unit, plan, x.dtype, work)[0])
+        if last is not None and last.write_one is not None:
+            last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))
+        else:
+            out[b].copy_(_encoded(image, unit, plan, x.dtype, work)[0])
     if out is None:
         return torch.empty((0, plan.out_channels, *canvas), dtype=plan.out_dtype)
     return out
+
+
+def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[list[Pass], Choice | None]:
+    """Split off the last operation where it can write into the output itself."""
+    if plan.out_dtype != work or not passes or not passes[-1].program:
+        return passes, None
+    *slots, slot = passes[-1].program
+    (last, *others) = slot.choices
+    if others or last.write_one is None or last.on is not None or last.channels is not None:
+        return passes, None
+    return [*passes[:-1], replace(passes[-1], program=slots)], last
 
 
 def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: torch.dtype) -> Tensor:

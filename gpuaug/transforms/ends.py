@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gpuaug import functional as F
+from gpuaug.functional.tone import normalize_into
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant
 from gpuaug.transforms.base import Drawn, Photometric, Transform
@@ -116,7 +117,9 @@ class Normalize(Photometric):
         plan.out_dtype = self.dtype or (plan.out_dtype if plan.out_dtype.is_floating_point else torch.float32)
         plan.lay_out(self.memory_format)
         if self.normalization == "standard":
-            return [[choice(F.normalize, values["mean"], values["std"])]]
+            operation = choice(F.normalize, values["mean"], values["std"])
+            operation.write_one = normalize_into
+            return [[operation]]
         return [[choice(F.normalize_by_image, mode=self.normalization)]]
 
     def extra_repr(self) -> str:

@@ -1,0 +1,100 @@
+"""Write the generated tables into the README: `python notebooks/tables.py`; a test checks that they are up to date."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+from cases import CASES  # noqa: E402
+
+from gpuaug.transforms.base import Filter, Geometric, Photometric  # noqa: E402
+from gpuaug.transforms.compose import Container  # noqa: E402
+from gpuaug.transforms.layer import Layer  # noqa: E402
+
+README = HERE.parent / "README.md"
+RESULTS = HERE.parent / "benchmarks" / "results"
+
+
+def kind(layer: Layer) -> str:
+    """Return what a transform does to a pass."""
+    if isinstance(layer, Container):
+        return "container"
+    names = {Geometric: "geometry", Photometric: "values", Filter: "neighbourhood"}
+    return next((name for base, name in names.items() if isinstance(layer, base)), "output")
+
+
+def evaluation(layer: Layer) -> str:
+    """Return what a transform is in `eval()` mode."""
+    if isinstance(layer, Container):
+        return "its children, each as here" + (" (identity where p < 1)" if hasattr(layer, "p") else "")
+    found = layer.evaluation()
+    if found is None:
+        return "identity"
+    if found is layer:
+        return "the same"
+    parts = list(found) if isinstance(found, Container) else [found]
+    return " + ".join(type(part).__name__ for part in parts)
+
+
+def transforms() -> str:
+    """Return the table of transforms: what each does, its kind, and what it is in `eval()` mode."""
+    rows = ["| transform | what it does | kind | in `eval()` mode |", "|---|---|---|---|"]
+    for case in CASES:
+        layer = case.make()
+        first = (type(layer).__doc__ or "").split("\n\n")[0]
+        sentence = " ".join(first.split()).rstrip(".")
+        rows.append(f"| `{case.name}` | {sentence} | {kind(layer)} | {evaluation(layer)} |")
+    return "\n".join(rows)
+
+
+def figures() -> str:
+    """Return the measured figures of the newest CPU run."""
+    path = sorted(RESULTS.glob("cpu-*.json"))[-1]
+    report = json.loads(path.read_text())
+    machine = report["machine"]
+    versions = machine["versions"]
+    lines = [
+        f"Median time of a batch of {report['batch']} images 3x{report['size']}x{report['size']}, uint8, on "
+        f"{machine['threads']} threads of an {machine['device']} (torch {versions['torch']}, torchvision "
+        f"{versions['torchvision']}, kornia {versions['kornia']}, albumentations {versions['albumentations']}, "
+        f"{machine['date']}), all rows in turn within one run; images per second in brackets.",
+        "",
+    ]
+    names = [name for name in report["pipelines"] if name.endswith("uint8")]
+    rows: list[str] = []
+    for name in names:
+        rows += [row for row in report["pipelines"][name] if row not in rows]
+    lines.append("| | " + " | ".join(name.removesuffix(", uint8") for name in names) + " |")
+    lines.append("|---|" + "---|" * len(names))
+    for row in rows:
+        cells = []
+        for name in names:
+            found = report["pipelines"][name].get(row)
+            if found is None:
+                cells.append("")
+            else:
+                ms = found["median_ms"]
+                cells.append(f"{ms:.0f} ms ({report['batch'] / ms * 1e3:,.0f})")
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+TABLES = {"transforms": transforms, "figures": figures}
+
+
+def filled(text: str) -> str:
+    """Return the README with its tables made anew."""
+    for name, make in TABLES.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"README.md has no place for the table {name!r}")
+        text = pattern.sub(lambda m, make=make: m[1] + "\n" + make() + "\n\n" + m[2], text)
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text()))
