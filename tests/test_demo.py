@@ -10,31 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from benchmarks.digits import torchvision_recipe
 from gpuaug import cli, demo
 from gpuaug.viz import contact_sheet, save_png
-
-
-def torchvision_recipe() -> Callable[[torch.Tensor], torch.Tensor]:
-    """The recipe of the demo, one call of torchvision per image, on the CPU."""
-    transform = v2.Compose(
-        [
-            v2.ToDtype(torch.float32, scale=True),
-            v2.RandomAffine(
-                degrees=15,
-                translate=(0.1, 0.1),
-                scale=(0.85, 1.15),
-                shear=10,
-                interpolation=v2.InterpolationMode.BILINEAR,
-            ),
-            v2.ColorJitter(brightness=0.3, contrast=0.3),
-            v2.RandomErasing(p=0.25, scale=(0.02, 0.1)),
-            v2.Normalize(demo.MEAN, demo.STD),
-        ]
-    )
-    return lambda images: torch.stack([transform(image) for image in images.cpu()]).to(images.device)
 
 
 def _accuracy(seed: int, images: int, steps: int, augment: Callable[[torch.Tensor], torch.Tensor]) -> float:

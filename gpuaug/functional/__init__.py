@@ -12,7 +12,8 @@ from gpuaug.functional.color import (
     permute_channels,
     rgb_to_grayscale,
 )
-from gpuaug.functional.occlude import erase, gaussian_noise
+from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
+from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -23,6 +24,7 @@ from gpuaug.functional.tone import (
     posterize,
     solarize,
 )
+from gpuaug.functional.warp import affine, perspective, rotate, warp
 
 __all__ = [
     "adjust_brightness",
@@ -32,18 +34,29 @@ __all__ = [
     "adjust_hue_saturation_value",
     "adjust_saturation",
     "adjust_sharpness",
+    "affine",
     "autocontrast",
     "brightness_contrast",
+    "crop",
     "drop_channels",
     "equalize",
     "erase",
     "gaussian_blur",
     "gaussian_noise",
+    "grid_dropout",
+    "horizontal_flip",
     "invert",
     "normalize",
     "normalize_by_image",
     "permute_channels",
+    "perspective",
     "posterize",
+    "resized_crop",
     "rgb_to_grayscale",
+    "rot90",
+    "rotate",
     "solarize",
+    "transpose",
+    "vertical_flip",
+    "warp",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpuaug.functional._door import Pixels, each, pixelwise, planar, split
 
-__all__ = ["erase", "gaussian_noise"]
+__all__ = ["erase", "gaussian_noise", "grid_dropout"]
 
 
 @pixelwise
@@ -80,6 +80,45 @@ def erase(image: Tensor, boxes: Tensor, values: Tensor) -> Tensor:
         else:
             covered = inside if covered is None else covered | inside
     return image if covered is None else put(image, covered, values)
+
+
+@pixelwise
+@planar
+def grid_dropout(image: Tensor, unit: Tensor, hole: Tensor, shift: Tensor, fill: float = 0.0) -> Tensor:
+    """Replace a regular grid of rectangles of each sample.
+
+    Args:
+        image: (B, C, H, W).
+        unit: (B, 2), height and width of a cell in pixels.
+        hole: (B, 2), height and width of the rectangle in a cell's top left corner.
+        shift: (B, 2), where the first cell begins, down and to the right; what lies before it stays.
+        fill: on the scale black = 0, white = 1.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Source: albumentations.GridDropout.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import grid_dropout
+        >>> two, one = torch.full((1, 2), 2.0), torch.ones(1, 2)
+        >>> grid_dropout(torch.ones(1, 1, 1, 4), two, one, torch.zeros(1, 2)).flatten().tolist()
+        [0.0, 1.0, 0.0, 1.0]
+    """
+    plane = split(image)[0]
+    values = torch.full((1, 1, 1, 1), fill, dtype=plane.dtype, device=plane.device)
+    return drop_grid(image, unit, hole, shift, values)  # type: ignore[no-any-return]
+
+
+def drop_grid(image: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, values: Tensor) -> Any:
+    """Put values (1, C, 1, 1) where the grid of holes is."""
+    inside = []
+    for axis, n in enumerate(split(image)[0].shape[1:]):
+        place = torch.arange(n, device=unit.device, dtype=unit.dtype) - shift[:, axis, None]
+        size = unit[:, axis, None]
+        inside.append((place >= 0) & (place - size * torch.floor(place / size) < hole[:, axis, None]))
+    return put(image, inside[0][:, :, None] & inside[1][:, None, :], values)
 
 
 def put(image: Pixels, where: Tensor, values: Tensor) -> Any:

@@ -173,7 +173,7 @@ def equalize(image: Tensor) -> Tensor:
     Example:
         >>> import torch
         >>> from gpuaug.functional import equalize
-        >>> equalize(torch.tensor([[[[10, 20]]]], dtype=torch.uint8)).flatten().tolist()
+        >>> equalize(torch.tensor([10, 20], dtype=torch.uint8).repeat(300).view(1, 1, 20, 30)).unique().tolist()
         [0, 255]
     """
     b, c, h, w = image.shape

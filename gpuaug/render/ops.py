@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional import occlude
 from gpuaug.functional._door import Pixels, planar, split
-from gpuaug.functional.occlude import put
 from gpuaug.sampling.noise import normal_noise
 
 __all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value"]
@@ -56,11 +56,6 @@ def erase_with_color(x: Pixels, boxes: Tensor, key: Tensor) -> Tensor:
 
 @planar
 def drop_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tuple[float, ...]) -> Tensor:
-    """Fill a grid of holes: `unit`, `hole` and `shift` (B, 2) are heights and widths in pixels."""
-    inside = []
-    for axis, n in enumerate(split(x)[0].shape[1:]):
-        place = torch.arange(n, device=unit.device, dtype=unit.dtype) - shift[:, axis, None]
-        size = unit[:, axis, None]
-        inside.append((place >= 0) & (place - size * torch.floor(place / size) < hole[:, axis, None]))
-    out: Tensor = put(x, inside[0][:, :, None] & inside[1][:, None, :], _row(x, fill))
+    """Fill a grid of holes with one value, or one for each channel."""
+    out: Tensor = occlude.drop_grid(x, unit, hole, shift, _row(x, fill))
     return out

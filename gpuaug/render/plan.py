@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 
-__all__ = ["Choice", "Pass", "Plan", "Reading", "Slot", "Warp"]
+__all__ = ["Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
 
 Canvas = tuple[int, int]
 Kind = Literal["lattice", "axis", "warp"]
@@ -23,6 +23,34 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 _RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
 MAX_HALF_WIDTH = 4.0
 """Bound on the half-width of the reading filter, in source pixels, where the local scale has no bound of its own."""
+
+
+_INTERPOLATIONS = {
+    "nearest": "nearest",
+    "nearest-exact": "nearest",
+    "bilinear": "bilinear",
+    "bicubic": "bicubic",
+}
+
+
+def as_interpolation(value: Any, owner: str) -> Interpolation | None:
+    """Accept a name or torchvision's InterpolationMode."""
+    if value is None:
+        return None
+    name = getattr(value, "value", value)
+    if name not in _INTERPOLATIONS:
+        raise ValueError(f"{owner}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, got {value!r}")
+    return _INTERPOLATIONS[name]  # type: ignore[return-value]
+
+
+def as_fill(value: Any, owner: str) -> tuple[float, ...] | None:
+    """Accept a number, or one for each channel."""
+    if value is None:
+        return None
+    values = value if isinstance(value, tuple | list) else (value,)
+    if not values or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        raise TypeError(f"{owner}: fill must be a number or one number for each channel, got {value!r}")
+    return tuple(float(v) for v in values)
 
 
 @dataclass(frozen=True)

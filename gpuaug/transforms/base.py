@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gpuaug.render.plan import Choice, Interpolation, Kind, Plan, Reading
+from gpuaug.render.plan import Choice, Kind, Plan, Reading, as_fill, as_interpolation
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.layer import Context, Layer, Names, Node
@@ -93,34 +93,6 @@ class Transform(Layer):
         """Show the arguments that were given."""
         shown = [f"{k}={v[0]}" for k, v in self._declared.items() if not k.startswith("_")]
         return ", ".join([*shown, f"p={self.p:g}"] if self.p < 1 else shown)
-
-
-_INTERPOLATIONS = {
-    "nearest": "nearest",
-    "nearest-exact": "nearest",
-    "bilinear": "bilinear",
-    "bicubic": "bicubic",
-}
-
-
-def as_interpolation(value: Any, owner: str) -> Interpolation | None:
-    """Accept a name or torchvision's InterpolationMode."""
-    if value is None:
-        return None
-    name = getattr(value, "value", value)
-    if name not in _INTERPOLATIONS:
-        raise ValueError(f"{owner}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, got {value!r}")
-    return _INTERPOLATIONS[name]  # type: ignore[return-value]
-
-
-def as_fill(value: Any, owner: str) -> tuple[float, ...] | None:
-    """Accept a number, or one for each channel."""
-    if value is None:
-        return None
-    values = value if isinstance(value, tuple | list) else (value,)
-    if not values or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
-        raise TypeError(f"{owner}: fill must be a number or one number for each channel, got {value!r}")
-    return tuple(float(v) for v in values)
 
 
 class Geometric(Transform):

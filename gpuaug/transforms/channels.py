@@ -23,6 +23,7 @@ class RandomChannelPermutation(Photometric):
 
     Args:
         p: probability for each sample.
+        channels: bands it is limited to.
 
     Shape:
         (B, C, H, W) to the same; bit-exact.
@@ -73,6 +74,7 @@ class ChannelDropout(Photometric):
         channel_drop_range: (low, high) number of channels to drop; at least one channel always stays.
         fill: value of a dropped channel, in the input's unit.
         p: probability for each sample.
+        channels: bands it is limited to.
 
     Shape:
         (B, C, H, W) to the same, C at least 2.

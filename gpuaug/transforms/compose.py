@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from gpuaug.render.plan import as_fill, as_interpolation
 from gpuaug.sampling.layout import Declaration
-from gpuaug.transforms.base import Transform, as_fill, as_interpolation, check_p
+from gpuaug.transforms.base import Transform, check_p
 from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
 
 __all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from gpuaug.render import ops
-from gpuaug.render.plan import Choice, Plan
+from gpuaug.render.plan import Choice, Plan, as_fill
 from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution
-from gpuaug.transforms.base import Drawn, Photometric, as_fill
+from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
 

@@ -1,0 +1,116 @@
+"""The documentation is true: tables are made from the code, examples run, docstrings say what they must."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import gpuaug as ga
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+MODULES = [importlib.import_module(m.name) for m in pkgutil.walk_packages(ga.__path__, "gpuaug.")]
+CLASSES = [getattr(ga, name) for name in ga.__all__ if inspect.isclass(getattr(ga, name))]
+TRANSFORMS = [c for c in CLASSES if issubclass(c, importlib.import_module("gpuaug.transforms.layer").Layer)]
+FUNCTIONS = [getattr(ga.functional, name) for name in ga.functional.__all__]
+
+
+def test_the_tables_of_the_readme_are_up_to_date() -> None:
+    sys.path.insert(0, str(ROOT / "notebooks"))
+    tables = importlib.import_module("tables")
+    assert tables.filled(README) == README, "run python notebooks/tables.py"
+
+
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
+def test_the_code_of_the_readme_runs(code: str) -> None:
+    exec(compile(code, "README.md", "exec"), {})
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    headings = {re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.+)$", README, re.M)}
+    for anchor in re.findall(r"\]\(#([^)]+)\)", README):
+        assert anchor in headings, anchor
+
+
+def test_every_row_of_the_differences_has_a_test() -> None:
+    table = README.split("## Deliberate differences")[1].split("## Limits")[0]
+    rows = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| ")][1:]
+    tests = (ROOT / "tests/test_differences.py").read_text() + (ROOT / "tests/test_geometry.py").read_text()
+    assert len(rows) == 9
+    for name in (
+        "test_one_rounding_for_a_uint8_chain",
+        "test_bilinear_is_the_default",
+        "test_shrinking_warps_do_not_alias",
+        "test_fill_is_blended_by_coverage",
+        "test_shifts_are_not_rounded_to_pixels",
+        "test_nearest_is_symmetric",
+        "test_expand_has_one_canvas_for_the_batch_and_loses_nothing",
+        "test_to_dtype_rounds",
+    ):
+        assert f"def {name}" in tests
+
+
+@pytest.mark.parametrize("module", MODULES, ids=[m.__name__ for m in MODULES])
+def test_examples_run(module: ModuleType) -> None:
+    failed, _ = doctest.testmod(module, optionflags=doctest.ELLIPSIS, raise_on_error=False)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=[f.__name__ for f in FUNCTIONS])
+def test_examples_of_functions_run(function: Any) -> None:
+    """`testmod` does not see them: what is public is a wrapper made in another module."""
+    examples = doctest.DocTestFinder().find(inspect.unwrap(function), function.__name__)
+    assert sum(len(example.examples) for example in examples) >= 2
+    for example in examples:
+        assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def sections(thing: object) -> list[str]:
+    text = inspect.getdoc(thing) or ""
+    return re.findall(r"^(Args|Shape|Boxes and masks|Raises|Source|Example):", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("cls", TRANSFORMS, ids=[c.__name__ for c in TRANSFORMS])
+def test_docstrings_of_transforms_are_whole(cls: type) -> None:
+    order = ["Args", "Shape", "Boxes and masks", "Raises", "Source", "Example"]
+    found = sections(cls)
+    assert found == [name for name in order if name in found], "sections are out of order"
+    assert {"Args", "Shape", "Boxes and masks", "Source", "Example"} <= {*found, *optional(cls)}
+    text = inspect.getdoc(cls) or ""
+    for name in list(inspect.signature(cls).parameters):
+        assert re.search(rf"^    {name}: ", text, re.MULTILINE), f"{cls.__name__}: no word on {name}"
+
+
+def optional(cls: type) -> list[str]:
+    """A transform without arguments has nothing to say about them."""
+    return [] if inspect.signature(cls).parameters else ["Args"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=[f.__name__ for f in FUNCTIONS])
+def test_docstrings_of_functions_are_whole(function: object) -> None:
+    found = sections(function)
+    assert found == [name for name in ("Args", "Shape", "Raises", "Source", "Example") if name in found]
+    assert {"Args", "Shape", "Source", "Example"} <= set(found)
+    for name in inspect.signature(function).parameters:  # type: ignore[arg-type]
+        assert re.search(rf"^    {name}: ", inspect.getdoc(function) or "", re.MULTILINE), name
+
+
+def test_public_names_are_documented_and_sorted() -> None:
+    for cls in CLASSES:
+        assert inspect.getdoc(cls), cls
+    for names in (ga.__all__, ga.functional.__all__):
+        assert list(names) == sorted(names, key=lambda n: (not n.isupper(), n))
