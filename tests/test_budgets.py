@@ -55,8 +55,7 @@ def test_peak_memory_of_the_walk(name: str, dtype: torch.dtype) -> None:
     if dtype.is_floating_point:
         images = images.float() / 255
     layer(images)
-    bound = 1.5 if dtype.is_floating_point or name != "geometry" else 2.5  # float work against a uint8 output
-    assert count(layer, images).peak <= bound
+    assert count(layer, images).peak <= 1.5
 
 
 def test_the_counter_counts() -> None:

@@ -49,8 +49,9 @@ def sample_image(
     work: torch.dtype,
     widen: bool,
     frames: Frames,
+    into: Tensor | None = None,
 ) -> Tensor:
-    """Return (1, C, h, w) in the working dtype: the image (1, C, H, W) at the positions `m` (output -> source) gives.
+    """Return (1, C, h, w): the image (1, C, H, W) at the positions that `m` (output -> source) gives.
 
     Args:
         image: one image.
@@ -61,20 +62,24 @@ def sample_image(
         work: working dtype.
         widen: whether the filter widens where the warp shrinks.
         frames: kept from sample to sample.
+        into: where to write: of the working dtype, or of uint8, for which values are rounded; None makes a new one.
     """
     x0, y0, x1, y1 = region
     channels, (h, w) = image.shape[1], canvas
-    lines = max(1, min(h, _CHUNK // w))
-    frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, lines * w, frames)
+    chunk = _CHUNK * 3 // 4 if widen else _CHUNK  # a widened filter needs more room for a position
+    lines = max(1, min(h, chunk // w))
+    frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, max(_CHUNK, w), frames)
     positions = _Positions(m, canvas, (x0, y0), work, widen)
-    out = torch.empty((channels, h * w), dtype=work)
+    out = torch.empty((1, channels, h, w), dtype=work) if into is None else into
     for start in range(0, h, lines):
         stop = min(h, start + lines)
-        out[:, start * w : stop * w] = _tent(frame, *positions.of(start, stop))
-    out = out.view(1, channels, h, w)
-    if any(fill):
-        for c in range(channels):
-            out[:, c].add_(fill[c if len(fill) > 1 else 0])
+        values = _tent(frame, *positions.of(start, stop))
+        if any(fill):
+            for c in range(channels):
+                values[c].add_(fill[c if len(fill) > 1 else 0])
+        if out.dtype == torch.uint8:
+            values.clamp_(0, 255).round_()
+        out[0, :, start:stop] = values.view(channels, stop - start, w)
     return out
 
 
@@ -157,7 +162,7 @@ def _plus(pairs: Tensor, constants: complex) -> Tensor:
 
 
 def _tent(frame: _Frame, position: Tensor, width: Tensor | None, most: tuple[int, int]) -> Tensor:
-    """Return (C, N): the tent at positions (N, 2), which may be overwritten."""
+    """Return (C, N): the tent at positions (N, 2); positions and widths are overwritten."""
     if width is None or max(most) <= 2:
         return _read(frame, position, width, most)
     base = (min(most[0], 2), min(most[1], 2))
@@ -178,6 +183,16 @@ def _read(frame: _Frame, position: Tensor, width: Tensor | None, counts: tuple[i
         return _flat(_sampled(frame, position.mul_(scale).sub_(1)))
     if max(counts) <= 2:
         return _flat(_read_pairs(frame, position, width, counts))
+    out = torch.empty((frame.values.shape[1], n), dtype=position.dtype)
+    for start in range(0, n, _CHUNK // 8):  # these need many times the room for a position
+        some = slice(start, start + _CHUNK // 8)
+        out[:, some] = _read_many(frame, position[some], width[some], counts)
+    return out
+
+
+def _read_many(frame: _Frame, position: Tensor, width: Tensor, counts: tuple[int, int]) -> Tensor:
+    """Return (C, N) by any number of readings."""
+    scale = frame.scale[: position.shape[0]]
     nx, ny = counts
     pairs = max(counts)
     first = torch.floor(position - width).add_(1)
@@ -201,10 +216,13 @@ def _read(frame: _Frame, position: Tensor, width: Tensor | None, counts: tuple[i
 
 
 def _read_pairs(frame: _Frame, position: Tensor, width: Tensor, counts: tuple[int, int]) -> Tensor:
-    """Return (parts, C, 1, N / parts), where an axis takes at most two readings: half-widths are at most 2."""
+    """Return (parts, C, 1, N / parts), where an axis takes at most two readings: half-widths are at most 2.
+
+    Position and width are overwritten.
+    """
     scale = frame.scale[: position.shape[0]]
     first = torch.floor(position - width).add_(1)
-    inverse = width.reciprocal()
+    inverse = width.reciprocal_()
     t = position.sub_(first)  # from the first tap on, in r - 1..r
     weight_0 = (t * inverse).neg_().add_(1)
     weight_1 = t.sub(1).abs_().mul_(inverse).neg_().add_(1)
@@ -213,22 +231,23 @@ def _read_pairs(frame: _Frame, position: Tensor, width: Tensor, counts: tuple[in
     near, far = weight_0.add_(weight_1), weight_2.add_(weight_3)
     place = weight_1.div_(near).add_(first).mul_(scale).sub_(1)
     other = weight_3.div_(far.clamp(min=1e-20)).add_(first.add_(2)).mul_(scale).sub_(1)
-    share = far.div_(near.add_(far))
+    share = torch.div(far, near.add_(far), out=inverse)
+    del weight_0, weight_2, near, far, first
     out = _sampled(frame, place)
-    parts, _, _, n = out.shape
-    share_x, share_y = (share[:, axis].contiguous().view(parts, 1, 1, n) for axis in (0, 1))
-    mixed = place.clone() if counts == (2, 2) else place
+    share_x, share_y = (share[:, axis].contiguous().view(out.shape[0], 1, 1, -1) for axis in (0, 1))
     if counts[0] == 2:
-        mixed[:, 0] = other[:, 0]
-        out.lerp_(_sampled(frame, mixed), share_x)
+        left = place[:, 0].clone()
+        place[:, 0] = other[:, 0]
+        out.lerp_(_sampled(frame, place), share_x)
+        other[:, 0] = left
+    else:
+        other[:, 0] = place[:, 0]
     if counts[1] == 2:
+        below = _sampled(frame, other)
         if counts[0] == 2:
-            place[:, 1] = other[:, 1]
-            below = _sampled(frame, place)
+            other[:, 0] = place[:, 0]
+            del place, weight_1
             below.lerp_(_sampled(frame, other), share_x)
-        else:
-            place[:, 1] = other[:, 1]
-            below = _sampled(frame, place)
         out.lerp_(below, share_y)
     return out
 

@@ -42,13 +42,17 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
     passes, last = _without_last(passes, plan, work)
     hosts = [_host(step) for step in passes]
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
-    out: Tensor | None = None
+    out = torch.empty((batch, plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
     scale = float(plan.levels or 1)
+    # A last warp may write its pixels where they belong.
+    ends = bool(passes) and not passes[-1].program and passes[-1].filter is None and last is None
+    direct = ends and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
     for b in range(batch):
         image, unit = x[b : b + 1], scale  # unit: what values are divided by to get working ones
         for step, host in zip(passes, hosts, strict=True):
             if step.warp is not None:
-                image = _warp(image, unit, b, step, host, work)
+                into = out[b : b + 1] if direct and step is passes[-1] and unit == scale else None
+                image = _warp(image, unit, b, step, host, work, into)
             if step.filter is not None and (host.filter is None or host.filter[b]):
                 image, unit = _working(image, unit, work), 1.0
                 image = _apply(image, step.filter, b, plan.levels)
@@ -59,15 +63,10 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
                         image = _apply(image, choice, b, plan.levels)
             if plan.rounds and plan.levels and image.dtype == work and not step.normalized:
                 image, unit = torch.round((image * (scale / unit)).clamp_(0, scale)), scale
-        if out is None:
-            shape = (batch, image.shape[1], *canvas)
-            out = torch.empty(shape, dtype=plan.out_dtype, memory_format=plan.layout)
         if last is not None and last.write_one is not None:
             last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))
-        else:
+        elif not (direct and image.data_ptr() == out[b].data_ptr()):
             out[b].copy_(_encoded(image, unit, plan, x.dtype, work)[0])
-    if out is None:
-        return torch.empty((0, plan.out_channels, *canvas), dtype=plan.out_dtype)
     return out
 
 
@@ -130,8 +129,13 @@ def _whole(value: float) -> bool:
     return abs(value - round(value)) < _INTEGER
 
 
-def _warp(image: Tensor, unit: float, b: int, step: Pass, host: _Host, work: torch.dtype) -> Tensor:
-    """Return one image after the warp of a pass, in the same unit; in its own dtype where nothing is blended."""
+def _warp(
+    image: Tensor, unit: float, b: int, step: Pass, host: _Host, work: torch.dtype, into: Tensor | None
+) -> Tensor:
+    """Return one image after the warp of a pass, in the same unit; in its own dtype where nothing is blended.
+
+    It may be written `into` the output, where that is of the same unit.
+    """
     warp = step.warp
     assert warp is not None
     m = host.back[b]
@@ -157,7 +161,7 @@ def _warp(image: Tensor, unit: float, b: int, step: Pass, host: _Host, work: tor
     region = _region(image, soft, hard)
     if not axes and warp.reading.interpolation == "bilinear" and region is not None:
         widen = warp.reading.antialias and warp.shrink > 1
-        return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames)
+        return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into)
     local = _shrink(m, step.canvas, warp.projective)
     one = replace(
         warp,
