@@ -127,6 +127,7 @@ def main() -> None:
                 f"{name}, {kind}, {args.batch} x 3 x {args.size} x {args.size}, {device}", result, "gpuaug", args.batch
             )
             report["pipelines"][f"{name}, {kind}"] = result
+            write(report, args.out)
     images = (floats * 255).to(torch.uint8)
     strengths = {f"p x {s}": pipelines.gpuaug_pipeline("classification", s) for s in (1.0, 0.5, 0.0)}
     report["cost against p"] = race(strengths, images, args.rounds)
@@ -138,9 +139,14 @@ def main() -> None:
     print("\ncounted on meta tensors (16 x 3 x 96 x 96): ours on the torch backend, eager")
     for name, row in report["counters"].items():
         print(f"  {name:38s} {row}")
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write(report, args.out)
+
+
+def write(report: dict[str, Any], out: Path | None) -> None:
+    """Write what is there so far, so that a run cut short is not lost."""
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def counters() -> dict[str, dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 _WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if _WORKER:  # before torch is imported, and for the processes that a test starts
@@ -20,6 +21,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--device", default="cpu", help="the device that the tests run on (default: cpu)")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Collect what is about a CUDA device only where one is asked for."""
+    if collection_path.name == "test_cuda.py" and not config.getoption("--device").startswith("cuda"):
+        return True
+    return None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if _WORKER:
         torch.set_num_threads(1)
@@ -27,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> torch.device:
-    """The device of ``--device``; a test that needs CUDA skips itself where this is not CUDA."""
+    """The device of ``--device``."""
     device = torch.device(request.config.getoption("--device"))
     if device.type == "cuda" and not torch.cuda.is_available():
         pytest.exit("--device cuda, but torch finds no CUDA device", returncode=4)

@@ -1,0 +1,114 @@
+"""On a CUDA device: the same result as on the CPU, nothing waits for the host, one graph is captured.
+
+Collected with `pytest --device cuda` only.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from cases import CASES, Case, classification
+from torch import Tensor
+
+import gpuaug as ga
+from gpuaug.testing import example
+
+pytestmark = pytest.mark.usefixtures("device")
+IDS = [case.name for case in CASES]
+
+
+def far(a: Tensor, b: Tensor, tolerance: float) -> float:
+    """Return the share of values that differ by more."""
+    return ((a.double().cpu() - b.double().cpu()).abs() > tolerance).double().mean().item()
+
+
+def pipeline() -> ga.Compose:
+    return ga.Compose(classification((56, 48), 9), seed=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_equal_to_the_cpu(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+    layer: Any = case.make()
+    layer.reseed(3)
+    images = example(6, case.shape).mul(255).round().to(torch.uint8)
+    images = images if dtype == torch.uint8 else (images / 255).to(dtype)
+    params = layer.sample(images)
+    moved = layer.sample(images.to(device))
+    for name, drawn in params.values.items():
+        for key, value in drawn.items():
+            there = moved.values[name][key]
+            assert there.device.type == "cuda"
+            assert torch.allclose(value.double(), there.double().cpu(), rtol=1e-5, atol=1e-5), (name, key)
+    here, there = layer.replay(images, params), layer.replay(images.to(device), params.to(device))
+    assert there.device.type == "cuda" and there.dtype == here.dtype
+    if any("key" in drawn for drawn in params.values.values()):  # noise is the same in law only
+        assert abs(here.double().mean() - there.double().mean().cpu()) < 0.05 * max(1.0, here.double().std().item())
+        return
+    tolerance = {torch.uint8: 1.0, torch.float32: 1e-4, torch.float16: 2e-3, torch.bfloat16: 2e-2}[dtype]
+    scale = max(1.0, here.abs().max().item()) if here.dtype.is_floating_point else 1.0
+    assert far(here, there, tolerance * scale) < 2e-3
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_nothing_waits_for_the_host(case: Case, device: torch.device) -> None:
+    layer: Any = case.make()
+    layer.reseed(3)
+    images = example(6, case.shape, torch.uint8).to(device)
+    layer(images)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        layer(images)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_memory_stays_flat(device: torch.device) -> None:
+    layer = pipeline()
+    images = example(8, (3, 64, 80), torch.uint8).to(device)
+    for _ in range(3):
+        layer(images)
+    before = torch.cuda.memory_allocated()
+    for _ in range(100):
+        layer(images)
+    assert torch.cuda.memory_allocated() == before
+    alive = weakref.ref(images)
+    del images
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_captured_graph_draws_anew(device: torch.device) -> None:
+    layer = pipeline()
+    images = example(8, (3, 64, 80), torch.uint8).to(device)
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            layer(images)
+    torch.cuda.current_stream().wait_stream(stream)
+    eager = pipeline()
+    eager.load_state_dict(layer.state_dict())
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = layer(images)
+    for _ in range(3):
+        graph.replay()
+        assert far(out, eager(images), 1e-3) < 2e-3
+
+
+def test_compiled(device: torch.device) -> None:
+    torch._dynamo.reset()
+    layer, eager = pipeline(), pipeline()
+    images = example(8, (3, 64, 80), torch.uint8).to(device)
+    options = {"max_pointwise_cat_inputs": 0, "max_complex_pointwise_cat_inputs": 0}
+    compiled = torch.compile(layer, fullgraph=True, options=options)
+    compiled(images)
+    eager(images)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for _ in range(5):
+            assert far(compiled(images), eager(images), 1e-3) < 2e-3
