@@ -38,7 +38,7 @@ def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Ten
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
-    if len(inputs) == 1 and isinstance(inputs[0], tuple | list) and len(inputs[0]) > 1:
+    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1:
         kind = type(inputs[0])
         batch, write_inner = open_door(tuple(inputs[0]), owner)
         return batch, lambda out: kind(write_inner(out))

@@ -53,7 +53,7 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
         given = dict(zip((a.name for a in arguments), args, strict=False), **kwargs)
         for key in sampled & given.keys():
             value = given[key]
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
                 given[key] = torch.full((image.shape[0],), float(value), dtype=work, device=image.device)
             elif isinstance(value, Tensor) and value.dim() == 1 and value.shape[0] != image.shape[0]:
                 raise ValueError(

@@ -47,8 +47,8 @@ def as_fill(value: Any, owner: str) -> tuple[float, ...] | None:
     """Accept a number, or one for each channel."""
     if value is None:
         return None
-    values = value if isinstance(value, tuple | list) else (value,)
-    if not values or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+    values = value if isinstance(value, (tuple, list)) else (value,)
+    if not values or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
         raise TypeError(f"{owner}: fill must be a number or one number for each channel, got {value!r}")
     return tuple(float(v) for v in values)
 

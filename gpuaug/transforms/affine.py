@@ -249,7 +249,7 @@ class RandomPerspective(Geometric):
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
-        if isinstance(distortion_scale, bool) or not isinstance(distortion_scale, int | float):
+        if isinstance(distortion_scale, bool) or not isinstance(distortion_scale, (int, float)):
             raise TypeError(f"RandomPerspective: distortion_scale must be a number, got {distortion_scale!r}")
         if not 0 <= distortion_scale <= 1:
             raise ValueError(f"RandomPerspective: distortion_scale must be between 0 and 1, got {distortion_scale!r}")

@@ -20,7 +20,7 @@ Drawn = dict[str, Tensor]
 
 def check_p(p: float, owner: str) -> float:
     """Return a probability, or raise."""
-    if isinstance(p, bool) or not isinstance(p, int | float):
+    if isinstance(p, bool) or not isinstance(p, (int, float)):
         raise TypeError(f"{owner}: p must be a number between 0 and 1, got {p!r}")
     if not 0 <= p <= 1:
         raise ValueError(f"{owner}: p must be between 0 and 1, got {p!r}")

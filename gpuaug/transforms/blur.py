@@ -104,7 +104,7 @@ class RandomAdjustSharpness(Filter):
         owner = "RandomAdjustSharpness"
         distribution = (
             Constant(float(sharpness_factor))
-            if isinstance(sharpness_factor, int | float) and not isinstance(sharpness_factor, bool)
+            if isinstance(sharpness_factor, (int, float)) and not isinstance(sharpness_factor, bool)
             else sharpness_factor
         )
         self.declare(factor=as_distribution(distribution, owner=owner, name="sharpness_factor", low=0.0))

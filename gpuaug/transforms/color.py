@@ -33,7 +33,7 @@ def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
     """Read a jitter argument: x means max(0, 1 - x) .. 1 + x; None and what is neutral mean nothing."""
     if value is None:
         return None
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         if value < 0:
             raise ValueError(f"{owner}: {name} must not be negative, got {value!r}")
         return None if value == 0 else Uniform(max(0.0, 1.0 - value), 1.0 + value)
@@ -100,7 +100,7 @@ class ColorJitter(Photometric):
             factor = _factor(value, owner, name)
             if factor is not None:
                 random[name] = factor
-        if hue is not None and not (isinstance(hue, int | float) and hue == 0):
+        if hue is not None and not (isinstance(hue, (int, float)) and hue == 0):
             random["hue"] = as_distribution(hue, owner=owner, name="hue", symmetric_about=0.0, low=-0.5, high=0.5)
         self._operations = tuple(random)
         if len(random) > 1:
