@@ -21,8 +21,13 @@ SHAPE = (3, 37, 53)
 def both_ways(layer: Any, images: Tensor) -> tuple[list[Tensor], Any]:
     """Return the result of the walk and of the batched definition, and the parameters."""
     params = layer.sample(images)
+    return both_ways_of(layer, images, params), params
+
+
+def both_ways_of(layer: Any, images: Tensor, params: Any) -> list[Tensor]:
+    """Return the result for given parameters of the walk and of the batched definition."""
     batch = Batch(images)
-    return [render(images, layer._plan(batch, params), walking=walking) for walking in (True, False)], params
+    return [render(images, layer._plan(batch, params), walking=walking) for walking in (True, False)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.float64], ids=str)
@@ -238,3 +243,29 @@ def test_fused_chains_equal_unfused_ones(steps: Any) -> None:
     gap = (fused.replay(images, params) - apart.replay(images, params)).abs().amax(dim=1)
     assert gap.median() < 2e-3
     assert (gap > 0.02).double().mean() < 0.12
+
+
+CHAIN = {
+    "rotate": lambda: ga.RandomAffine(10, scale=(1.5, 1.6)),
+    "flip": lambda: ga.RandomHorizontalFlip(),
+    "resize": lambda: ga.Resize((30, 44)),
+    "pad": lambda: ga.Pad(6),
+    "letterbox": lambda: ga.LetterBox((50, 46)),
+    "crop": lambda: ga.RandomCrop((20, 24)),
+    "zoom": lambda: ga.RandomResizedCrop((40, 52), scale=(0.2, 0.4)),
+}
+
+
+@pytest.mark.parametrize("last", ["flip", "resize", "pad", "letterbox"])
+@pytest.mark.parametrize("cut", ["crop", "zoom"])
+@pytest.mark.parametrize("first", ["rotate", "flip", "resize", "crop"])
+def test_a_cut_in_any_chain_is_for_good(first: str, cut: str, last: str) -> None:
+    """What the unfused pipeline has lost, the fused one does not show: a later zoom out finds fill."""
+    images = torch.ones(4, 1, 40, 52)
+    for seed in range(3):
+        chain = [CHAIN[name]() for name in (first, cut, last)] + [ga.RandomAffine(20, scale=(0.5, 0.7))]
+        fused, apart = ga.Compose(chain, seed=seed), ga.Compose(chain, seed=seed, fuse=False)
+        params = fused.sample(images)
+        expected = apart.replay(images, params)
+        for result in both_ways_of(fused, images, params):
+            assert ((result > 0.6) & (expected < 0.05)).double().mean() < 0.01

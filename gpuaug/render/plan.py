@@ -245,8 +245,10 @@ class Plan:
             if pending.kind != "warp":
                 soft = soft if hard is None else _intersect(soft, hard)
                 hard = to_source(window)
-            self._cut = False
-        if cuts and window is None:
+                self._cut = False
+            elif cuts:  # a window of a rotated canvas is no rectangle of the source: it is only remembered
+                self._cut = True
+        elif cuts:
             self._cut = True
         self._shows_outside = self._shows_outside or looks_out
         self._open.warp = Warp(

@@ -260,6 +260,8 @@ class RandomResizedCrop(Geometric):
 
     kind: ClassVar[Kind] = "axis"
 
+    cuts: ClassVar[bool] = True
+
     def __init__(
         self,
         size: Size,
