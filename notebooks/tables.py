@@ -61,7 +61,9 @@ def figures() -> str:
         f"Median time of a batch of {report['batch']} images 3x{report['size']}x{report['size']}, uint8, on "
         f"{machine['threads']} threads of an {machine['device']} (torch {versions['torch']}, torchvision "
         f"{versions['torchvision']}, kornia {versions['kornia']}, albumentations {versions['albumentations']}, "
-        f"{machine['date']}), all rows in turn within one run; images per second in brackets.",
+        f"{machine['date']}), all rows in turn within one run; images per second in brackets. The row "
+        '"whole batches, not compiled" is what the '
+        "compiler is given, run operation by operation: what the layer does with gradients, and on other devices.",
         "",
     ]
     names = [name for name in report["pipelines"] if name.endswith("uint8")]

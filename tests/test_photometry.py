@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
 
+import gpuaug as ga
 from gpuaug import functional as F
 from gpuaug.testing import example
 
@@ -54,7 +55,7 @@ def test_equals_torchvision(name: str, dtype: torch.dtype) -> None:
     images = example(5, SHAPE, dtype)
     given = [v * 255 for v in values] if name == "solarize" and dtype == torch.uint8 else values
     expected = torch.stack([theirs(image, v) for image, v in zip(images, given, strict=True)])
-    close(ours(images, torch.tensor(values)), expected, name, max(values))
+    close(ours(images, torch.tensor(given)), expected, name, max(values))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8], ids=str)
@@ -82,7 +83,7 @@ def test_every_uint8_level_by_table() -> None:
     ramp = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     assert torch.equal(F.invert(ramp), 255 - ramp)
     for threshold in range(0, 256, 5):
-        assert torch.equal(F.solarize(ramp, threshold / 255), tv.solarize(ramp[0], threshold)[None])
+        assert torch.equal(F.solarize(ramp, threshold), tv.solarize(ramp[0], threshold)[None])
     for bits in range(9):
         assert torch.equal(F.posterize(ramp, float(bits)), ramp & (0xFF << (8 - bits) & 0xFF))
 
@@ -189,3 +190,38 @@ def test_one_channel(name: str) -> None:
 def test_five_channels_are_refused_by_name(function: Callable[..., Tensor]) -> None:
     with pytest.raises(ValueError, match=f"{function.__name__}.*got 5"):
         function(torch.zeros(2, 5, 4, 6), 0.5)
+
+
+def test_functions_take_values_in_the_images_unit() -> None:
+    """0..255 for uint8, as in torchvision: threshold, fill, values."""
+    images = example(3, (3, 9, 13), torch.uint8)
+    thresholds = torch.tensor([90.0, 128.0, 200.0])
+    expected = torch.stack([tv.solarize(x, t) for x, t in zip(images, thresholds.tolist(), strict=True)])
+    assert torch.equal(F.solarize(images, thresholds), expected)
+    dropped = torch.tensor([[True, False, False]]).expand(3, 3)
+    assert (F.drop_channels(images, dropped, fill=40)[:, 0] == 40).all()
+    out = F.erase(images, torch.tensor([[[1, 2, 3, 4]]] * 3), torch.full((1, 1, 1, 1), 77.0))
+    assert torch.equal(out, tv.erase(images, 1, 2, 3, 4, torch.tensor([[[77]]], dtype=torch.uint8)))
+    floats = images.float() / 255
+    out = F.normalize(floats, ga.IMAGENET_MEAN, ga.IMAGENET_STD)
+    assert (out - tv.normalize(floats, list(ga.IMAGENET_MEAN), list(ga.IMAGENET_STD))).abs().max() < 1e-5
+
+
+def test_posterize_draws_whole_bits_equally() -> None:
+    layer = ga.RandomPosterize((2, 6), p=1.0)
+    layer.reseed(0)
+    bits = layer.sample(torch.zeros(4000, 1, 2, 3))["RandomPosterize"].bits
+    values, counts = bits.unique(return_counts=True)
+    assert values.tolist() == [2, 3, 4, 5, 6]
+    assert (counts - 800).abs().max() < 5 * (800 * 0.8) ** 0.5
+
+
+def test_a_container_limited_to_bands_sees_only_those() -> None:
+    images = example(6, (5, 9, 13))
+    layer = ga.SelectiveChannelTransform(ga.RandomChannelPermutation(), channels=(4, 1))
+    layer.reseed(1)
+    out = layer(images)
+    for c in (0, 2, 3):
+        assert torch.equal(out[:, c], images[:, c])
+    kept, swapped = ((out[:, 4] == images[:, c]).flatten(1).all(1) for c in (4, 1))
+    assert (kept ^ swapped).all() and kept.any() and swapped.any()

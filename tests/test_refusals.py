@@ -72,6 +72,8 @@ CONSTRUCTORS: list[tuple[Any, type[Exception], str]] = [
         "GaussianBlur .* may not follow Normalize",
     ),
     (lambda: ga.Compose([ga.Normalize((0.5,), (0.5,)), ga.ToDtype(torch.uint8)]), ValueError, "ToDtype .* Normalize"),
+    (lambda: ga.ColorJitter(0.4, channels=(0, 0, 1)), ValueError, r"ColorJitter: channels must be different bands"),
+    (lambda: ga.GaussianBlur(5, ga.Normal(1, 0.5)), ValueError, "GaussianBlur: sigma .*TruncatedNormal has bounds"),
     (lambda: ga.Compose([], interpolation="area"), ValueError, "Compose: interpolation .*'area'"),
 ]
 
@@ -84,10 +86,11 @@ def test_wrong_arguments_are_refused_at_construction(build: Any, kind: Any, mess
 
 DOOR: list[tuple[Any, type[Exception], str]] = [
     (np.zeros((2, 3, 4, 5)), TypeError, r"Compose: images must be a tensor \(B, C, H, W\), got ndarray"),
+    ([X[0], X[1]], TypeError, "Compose: images must be one tensor .*stack a list.*list of 2 tensors"),
     ([X[0]], TypeError, "Compose: images must be a tensor"),
     (X.long(), TypeError, "Compose: images must have one of the dtypes uint8.*got torch.int64"),
     (X[0, 0], ValueError, r"Compose: images must have shape \(B, C, H, W\) or \(C, H, W\), got \(23, 17\)"),
-    (torch.zeros(5, 23, 17), ValueError, r"a 3-D tensor is one image .* \(B, 1, H, W\), got shape \(5, 23, 17\)"),
+    (torch.zeros(5, 23, 17), ValueError, r"a 3-D tensor is one image .* \(B, 1, H, W\).*got shape \(5, 23, 17\)"),
     (torch.zeros(2, 0, 23, 17), ValueError, "at least one channel, row and column"),
     (torch.zeros(2, 3, 0, 17), ValueError, "at least one channel, row and column"),
 ]
@@ -107,7 +110,13 @@ FIT: list[tuple[Any, Any, str]] = [
     (ga.RandomCrop(30), X, "RandomCrop: .*30.*23"),
     (ga.GaussianBlur(47), X, "GaussianBlur: images must be larger than half the kernel"),
     (ga.RandomRotation(5, fill=(0.1, 0.2)), X, "RandomRotation: fill must be one number or 3 numbers"),
-    (ga.ColorJitter(saturation=0.4), torch.zeros(2, 5, 9, 8), "1 or 3 channels .*channels=.*got 5"),
+    (ga.ColorJitter(saturation=0.4), torch.zeros(2, 5, 9, 8), "ColorJitter: .*1 or 3 channels.*channels=.*got 5"),
+    (ga.ColorJitter(hue=0.1, channels=(2, 1)), torch.zeros(2, 5, 9, 8), "ColorJitter: images must have 1 or 3.*got 2"),
+    (
+        ga.ColorJitter(0.1, channels=(2, 1, 7)),
+        torch.zeros(2, 5, 9, 8),
+        r"ColorJitter: channels .*below 5.*\(2, 7\)",
+    ),
     (ga.Normalize((0.5, 0.5), (0.5, 0.5)), X, "Normalize: images must have 2 channels, as mean and std, got 3"),
     (ga.RandomRotate90(p=0.5), X, "RandomRotate90: .*square"),
     (ga.RandomTranspose(p=0.5), X, "RandomTranspose: .*square"),
@@ -129,3 +138,14 @@ def test_params_of_other_images_are_refused() -> None:
         layer.replay(X.transpose(2, 3), params)
     with pytest.raises(TypeError, match="Compose: replay takes the batch and then Params, got Tensor last"):
         layer.replay(X)
+
+
+def test_ids_and_states_of_other_types_are_refused() -> None:
+    layer = ga.Compose([ga.RandomCrop(8)], seed=0)
+    with pytest.raises(TypeError, match=r"Compose: ids must be an integer tensor \(B,\), got list"):
+        layer(X, ids=[0, 1])
+    with pytest.raises(TypeError, match=r"Compose: images must be a tensor .* got nothing"):
+        layer.explain()
+    for state in (torch.tensor([1, 2]), torch.tensor([1.0, 2.0, 3.0]), "7"):
+        with pytest.raises(ValueError, match=r"Compose: the saved state must be int64 \(seed, step, epoch\), got"):
+            layer.load_state_dict({"_extra_state": state})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from typing import Any
 
 import pytest
@@ -150,6 +151,10 @@ def test_params_can_be_indexed_printed_pickled_and_replayed() -> None:
         assert torch.equal(layer.replay(IMAGES[rows], part), out[rows])
     assert torch.equal(layer.replay(IMAGES, pickle.loads(pickle.dumps(params))), out)
     assert torch.equal(layer.replay(IMAGES, params.to("cpu")), out)
+    file = io.BytesIO()
+    torch.save(params, file)
+    file.seek(0)
+    assert torch.equal(layer.replay(IMAGES, torch.load(file)), out)
     assert len(list(params)) == 4
     with pytest.raises(KeyError, match="no transform 'RandomCrop'; there are RandomRotation, ColorJitter"):
         params["RandomCrop"]

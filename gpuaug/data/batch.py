@@ -39,9 +39,16 @@ def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Ten
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
     if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1:
+        if all(isinstance(x, Tensor) and x.dim() >= 3 for x in inputs[0]):
+            raise TypeError(
+                f"{owner}: images must be one tensor (B, C, H, W); stack a list of images of one size first, got a "
+                f"{type(inputs[0]).__name__} of {len(inputs[0])} tensors"
+            )
         kind = type(inputs[0])
         batch, write_inner = open_door(tuple(inputs[0]), owner)
         return batch, lambda out: kind(write_inner(out))
+    if not inputs:
+        raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got nothing")
     image, rest = inputs[0], inputs[1:]
     if not isinstance(image, Tensor):
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}")
@@ -52,7 +59,7 @@ def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Ten
     if single and image.shape[0] not in (1, 3, 4):
         raise ValueError(
             f"{owner}: a 3-D tensor is one image (C, H, W) with 1, 3 or 4 channels; give a batch of gray images as"
-            f" (B, 1, H, W), got shape {tuple(image.shape)}"
+            f" (B, 1, H, W), one image of other channels as image[None], got shape {tuple(image.shape)}"
         )
     if not single and image.dim() != 4:
         raise ValueError(f"{owner}: images must have shape (B, C, H, W) or (C, H, W), got {tuple(image.shape)}")

@@ -16,6 +16,8 @@ Pixels = Tensor | list[Tensor]
 """Images: (B, C, H, W), or, where a compiler is to make one kernel of it all, C planes (B, H, W)."""
 
 P = ParamSpec("P")
+_IN_THE_IMAGES_UNIT = {"threshold", "fill", "values"}
+"""Arguments that are values of pixels: 0..255 for uint8, as in torchvision."""
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -36,6 +38,7 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
     Numbers given where a parameter for each sample is meant are spread over the batch; uint8 results are rounded once.
     """
     name = function.__name__
+    valued = _IN_THE_IMAGES_UNIT & set(inspect.signature(function).parameters)
     arguments = list(inspect.signature(function).parameters.values())[1:]
     sampled = {a.name for a in arguments if "Tensor" in str(a.annotation)}
     levelled = any(a.name == "levels" for a in arguments)
@@ -59,6 +62,10 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
                 raise ValueError(
                     f"{name}: {key} must have one value for each of the {image.shape[0]} samples, got {value.shape[0]}"
                 )
+            elif isinstance(value, (tuple, list)):
+                given[key] = torch.tensor(value, dtype=work, device=image.device)
+        if image.dtype == torch.uint8:
+            given.update({key: given[key] / 255 for key in valued & given.keys()})
         if levelled and image.dtype == torch.uint8:
             given.setdefault("levels", 255)
         out = cast(Any, function)(x, **given)

@@ -21,6 +21,8 @@ Canvas = tuple[int, int]
 
 def samples(value: Number, like: Tensor, name: str, argument: str) -> Tensor:
     """Return (B,) of numbers given for each sample, or of one for all."""
+    if isinstance(value, (tuple, list)):
+        value = torch.tensor(value)
     if not isinstance(value, Tensor):
         return torch.full_like(like, float(value))
     if value.shape not in ((), like.shape):

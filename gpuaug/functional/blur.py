@@ -46,13 +46,13 @@ def _blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
 
 
 @pixelwise
-def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: tuple[int, int] = (23, 23)) -> Tensor:
+def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: int | tuple[int, int] = (23, 23)) -> Tensor:
     """Blur each sample with a Gaussian of its own width.
 
     Args:
         image: (B, C, H, W).
         sigma: (B,) or a number: standard deviation in pixels, positive.
-        kernel_size: odd numbers of taps, horizontal and vertical.
+        kernel_size: odd number of taps, or two, horizontal and vertical.
 
     Shape:
         (B, C, H, W) to the same; the border is reflected.
@@ -66,7 +66,7 @@ def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: tuple[int, 
         torch.Size([2, 3, 8, 9])
     """
     s = sigma.to(image.dtype)  # type: ignore[union-attr]
-    kx, ky = kernel_size
+    kx, ky = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
     return _blur_axis(_blur_axis(image, _weights(s, ky), 2), _weights(s, kx), 3)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -40,6 +42,12 @@ def _need_rgb(x: Pixels, name: str) -> int:
     return channels
 
 
+def rgb(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Mark a function that takes 1 or 3 channels."""
+    function.needs_rgb = True  # type: ignore[attr-defined]
+    return function
+
+
 def _blend(value: Tensor, factor: Tensor, rest: Tensor) -> Tensor:
     """Return value * factor + rest, between black and white."""
     return (value * factor).add_(rest).clamp_(0, 1)
@@ -70,6 +78,7 @@ def adjust_brightness(image: Tensor, factor: Tensor | float) -> Tensor:
 
 @pixelwise
 @planar
+@rgb
 def adjust_contrast(image: Tensor, factor: Tensor | float) -> Tensor:
     """Blend each sample with the mean of its gray values.
 
@@ -99,6 +108,7 @@ def adjust_contrast(image: Tensor, factor: Tensor | float) -> Tensor:
 
 @pixelwise
 @planar
+@rgb
 def adjust_saturation(image: Tensor, factor: Tensor | float) -> Tensor:
     """Blend each pixel with its gray value.
 
@@ -149,6 +159,7 @@ def _from_hue(hue: Tensor, value: Tensor, chroma: Tensor) -> list[Tensor]:
 
 @pixelwise
 @planar
+@rgb
 def adjust_hue(image: Tensor, shift: Tensor | float) -> Tensor:
     """Turn the hue of each sample.
 
@@ -180,6 +191,7 @@ def adjust_hue(image: Tensor, shift: Tensor | float) -> Tensor:
 
 @pixelwise
 @planar
+@rgb
 def adjust_hue_saturation_value(
     image: Tensor, hue_shift: Tensor | float, sat_shift: Tensor | float, val_shift: Tensor | float
 ) -> Tensor:
@@ -220,6 +232,7 @@ def adjust_hue_saturation_value(
 
 @pixelwise
 @planar
+@rgb
 def rgb_to_grayscale(image: Tensor, num_output_channels: int = 1) -> Tensor:
     """Turn images gray.
 
@@ -309,7 +322,7 @@ def drop_channels(image: Tensor, dropped: Tensor, fill: float = 0.0) -> Tensor:
     Args:
         image: (B, C, H, W).
         dropped: (B, C) bool.
-        fill: on the scale black = 0, white = 1.
+        fill: value in the image's unit: 0..255 for uint8.
 
     Shape:
         (B, C, H, W) to the same.

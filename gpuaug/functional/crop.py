@@ -178,7 +178,7 @@ def resized_crop(
     left: Number,
     height: Number,
     width: Number,
-    size: Canvas,
+    size: int | Canvas,
     interpolation: Any = "bilinear",
     antialias: bool = True,
 ) -> Tensor:
@@ -190,7 +190,7 @@ def resized_crop(
         left: likewise, column.
         height: likewise, of the rectangle, in pixels, at least 1.
         width: likewise.
-        size: (height, width) of the output.
+        size: (height, width) of the output, or a number for a square.
         interpolation: "bilinear", "nearest" or "bicubic".
         antialias: whether the filter widens where the rectangle shrinks.
 
@@ -205,6 +205,7 @@ def resized_crop(
         >>> resized_crop(torch.rand(2, 3, 8, 9), torch.tensor([0, 4]), 0, 4, torch.tensor([5, 9]), (6, 7)).shape
         torch.Size([2, 3, 6, 7])
     """
+    size = (size, size) if isinstance(size, int) else size
 
     def rectangle(like: Tensor) -> list[Tensor]:
         given = {"top": top, "left": left, "height": height, "width": width}

@@ -53,8 +53,7 @@ def erase(image: Tensor, boxes: Tensor, values: Tensor) -> Tensor:
     Args:
         image: (B, C, H, W).
         boxes: (B, R, 4) integers: top, left, height, width; a height of 0 is no rectangle; later ones lie on top.
-        values: on the scale black = 0, white = 1, broadcastable to (B, C, H, W); or (B, R, C, 1, 1), one colour for
-            each rectangle.
+        values: in the image's unit, broadcastable to (B, C, H, W); or (B, R, C, 1, 1), one colour for each rectangle.
 
     Shape:
         (B, C, H, W) to the same.
@@ -92,7 +91,7 @@ def grid_dropout(image: Tensor, unit: Tensor, hole: Tensor, shift: Tensor, fill:
         unit: (B, 2), height and width of a cell in pixels.
         hole: (B, 2), height and width of the rectangle in a cell's top left corner.
         shift: (B, 2), where the first cell begins, down and to the right; what lies before it stays.
-        fill: on the scale black = 0, white = 1.
+        fill: value in the image's unit: 0..255 for uint8.
 
     Shape:
         (B, C, H, W) to the same.

@@ -82,7 +82,7 @@ def solarize(image: Tensor, threshold: Tensor | float) -> Tensor:
 
     Args:
         image: (B, C, H, W).
-        threshold: (B,) or a number, on the scale black = 0, white = 1.
+        threshold: (B,) or a number, in the image's unit: 0..255 for uint8.
 
     Shape:
         (B, C, H, W) to the same.

@@ -394,5 +394,6 @@ def as_distribution(
     least, greatest = static_range(dist)
     floor, ceiling = -math.inf if low is None else low, math.inf if high is None else high
     if least < floor or greatest > ceiling:
-        raise ValueError(f"{subject} be within [{floor:g}, {ceiling:g}], got {value!r}")
+        hint = "; TruncatedNormal has bounds" if isinstance(dist, Normal) else ""
+        raise ValueError(f"{subject} be within [{floor:g}, {ceiling:g}], got {value!r}{hint}")
     return dist

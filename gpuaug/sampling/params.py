@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -22,7 +23,9 @@ class Params:
     """Hold the parameters drawn for a batch, transform by transform.
 
     Indexing: `params[i]` is the readable list of what is done to sample i, `params[a:b]` or `params[index_tensor]`
-    the parameters of some samples, `params["RandomRotation"]` those of one transform, with its `gate`.
+    the parameters of some samples, `params["RandomRotation"]` those of one transform: a tensor for each parameter, and
+    `gate` (B,), which says to which samples the transform applies (drawn values of the others mean nothing). A second
+    transform of a class is "RandomRotation_2".
 
     Example:
         >>> import torch, gpuaug as ga
@@ -110,9 +113,16 @@ class Params:
 
 
 def _plain(value: Tensor) -> Any:
-    plain = value.tolist()
-    if isinstance(plain, float):
-        return float(f"{plain:.5g}")
+    return _short(value.tolist())
+
+
+def _short(plain: Any) -> Any:
     if isinstance(plain, list):
-        return [float(f"{v:.5g}") if isinstance(v, float) else v for v in plain]
-    return plain
+        return [_short(v) for v in plain]
+    if not isinstance(plain, float) or not math.isfinite(plain):
+        return plain
+    return int(plain) if plain == int(plain) else float(f"{plain:.5g}")
+
+
+# So that torch.load reads what torch.save wrote, with its default weights_only=True.
+torch.serialization.add_safe_globals([Params])

@@ -93,6 +93,8 @@ class Stateful(nn.Module):
                     f"{type(self).__name__}: ids need an explicit seed, because training scripts seed each rank"
                     " differently, got seed=None"
                 )
+            if not isinstance(ids, Tensor):
+                raise TypeError(f"{type(self).__name__}: ids must be an integer tensor (B,), got {type(ids).__name__}")
             if ids.shape != (batch,) or ids.dtype not in (torch.int64, torch.int32):
                 raise ValueError(
                     f"{type(self).__name__}: ids must be an integer tensor of shape ({batch},), got "
@@ -124,6 +126,10 @@ class Stateful(nn.Module):
     def set_extra_state(self, state: Any) -> None:
         """Restore what `get_extra_state` returned."""
         if state is not None:
+            if not isinstance(state, Tensor) or state.shape != (3,) or state.dtype != torch.int64:
+                raise ValueError(
+                    f"{type(self).__name__}: the saved state must be int64 (seed, step, epoch), got {state!r}"
+                )
             self._state = state.to(device=self._state.device, dtype=torch.int64).clone()
             self._seeded = True
 

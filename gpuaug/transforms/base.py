@@ -27,6 +27,18 @@ def check_p(p: float, owner: str) -> float:
     return float(p)
 
 
+def as_channels(channels: Any, owner: str) -> tuple[int, ...] | None:
+    """Return indices of bands, or raise; None stays None."""
+    if channels is None:
+        return None
+    given = tuple(channels) if isinstance(channels, (tuple, list)) else ()
+    if not given or any(isinstance(c, bool) or not isinstance(c, int) or c < 0 for c in given):
+        raise ValueError(f"{owner}: channels must be indices of bands, got {channels!r}")
+    if len(set(given)) < len(given):
+        raise ValueError(f"{owner}: channels must be different bands, got {channels!r}")
+    return given
+
+
 class Transform(Layer):
     """One operation with the distributions of its parameters."""
 
@@ -183,9 +195,7 @@ class Photometric(Transform):
     def __init__(self, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
         """Remember the bands it is limited to."""
         super().__init__(p)
-        if channels is not None and (not channels or any(not isinstance(c, int) or c < 0 for c in channels)):
-            raise ValueError(f"{type(self).__name__}: channels must be indices of bands, got {channels!r}")
-        self.channels = None if channels is None else tuple(channels)
+        self.channels = as_channels(channels, type(self).__name__)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return, for each slot, the operations that may fill it."""
@@ -196,6 +206,11 @@ class Photometric(Transform):
         gate = values.get("gate")
         for choices in self.choices(values, plan, context):
             for choice in choices:
+                if getattr(choice.apply, "needs_rgb", False) and context.channels not in (1, 3):
+                    raise ValueError(
+                        f"{type(self).__name__}: images must have 1 or 3 channels, or channels= must name 1 or 3 bands"
+                        f" (channels=(0, 1, 2)), got {context.channels}"
+                    )
                 choice.channels = node.channels
                 if gate is not None:
                     choice.on = gate if choice.on is None else choice.on & gate
@@ -211,7 +226,7 @@ class Filter(Transform):
     def __init__(self, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
         """Remember the bands it is limited to."""
         super().__init__(p)
-        self.channels = None if channels is None else tuple(channels)
+        self.channels = as_channels(channels, type(self).__name__)
 
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter with its operands."""

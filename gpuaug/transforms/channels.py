@@ -48,7 +48,7 @@ class RandomChannelPermutation(Photometric):
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Rank as many draws as there are channels: `order` (B, C)."""
-        channels = context.channels if self.channels is None else len(self.channels)
+        channels = context.channels
         check_channels(channels, type(self).__name__)
         return {"order": torch.argsort(raw["order"][:, :channels], dim=1)}
 
@@ -114,7 +114,7 @@ class ChannelDropout(Photometric):
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Drop the `count` channels of the lowest draws: `dropped` (B, C) bool."""
-        channels = context.channels if self.channels is None else len(self.channels)
+        channels = context.channels
         check_channels(channels, "ChannelDropout")
         if channels <= self.channel_drop_range[1]:
             raise ValueError(

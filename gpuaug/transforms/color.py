@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gpuaug import functional as F
@@ -62,11 +63,11 @@ class ColorJitter(Photometric):
         contrast: likewise, about the sample's mean gray.
         saturation: likewise, about each pixel's gray; identity on one channel.
         hue: shift range in turns, within -0.5..0.5; a number x means -x to x; None or 0 is neutral.
-        p: probability for each sample.
+        p: probability for each sample, as `RandomApply([ColorJitter(...)], p)`.
         channels: bands that are the RGB, of a multi-band image.
 
     Shape:
-        (B, C, H, W) to the same; C 1 or 3 for saturation and hue.
+        (B, C, H, W) to the same; C 1 or 3 for contrast, saturation and hue.
 
     Boxes and masks:
         Unchanged.
@@ -106,6 +107,10 @@ class ColorJitter(Photometric):
         if len(random) > 1:
             random["_order"] = (Uniform(0.0, 1.0), len(random))
         self.declare(**random)
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Add the readable `order` (B, n): operations as numbers, in the order of the arguments."""
+        return raw if "_order" not in raw else {**raw, "order": torch.argsort(raw["_order"], dim=1)}
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operations in a sequence that holds every order; each sample takes one way through it."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from gpuaug.render.plan import as_fill, as_interpolation
 from gpuaug.sampling.layout import Declaration
-from gpuaug.transforms.base import Transform, check_p
+from gpuaug.transforms.base import Transform, as_channels, check_p
 from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
 
 __all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]
@@ -213,7 +213,7 @@ class SelectiveChannelTransform(Container):
     def __init__(self, transforms: nn.Module | Sequence[nn.Module], channels: Sequence[int] = (0, 1, 2)) -> None:
         """Build the container; see the class."""
         super().__init__([transforms] if isinstance(transforms, nn.Module) else transforms)
-        self.channels = tuple(channels)
+        self.channels = as_channels(channels, "SelectiveChannelTransform") or ()
         self._build()
         for node in self._nodes:
             if not node.transform.selectable:

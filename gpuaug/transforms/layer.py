@@ -32,6 +32,7 @@ class Context:
     canvas: tuple[int, int]
     """(height, width) at this point of the pipeline."""
     channels: int
+    """Of the image, or as many as the transform is limited to."""
     like: Tensor
     """(B,) zeros in the dtype of matrices, on the batch's device."""
     unit: float
@@ -202,11 +203,21 @@ class Layer(Stateful):
         unit = 255.0 if image.dtype == torch.uint8 else 1.0
         contexts = []
         for node in self._nodes:
-            contexts.append(Context(canvas, channels, like, unit))
+            contexts.append(Context(canvas, self._seen_channels(node, channels), like, unit))
             canvas = node.transform.output_canvas(canvas)
             channels = node.transform.output_channels(channels)
             unit = 1.0 if node.transform.normalizes else unit
         return contexts
+
+    def _seen_channels(self, node: Node, channels: int) -> int:
+        """Return how many channels a transform sees: all, or those it is limited to."""
+        if node.channels is None:
+            return channels
+        if max(node.channels) >= channels:
+            raise ValueError(
+                f"{node.name}: channels must be indices below {channels}, as the images have, got {node.channels}"
+            )
+        return len(node.channels)
 
     def _plan(self, batch: Batch, params: Params) -> Plan:
         contexts = self._contexts(batch)

@@ -276,7 +276,7 @@ class RandomResizedCrop(Geometric):
         super().__init__(interpolation=interpolation, antialias=antialias)
         owner = "RandomResizedCrop"
         self.size = as_size(size, owner)
-        self.scale = as_distribution(scale, owner=owner, name="scale", low=1e-9)
+        self.scale = as_distribution(scale, owner=owner, name="scale", low=0.0)
         self.ratio = as_distribution(ratio, owner=owner, name="ratio", low=1e-9)
         if isinstance(self.ratio, Uniform):  # a ratio and its inverse are equally likely
             self.ratio = LogUniform(self.ratio.low, self.ratio.high)

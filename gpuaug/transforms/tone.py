@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import Distribution, Integers, Uniform, as_distribution
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
@@ -156,7 +157,7 @@ class RandomPosterize(Photometric):
     """Keep `bits` bits of each value, with probability `p` for each sample.
 
     Args:
-        bits: 0 to 8: a number, or a distribution of integers; 8 is neutral for uint8.
+        bits: 0 to 8: a number, a range of whole numbers with both ends, or a distribution; 8 is neutral for uint8.
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
 
@@ -180,7 +181,10 @@ class RandomPosterize(Photometric):
     def __init__(self, bits: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None) -> None:
         """See the class."""
         super().__init__(p, channels)
-        self.declare(bits=as_distribution(bits, owner="RandomPosterize", name="bits", low=0.0, high=8.0))
+        law = as_distribution(bits, owner="RandomPosterize", name="bits", low=0.0, high=8.0)
+        if isinstance(law, Uniform):  # whole numbers, each as likely
+            law = Integers(math.ceil(law.low), math.floor(law.high))
+        self.declare(bits=law)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
