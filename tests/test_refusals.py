@@ -115,7 +115,7 @@ FIT: list[tuple[Any, Any, str]] = [
     (
         ga.ColorJitter(0.1, channels=(2, 1, 7)),
         torch.zeros(2, 5, 9, 8),
-        r"ColorJitter: channels .*below 5.*\(2, 7\)",
+        r"ColorJitter: channels .*below 5.*7",
     ),
     (ga.Normalize((0.5, 0.5), (0.5, 0.5)), X, "Normalize: images must have 2 channels, as mean and std, got 3"),
     (ga.RandomRotate90(p=0.5), X, "RandomRotate90: .*square"),
