@@ -1,6 +1,7 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
 from gpuaug import functional
+from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -50,6 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "BboxParams",
     "Beta",
     "Categorical",
     "CenterCrop",
@@ -65,6 +67,7 @@ __all__ = [
     "GridDropout",
     "HueSaturationValue",
     "Integers",
+    "KeypointParams",
     "LetterBox",
     "LogUniform",
     "LongestMaxSize",

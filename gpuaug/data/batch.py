@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Batch", "open_door"]
+from gpuaug.data.instances import BboxParams, Instances, KeypointParams
+
+__all__ = ["ROLES", "Batch", "Settings", "open_door"]
 
 IMAGE_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+ROLES = ("image", "dense", "mask")
+"""What a further input is: transformed as the image is; moved and blended; moved by nearest pixel."""
 
 
 @dataclass
@@ -20,6 +24,11 @@ class Batch:
 
     image: Tensor
     """(B, C, H, W)."""
+    mask: Tensor | None = None
+    """(B, C, H, W), of any dtype: classes, which are not blended."""
+    instances: Instances | None = None
+    extra: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    """Further inputs (B, C, H, W) with their role."""
 
     @property
     def canvas(self) -> tuple[int, int]:
@@ -27,17 +36,42 @@ class Batch:
         return (self.image.shape[2], self.image.shape[3])
 
 
-def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Tensor], Any]]:
+@dataclass(frozen=True)
+class Settings:
+    """What a pipeline says about the structures it takes."""
+
+    bbox: BboxParams = field(default_factory=BboxParams)
+    keypoint: KeypointParams = field(default_factory=KeypointParams)
+    roles: tuple[tuple[str, str], ...] = ()
+    mirror_labels: tuple[tuple[int, int], ...] = ()
+
+
+Write = Callable[[Batch], Any]
+
+
+def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = None) -> tuple[Batch, Write]:
     """Read the arguments of a call into a Batch, and return how to write the result back.
 
     Args:
-        inputs: `(images,)`, or `(images, labels, ...)`: what follows the images comes back as it is.
+        inputs: `(images,)`, or `(images, labels, ...)`: what follows the images comes back as it is; or one dict; or
+            torchvision's `tv_tensors` in any structure; or its lists of images and of targets.
         owner: name of the class that was called, for messages.
+        settings: formats and roles.
 
     Raises:
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
+    from gpuaug.data.formats import plain, torchvision
+
+    settings = settings or Settings()
+    if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), Tensor):
+        if not torchvision.holds(inputs[0]):
+            return plain.read(inputs[0], owner, settings)
+    if torchvision.is_detection(inputs):
+        return torchvision.read_detection(inputs, owner, settings)
+    if torchvision.holds(inputs):
+        return torchvision.read(inputs, owner, settings)
     if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1:
         if all(isinstance(x, Tensor) and x.dim() >= 3 for x in inputs[0]):
             raise TypeError(
@@ -45,11 +79,23 @@ def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Ten
                 f"{type(inputs[0]).__name__} of {len(inputs[0])} tensors"
             )
         kind = type(inputs[0])
-        batch, write_inner = open_door(tuple(inputs[0]), owner)
+        batch, write_inner = open_door(tuple(inputs[0]), owner, settings)
         return batch, lambda out: kind(write_inner(out))
     if not inputs:
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got nothing")
     image, rest = inputs[0], inputs[1:]
+    given = as_images(image, owner)
+    single = image.dim() == 3
+
+    def write(out: Batch) -> Any:
+        result = image if out.image is given else out.image[0] if single else out.image
+        return (result, *rest) if rest else result
+
+    return Batch(given), write
+
+
+def as_images(image: Any, owner: str) -> Tensor:
+    """Return images (B, C, H, W), or raise; one image (C, H, W) becomes a batch of one."""
     if not isinstance(image, Tensor):
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}")
     if image.dtype not in IMAGE_DTYPES:
@@ -65,11 +111,4 @@ def open_door(inputs: tuple[Any, ...], owner: str) -> tuple[Batch, Callable[[Ten
         raise ValueError(f"{owner}: images must have shape (B, C, H, W) or (C, H, W), got {tuple(image.shape)}")
     if 0 in image.shape[-3:]:
         raise ValueError(f"{owner}: images must have at least one channel, row and column, got {tuple(image.shape)}")
-
-    given = image[None] if single else image
-
-    def write(out: Tensor) -> Any:
-        result = image if out is given else out[0] if single else out
-        return (result, *rest) if rest else result
-
-    return Batch(given), write
+    return image[None] if single else image

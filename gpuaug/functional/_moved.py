@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import open_door
+from gpuaug.data.batch import Batch, open_door
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.backend import render
 from gpuaug.render.plan import Kind, Plan, Reading, as_fill, as_interpolation
@@ -65,5 +65,5 @@ def moved(
         window=None if window is None else window(like),
         **settings,
     )
-    out: Tensor = write(render(x, plan))
+    out: Tensor = write(Batch(render(x, plan)))
     return out

@@ -143,6 +143,8 @@ class Plan:
         self.interpolation: Any = None
         self.fill: Any = None
         self.antialias = True
+        self.reading: Reading | None = None
+        """How a target that is not the image is read, whatever the transforms say; it takes geometry only."""
         """Settings of the pipeline, for transforms that have none of their own."""
         self.out_dtype = dtype
         self.out_channels = channels

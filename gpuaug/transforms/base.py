@@ -174,6 +174,8 @@ class Geometric(Transform):
 
     def reading(self, plan: Plan, context: Context) -> Reading:
         """Return interpolation, antialiasing and fill, in working units."""
+        if plan.reading is not None:
+            return plan.reading
         interpolation = self.interpolation or plan.interpolation or "bilinear"
         fill = self.fill if self.fill is not None else plan.fill
         if fill is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
+from gpuaug.data.batch import ROLES, Settings
+from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.plan import as_fill, as_interpolation
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p
@@ -55,6 +57,13 @@ class Container(Layer):
         return [layer for layer in (child.evaluation() for child in self._children()) if layer is not None]
 
 
+def _as_roles(roles: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    for key, role in (roles or {}).items():
+        if role not in ROLES:
+            raise ValueError(f"Compose: roles must be one of {', '.join(ROLES)}, got {role!r} for {key!r}")
+    return tuple((roles or {}).items())
+
+
 class Compose(Container):
     """Apply transforms in order, each sample with its own draws, in as few passes over the pixels as possible.
 
@@ -64,9 +73,16 @@ class Compose(Container):
             `RandomResizedCrop` a resize and centre crop, deterministic ones stay.
         seed: seed of the draws; None draws one from torch's default generator at first use.
         fuse: False gives every transform a pass of its own.
-        interpolation: for all geometric transforms that do not say: "bilinear" (default), "nearest", "bicubic".
-        fill: value shown where there is no image, in the input's unit, for all transforms that do not say.
+        interpolation: for all geometric transforms that do not say: "bilinear" (default), "nearest", "bicubic"; or a
+            dict by target.
+        fill: value shown where there is no image, in the input's unit, for all transforms that do not say; or a dict by
+            target: {"image": 0, "mask": 255}.
         antialias: for all geometric transforms that do not say: whether the filter widens where the image shrinks.
+        bbox_params: what boxes look like and which of them survive; None is `BboxParams()`.
+        keypoint_params: origin of keypoints, and which are left and right of each other; None is `KeypointParams()`.
+        mirror_labels: classes that a mirror exchanges, such as {2: 3} for left and right.
+        roles: further keys of a dict, each "image" (as the image), "dense" (moved and blended, such as depth) or
+            "mask" (moved by nearest pixel).
         rank: overrides the distributed rank that separates the draws of processes.
         save_state: False keeps seed and clock out of `state_dict`.
 
@@ -75,7 +91,7 @@ class Compose(Container):
         `ToDtype` changes them.
 
     Boxes and masks:
-        Images only, as yet; labels that follow the images come back as they are.
+        In a dict with `image`, or in torchvision's structures, `mask`, `boxes`, `masks`, `keypoints` move along.
 
     Raises:
         ValueError: for a pipeline that makes no sense, such as a colour operation after `Normalize`.
@@ -99,14 +115,29 @@ class Compose(Container):
         interpolation: Any = None,
         fill: Any = None,
         antialias: bool = True,
+        bbox_params: BboxParams | None = None,
+        keypoint_params: KeypointParams | None = None,
+        mirror_labels: Mapping[int, int] | None = None,
+        roles: Mapping[str, str] | None = None,
         rank: int | None = None,
         save_state: bool = True,
     ) -> None:
         """Build the pipeline; see the class."""
         super().__init__(transforms, seed, rank, save_state)
         self.fuse = fuse
-        self.interpolation = as_interpolation(interpolation, "Compose")
-        self.fill = as_fill(fill, "Compose")
+        by_target = {"interpolation": interpolation, "fill": fill}
+        for name, value in by_target.items():
+            if isinstance(value, Mapping):
+                by_target[name] = value.get("image")
+                setattr(self, f"target_{name}", {k: v for k, v in value.items() if k != "image"})
+        self.interpolation = as_interpolation(by_target["interpolation"], "Compose")
+        self.fill = as_fill(by_target["fill"], "Compose")
+        self.settings = Settings(
+            bbox_params or BboxParams(),
+            keypoint_params or KeypointParams(),
+            _as_roles(roles),
+            tuple((mirror_labels or {}).items()),
+        )
         self.antialias = antialias
         self._eval = None if eval is None else Compose(eval)
         self._build()

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import Batch, open_door
+from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.render.backend import render
-from gpuaug.render.plan import Plan
+from gpuaug.render.pick import pick
+from gpuaug.render.plan import Plan, Reading
 from gpuaug.sampling.layout import Declaration, Layout
 from gpuaug.sampling.params import Params
 from gpuaug.sampling.state import Stateful
+from gpuaug.transforms.track import move, track
 
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
 
 __all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
 
-SETTINGS = ("fuse", "interpolation", "fill", "antialias")
+SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation")
 """What a pipeline says for all its transforms."""
 
 
@@ -82,6 +84,10 @@ class Layer(Stateful):
         self.interpolation: str | None = None
         self.fill: Any = None
         self.antialias: bool | None = None
+        self.settings = Settings()
+        self.target_fill: dict[str, Any] = {}
+        self.target_interpolation: dict[str, Any] = {}
+        """What is not the image's, by target."""
 
     # -- parts
 
@@ -109,7 +115,7 @@ class Layer(Stateful):
             ids: (B,) integer ids of the samples (dataset indices); None counts positions.
             copy: tells repeats of the same samples apart.
         """
-        batch, _ = open_door(inputs, type(self).__name__)
+        batch, _ = open_door(inputs, type(self).__name__, self.settings)
         return self._sample(batch, ids, copy)
 
     def replay(self, *inputs: Any) -> Any:
@@ -122,13 +128,13 @@ class Layer(Stateful):
         owner = type(self).__name__
         if not isinstance(params, Params):
             raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
-        batch, write = open_door(tuple(given), owner)
+        batch, write = open_door(tuple(given), owner, self.settings)
         if len(params) != batch.image.shape[0] or params.canvas != batch.canvas:
             raise ValueError(
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
                 f"{batch.image.shape[0]} samples of {batch.canvas}"
             )
-        return write(render(batch.image, self._plan(batch, params)))
+        return write(self._transform(batch, params))
 
     def forward(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False) -> Any:
         """Augment a batch.
@@ -143,12 +149,12 @@ class Layer(Stateful):
         Returns:
             What came in, augmented, in the same structure; with `return_params`, a pair of it and the Params.
         """
-        batch, write = open_door(inputs, type(self).__name__)
+        batch, write = open_door(inputs, type(self).__name__, self.settings)
         layer: Layer = self if self.training else self._evaluation_layer()
         params = layer._sample(batch, ids if self.training else None, copy)
         if self.training and self._random and not _only_inferring():
             self._advance()
-        out = write(render(batch.image, layer._plan(batch, params)))
+        out = write(layer._transform(batch, params))
         return (out, params) if return_params else out
 
     def train(self, mode: bool = True) -> Layer:
@@ -219,15 +225,57 @@ class Layer(Stateful):
             )
         return len(node.channels)
 
-    def _plan(self, batch: Batch, params: Params) -> Plan:
+    def _transform(self, batch: Batch, params: Params) -> Batch:
+        """Return the batch with everything in it transformed."""
+        out = Batch(render(batch.image, self._plan(batch, params)))
+        moved = [node for node in self._nodes if "matrix" in params.values[node.name]]
+        if not moved:
+            out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
+            for key, (role, value) in batch.extra.items():
+                if role == "image":
+                    out.extra[key] = (role, render(value, self._plan(Batch(value), params)))
+            return out
+        if batch.mask is not None:
+            out.mask = self._picked(batch, batch.mask, params, "mask")
+        for key, (role, value) in batch.extra.items():
+            out.extra[key] = (role, self._further(batch, value, params, key, role))
+        if batch.instances is not None:
+            rows = batch.instances
+            path = track(self._nodes, self._contexts(batch), params)
+            assert path is not None
+            if rows.masks is not None:
+                rows = rows.with_(masks=self._picked(batch, rows.masks, params, "masks"))
+            s = self.settings
+            out.instances = move(rows, path, s.bbox, s.keypoint, dict(s.mirror_labels))
+        return out
+
+    def _picked(self, batch: Batch, mask: Tensor, params: Params, target: str) -> Tensor:
+        fill = self.target_fill.get(target, 0)
+        plan = self._plan(Batch(mask), params, Reading("nearest", False, (float(fill),)))
+        return pick(mask, plan.finish(), fill)
+
+    def _further(self, batch: Batch, value: Tensor, params: Params, key: str, role: str) -> Tensor:
+        if role == "mask":
+            return self._picked(batch, value, params, key)
+        if role == "image":
+            return render(value, self._plan(Batch(value), params))
+        interpolation = self.target_interpolation.get(key, "bilinear")
+        unit = 255.0 if value.dtype == torch.uint8 else 1.0
+        fill = float(self.target_fill.get(key, 0)) / unit
+        return render(value, self._plan(Batch(value), params, Reading(interpolation, True, (fill,))))
+
+    def _plan(self, batch: Batch, params: Params, reading: Reading | None = None) -> Plan:
         contexts = self._contexts(batch)
         image = batch.image
         plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
+        plan.reading = reading
         plan.interpolation, plan.fill, plan.antialias = self.interpolation, self.fill, self.antialias is not False
         if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
             plan.layout = torch.channels_last
         plan.rounds = not self.fuse
         for node, context in zip(self._nodes, contexts, strict=True):
+            if reading is not None and "matrix" not in params.values[node.name]:
+                continue
             node.transform.contribute(plan, params.values[node.name], context, node)
             plan.joined(node.name)
             if not self.fuse:
@@ -240,7 +288,7 @@ class Layer(Stateful):
         Args:
             inputs: an example of what `forward` takes; nothing is drawn and nothing is computed for it.
         """
-        batch, _ = open_door(inputs, type(self).__name__)
+        batch, _ = open_door(inputs, type(self).__name__, self.settings)
         image = batch.image.to("meta")
         shadow = Batch(image)
         values = Params({}, batch.canvas, torch.zeros(2), torch.zeros(image.shape[0]))

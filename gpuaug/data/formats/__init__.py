@@ -1,0 +1,1 @@
+"""The structures people already have, in and out without loss."""

@@ -1,0 +1,120 @@
+"""A dict of tensors: `image`, `mask`, `boxes`, `labels`, `masks`, `keypoints`, `visible`, `valid`, and what else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.data.batch import Batch, Settings, Write, as_images
+from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+
+__all__ = ["read"]
+
+Structure = dict[str, Any]
+
+
+def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]:
+    """Read a dict; what comes out has the keys that went in, and `valid` and `visible` where objects can be lost."""
+    given = as_images(data["image"], owner)
+    single = data["image"].dim() == 3
+    batch, (h, w) = given.shape[0], given.shape[2:]
+
+    def batched(key: str) -> Tensor:
+        value = data[key]
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{owner}: {key} must be a tensor, got {type(value).__name__}")
+        value = value[None] if single else value
+        if value.shape[0] != batch:
+            raise ValueError(f"{owner}: {key} must be of {batch} samples, as the images, got {tuple(value.shape)}")
+        if value.device != given.device:
+            raise ValueError(f"{owner}: {key} must be on {given.device}, as the images, got {value.device}")
+        return value
+
+    def planes(key: str) -> tuple[Tensor, int]:
+        value = batched(key)
+        if value.dim() not in (3, 4) or value.shape[-2:] != (h, w):
+            raise ValueError(
+                f"{owner}: {key} must have shape ({batch}, {h}, {w}) or ({batch}, C, {h}, {w}), got "
+                f"{tuple(value.shape)}"
+            )
+        return (value[:, None], 3) if value.dim() == 3 else (value, 4)
+
+    dims: dict[str, int] = {}
+    mask = None
+    if "mask" in data:
+        mask, dims["mask"] = planes("mask")
+    extra = {}
+    for key, role in settings.roles:
+        if key in data:
+            value, dims[key] = planes(key)
+            extra[key] = (role, value)
+    instances = _instances(data, batched, (h, w), owner, settings)
+    alone = "boxes" not in data and "keypoints" in data and batched("keypoints").dim() == 3
+
+    def unbatched(value: Tensor) -> Tensor:
+        return value[0] if single else value
+
+    def write(out: Batch) -> Structure:
+        result = dict(data)
+        result["image"] = data["image"] if out.image is given else unbatched(out.image)
+        found = {"mask": out.mask, **{key: value for key, (_, value) in out.extra.items()}}
+        for key, value in found.items():
+            if value is not None:
+                result[key] = unbatched(value[:, 0] if dims[key] == 3 else value)
+        rows = out.instances
+        if rows is None:
+            return result
+        canvas = (out.image.shape[2], out.image.shape[3])
+        if rows.boxes is not None:
+            boxes = boxes_from_xyxy(rows.boxes, settings.bbox.format, canvas)
+            result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
+            result["valid"] = unbatched(rows.valid)
+        for key, value in (("labels", rows.labels), ("masks", rows.masks), *rows.columns.items()):
+            if value is not None:
+                result[key] = unbatched(value)
+        if rows.keypoints is not None and rows.visible is not None:
+            points = rows.keypoints - 0.5 if settings.keypoint.origin == "center" else rows.keypoints
+            result["keypoints"] = unbatched(points[:, 0] if alone else points)
+            result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
+        return result
+
+    return Batch(given, mask, instances, extra), write
+
+
+def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: str, settings: Settings) -> Any:
+    if not {"boxes", "keypoints", "masks"} & data.keys():
+        return None
+    boxes = keypoints = visible = masks = labels = None
+    rows: tuple[int, int] | None = None
+
+    def shaped(key: str, value: Tensor, tail: tuple[Any, ...]) -> Tensor:
+        nonlocal rows
+        rows = rows or (value.shape[0], value.shape[1])
+        fits = value.dim() == 2 + len(tail) and tuple(value.shape[:2]) == rows
+        if not fits or any(want is not None and want != have for want, have in zip(tail, value.shape[2:], strict=True)):
+            shown = ", ".join(str(s) if s is not None else "K" for s in (*rows, *tail))
+            raise ValueError(f"{owner}: {key} must have shape ({shown}), got {tuple(value.shape)}")
+        return value
+
+    if "boxes" in data:
+        boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (4,)), settings.bbox.format, canvas)
+    if "masks" in data:
+        masks = shaped("masks", batched("masks"), canvas)
+    if "keypoints" in data:
+        points = batched("keypoints")
+        alone = boxes is None and points.dim() == 3
+        points = shaped("keypoints", points[:, None] if alone else points, (None, 2))
+        points = points if points.dtype == torch.float64 else points.to(torch.float32)
+        keypoints = points + 0.5 if settings.keypoint.origin == "center" else points
+        if "visible" in data:
+            seen = batched("visible")
+            visible = shaped("visible", seen[:, None] if alone else seen, (keypoints.shape[2],))
+    assert rows is not None
+    if "labels" in data and boxes is not None:
+        labels = shaped("labels", batched("labels"), (None,) * (batched("labels").dim() - 2))
+    device = data["image"].device
+    valid = batched("valid").to(torch.bool) if "valid" in data else torch.ones(rows, dtype=torch.bool, device=device)
+    shaped("valid", valid, ())
+    return Instances(valid, boxes, labels, masks, keypoints, visible)

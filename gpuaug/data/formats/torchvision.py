@@ -1,0 +1,200 @@
+"""torchvision's structures: `tv_tensors` of one sample in any tree, and detection's lists of images and of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as tree
+from torchvision import tv_tensors as tvt
+
+from gpuaug.data.batch import Batch, Settings, Write, as_images
+from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+
+__all__ = ["holds", "is_detection", "read", "read_detection"]
+
+_FORMATS = {
+    tvt.BoundingBoxFormat.XYXY: "xyxy",
+    tvt.BoundingBoxFormat.XYWH: "xywh",
+    tvt.BoundingBoxFormat.CXCYWH: "cxcywh",
+}
+
+
+def holds(structure: Any) -> bool:
+    """Tell whether some leaf is a torchvision image."""
+    return any(isinstance(leaf, tvt.Image) for leaf in tree.tree_leaves(structure))
+
+
+def is_detection(inputs: tuple[Any, ...]) -> bool:
+    """Tell whether this is a list of images with a list of dicts."""
+    pair = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) else inputs
+    if len(pair) != 2 or not all(isinstance(part, (tuple, list)) for part in pair):
+        return False
+    return all(isinstance(x, Tensor) for x in pair[0]) and all(isinstance(t, dict) for t in pair[1])
+
+
+def _box_format(boxes: Tensor, owner: str) -> str:
+    if not isinstance(boxes, tvt.BoundingBoxes):
+        return "xyxy"
+    if boxes.format not in _FORMATS:
+        raise ValueError(f"{owner}: boxes must be in XYXY, XYWH or CXCYWH, got {boxes.format}")
+    return _FORMATS[boxes.format]
+
+
+def _wrapped(value: Tensor, like: Tensor, canvas: tuple[int, int]) -> Any:
+    """Return a tensor as the kind of tv_tensor that came in."""
+    if isinstance(like, tvt.BoundingBoxes):
+        return tvt.BoundingBoxes(value, format=like.format, canvas_size=canvas)
+    if isinstance(like, tvt.KeyPoints):
+        return tvt.KeyPoints(value, canvas_size=canvas)
+    for kind in (tvt.Image, tvt.Mask):
+        if isinstance(like, kind):
+            return kind(value)
+    return value
+
+
+def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
+    """Read one sample: the image, and the boxes, masks and keypoints on it, wherever they are in the structure."""
+    structure = inputs[0] if len(inputs) == 1 else inputs
+    leaves, spec = tree.tree_flatten(structure)
+    found: dict[str, int] = {}
+    kinds = {"image": tvt.Image, "boxes": tvt.BoundingBoxes, "mask": tvt.Mask, "keypoints": tvt.KeyPoints}
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, tvt.Video):
+            raise TypeError(f"{owner}: a Video is not taken, got one at leaf {i}")
+        for name, kind in kinds.items():
+            if isinstance(leaf, kind):
+                if name in found:
+                    raise ValueError(f"{owner}: a sample must have one {kind.__name__}, got two")
+                found[name] = i
+    image = leaves[found["image"]]
+    given = as_images(image.as_subclass(Tensor), owner)
+    if given.shape[0] != 1 and len(found) > 1:
+        raise ValueError(
+            f"{owner}: boxes, masks and keypoints as tv_tensors go with one image, got {tuple(image.shape)}"
+        )
+    plain = {name: leaves[i].as_subclass(Tensor)[None] for name, i in found.items()}
+    canvas = (given.shape[2], given.shape[3])
+    boxes = keypoints = masks = mask = None
+    box_format, rows = "xyxy", None
+    if "boxes" in plain:
+        box_format = _box_format(leaves[found["boxes"]], owner)
+        boxes = boxes_to_xyxy(plain["boxes"], box_format, canvas)
+        rows = boxes.shape[1]
+    alone = "keypoints" in plain and plain["keypoints"].dim() == 3
+    if "keypoints" in plain:
+        keypoints = plain["keypoints"][:, None] if alone else plain["keypoints"]
+        rows = keypoints.shape[1] if rows is None else rows
+    by_object = "mask" in plain and plain["mask"].dim() == 4 and plain["mask"].shape[1] == rows
+    if by_object:
+        masks = plain["mask"]
+    elif "mask" in plain:
+        mask = plain["mask"] if plain["mask"].dim() == 4 else plain["mask"][:, None]
+    instances = None
+    if rows is not None:
+        valid = torch.ones((1, rows), dtype=torch.bool, device=given.device)
+        points = None if keypoints is None else keypoints.to(torch.promote_types(keypoints.dtype, torch.float32))
+        instances = Instances(valid, boxes, None, masks, points)
+
+    def write(out: Batch) -> Any:
+        size = (out.image.shape[2], out.image.shape[3])
+        results = list(leaves)
+
+        def put(name: str, value: Tensor) -> None:
+            like = leaves[found[name]]
+            results[found[name]] = _wrapped(value if value.dtype == like.dtype else value.to(like.dtype), like, size)
+
+        if out.image is not given:
+            results[found["image"]] = tvt.Image(out.image if image.dim() == 4 else out.image[0])
+        rows = out.instances
+        if out.mask is not None and not by_object:
+            put("mask", out.mask[0] if plain["mask"].dim() == 4 else out.mask[0, 0])
+        if rows is not None and rows.boxes is not None:
+            put("boxes", boxes_from_xyxy(rows.boxes, box_format, size)[0])
+        if rows is not None and rows.masks is not None:
+            put("mask", rows.masks[0])
+        if rows is not None and rows.keypoints is not None:
+            put("keypoints", rows.keypoints[0, 0] if alone else rows.keypoints[0])
+        return tree.tree_unflatten(results, spec)
+
+    return Batch(given, mask, instances), write
+
+
+def _padded(values: Sequence[Tensor], rows: int, like: Tensor) -> Tensor:
+    out = like.new_zeros((len(values), rows, *like.shape[1:]))
+    for i, value in enumerate(values):
+        out[i, : value.shape[0]] = value
+    return out
+
+
+def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
+    """Read `images, targets` as torchvision's detection models take them.
+
+    Rows are padded to the largest number of objects; what comes out has only the valid ones, which waits for the
+    device once.
+    """
+    images, targets = inputs[0] if len(inputs) == 1 else inputs
+    as_one = len(inputs) == 1
+    if len(images) != len(targets) or not images:
+        raise ValueError(f"{owner}: images and targets must be of one number, got {len(images)} and {len(targets)}")
+    sizes = {tuple(image.shape) for image in images}
+    if len(sizes) > 1:
+        raise ValueError(f"{owner}: images of a batch must have one size, got {', '.join(map(str, sorted(sizes)))}")
+    stacked = as_images(torch.stack([image.as_subclass(Tensor) for image in images]), owner)
+    canvas = (stacked.shape[2], stacked.shape[3])
+    counts = [int(t["boxes"].shape[0]) for t in targets]
+    most = max(max(counts), 1)
+    first = targets[0]
+    rowed = [
+        key
+        for key, value in first.items()
+        if isinstance(value, Tensor)
+        and value.dim() >= 1
+        and all(key in t and t[key].shape[:1] == (n,) for t, n in zip(targets, counts, strict=True))
+    ]
+    tables = {
+        key: _padded([t[key].as_subclass(Tensor) for t in targets], most, first[key].as_subclass(Tensor))
+        for key in rowed
+    }
+    valid = torch.stack([torch.arange(most, device=stacked.device) < n for n in counts])
+    formats = _box_format(first["boxes"], owner)
+    points = tables.pop("keypoints", None)
+    instances = Instances(
+        valid,
+        boxes_to_xyxy(tables.pop("boxes"), formats, canvas),
+        tables.pop("labels", None),
+        tables.pop("masks", None),
+        None if points is None else points[..., :2].to(torch.promote_types(points.dtype, torch.float32)),
+        None if points is None or points.shape[-1] < 3 else points[..., 2].to(torch.int64),
+        tables,
+    )
+
+    def write(out: Batch) -> Any:
+        rows = out.instances
+        assert rows is not None and rows.boxes is not None
+        size = (out.image.shape[2], out.image.shape[3])
+        found: dict[str, Tensor | None] = {
+            "boxes": boxes_from_xyxy(rows.boxes, formats, size),
+            "labels": rows.labels,
+            "masks": rows.masks,
+            **rows.columns,
+        }
+        if points is not None and rows.keypoints is not None and rows.visible is not None:
+            shown = rows.visible[..., None].to(rows.keypoints.dtype)
+            found["keypoints"] = rows.keypoints if points.shape[-1] < 3 else torch.cat((rows.keypoints, shown), dim=-1)
+        results = []
+        for i, target in enumerate(targets):
+            result = dict(target)
+            for key, value in found.items():
+                if value is not None:
+                    kept = value[i][rows.valid[i]]
+                    like = target[key]
+                    result[key] = _wrapped(kept.to(like.dtype) if like.is_floating_point() else kept, like, size)
+            results.append(result)
+        new = [_wrapped(x, like, size) for x, like in zip(out.image.unbind(), images, strict=True)]
+        pair = (type(images)(new), type(targets)(results))
+        return type(inputs[0])(pair) if as_one else pair
+
+    return Batch(stacked, None, instances), write

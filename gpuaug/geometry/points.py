@@ -1,0 +1,62 @@
+"""Points and boxes through homographies: positions (B, M, 2), boxes (B, N, 4) as x0, y0, x1, y1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+
+__all__ = ["area", "bounds", "clip", "ellipse_bounds", "inside"]
+
+
+def bounds(m: Tensor, boxes: Tensor) -> Tensor:
+    """Return the boxes around boxes (B, N, 4) after (B, 3, 3)."""
+    x0, y0, x1, y1 = boxes.to(m.dtype).unbind(-1)
+    corners = torch.stack((x0, y0, x1, y0, x1, y1, x0, y1), dim=-1).unflatten(-1, (4, 2))  # (B, N, 4, 2)
+    moved = mat.apply(m, corners.flatten(1, 2)).unflatten(1, (-1, 4))
+    return torch.cat((moved.amin(-2), moved.amax(-2)), dim=-1)
+
+
+def ellipse_bounds(m: Tensor, boxes: Tensor) -> Tensor:
+    """Return the boxes around the ellipses in boxes (B, N, 4) after (B, 3, 3), exactly.
+
+    A homography M takes the dual conic D of an ellipse to M D M^T, whose entries are the tangents' equations.
+    """
+    x0, y0, x1, y1 = boxes.to(m.dtype).unbind(-1)
+    zero, one = torch.zeros_like(x0), torch.ones_like(x0)
+    # Columns: the half axes, and the centre; D = columns diag(1, 1, -1) columns^T.
+    columns = torch.stack(
+        ((x1 - x0) / 2, zero, (x0 + x1) / 2, zero, (y1 - y0) / 2, (y0 + y1) / 2, zero, zero, one), dim=-1
+    ).unflatten(-1, (3, 3))
+    moved = m[:, None] @ columns
+    a, b, c = moved.unbind(-1)  # each (B, N, 3)
+    third = a[..., 2] ** 2 + b[..., 2] ** 2 - c[..., 2] ** 2
+    sides = []
+    for axis in (0, 1):
+        mixed = a[..., axis] * a[..., 2] + b[..., axis] * b[..., 2] - c[..., axis] * c[..., 2]
+        own = a[..., axis] ** 2 + b[..., axis] ** 2 - c[..., axis] ** 2
+        reach = (mixed**2 - own * third).clamp(min=0).sqrt() / third.abs()
+        sides.append((mixed / third - reach, mixed / third + reach))
+    (left, right), (top, bottom) = sides
+    return torch.stack((left, top, right, bottom), dim=-1)
+
+
+def clip(boxes: Tensor, canvas: tuple[int, int]) -> Tensor:
+    """Return what of the boxes lies in a canvas (height, width)."""
+    h, w = canvas
+    x = boxes[..., 0::2].clamp(0, w)
+    y = boxes[..., 1::2].clamp(0, h)
+    return torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), dim=-1)
+
+
+def area(boxes: Tensor) -> Tensor:
+    """Return the areas (B, N)."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def inside(points: Tensor, canvas: tuple[int, int]) -> Tensor:
+    """Tell which points (..., 2) lie in a canvas, its border included; NaN does not."""
+    h, w = canvas
+    x, y = points[..., 0], points[..., 1]
+    return (x >= 0) & (x <= w) & (y >= 0) & (y <= h)
