@@ -189,7 +189,8 @@ def _positions(
     # About the middle of the output, where float32 is most precise.
     centred = torch.cat((back[:, :, :2], back[:, :, 2:] + back[:, :, :1] * (w / 2) + back[:, :, 1:2] * (h / 2)), dim=-1)
     if warp.projective:
-        centred = centred / centred[:, 2:, 2:]
+        # Depth one in the middle, but its sign is kept: beyond a horizon nothing is seen.
+        centred = centred / centred[:, 2:, 2:].abs().clamp(min=1e-12)
     m = centred.to(work)[:, :, :, None, None].unbind(1)
     gx, gy = _centres(w, x, work), _centres(h, x, work)[:, None]
     px = m[0][:, 0] * gx + m[0][:, 1] * gy + m[0][:, 2]
@@ -200,7 +201,7 @@ def _positions(
             return px, py, None, None
         norms = torch.linalg.vector_norm(back[:, :2, :2], dim=-1).clamp(1, shrink).to(work)[:, :, None, None]
         return px, py, norms[:, 0], norms[:, 1]
-    d = m[2][:, 0] * gx + m[2][:, 1] * gy + 1
+    d = m[2][:, 0] * gx + m[2][:, 1] * gy + m[2][:, 2]
     seen = d > 1e-6
     inv = 1 / torch.where(seen, d, torch.ones_like(d))
     # A place behind the camera is put far outside the image.

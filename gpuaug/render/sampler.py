@@ -105,10 +105,11 @@ class _Positions:
 
     def __init__(self, m: Rows, canvas: Canvas, origin: tuple[int, int], work: torch.dtype, widen: bool) -> None:
         h, w = canvas
-        # Coefficients about the middle of the output, where float32 is most precise; the last row's third is one.
-        third = m[2][0] * (w / 2) + m[2][1] * (h / 2) + m[2][2]
+        # Coefficients about the middle of the output, where float32 is most precise.
+        # Depth is one there, but its sign is kept: beyond a horizon nothing is seen.
+        third = max(abs(m[2][0] * (w / 2) + m[2][1] * (h / 2) + m[2][2]), 1e-12)
         rows = [[row[0] / third, row[1] / third, (row[0] * (w / 2) + row[1] * (h / 2) + row[2]) / third] for row in m]
-        self.ad, self.bd = rows[2][:2]
+        self.ad, self.bd, depth = rows[2]
         self.a, self.b, middle = (complex(x, y) for x, y in zip(*rows[:2], strict=True))
         self.shift = complex(origin[0] + 0.5, origin[1] + 0.5)
         self.affine = self.ad == 0 and self.bd == 0
@@ -120,8 +121,11 @@ class _Positions:
         if self.affine:
             self.radii = [max(1.0, math.hypot(*row[:2])) if widen else 1.0 for row in rows[:2]]
             return
-        self.depth_across, self.depth_down = gx * complex(self.ad, self.ad), gy * complex(self.bd, self.bd) + (1 + 1j)
-        nearest = 1 - (abs(self.ad) * (w - 1) + abs(self.bd) * (h - 1)) / 2
+        self.depth_across, self.depth_down = (
+            gx * complex(self.ad, self.ad),
+            gy * complex(self.bd, self.bd) + complex(depth, depth),
+        )
+        nearest = depth - (abs(self.ad) * (w - 1) + abs(self.bd) * (h - 1)) / 2
         self.passes_camera = nearest <= 1e-6
 
     def of(self, start: int, stop: int) -> tuple[Tensor, Tensor | None, tuple[int, int]]:

@@ -113,7 +113,7 @@ class Normalize(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation, and fix dtype and memory format of the output."""
-        plan.normalized = True
+        plan.normalized, plan.unit = True, 1.0
         plan.out_dtype = self.dtype or (plan.out_dtype if plan.out_dtype.is_floating_point else torch.float32)
         plan.lay_out(self.memory_format)
         if self.normalization == "standard":
