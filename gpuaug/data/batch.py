@@ -11,9 +11,10 @@ from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
 
-__all__ = ["ROLES", "Batch", "Settings", "open_door"]
+__all__ = ["NAMED", "ROLES", "Batch", "Settings", "open_door"]
 
 IMAGE_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+NAMED = ("ultralytics", "yolox")
 ROLES = ("image", "dense", "mask")
 """What a further input is: transformed as the image is; moved and blended; moved by nearest pixel."""
 
@@ -44,6 +45,8 @@ class Settings:
     keypoint: KeypointParams = field(default_factory=KeypointParams)
     roles: tuple[tuple[str, str], ...] = ()
     mirror_labels: tuple[tuple[int, int], ...] = ()
+    format: str | None = None
+    """One of `NAMED`, for structures whose type does not say what they are."""
 
 
 Write = Callable[[Batch], Any]
@@ -62,9 +65,11 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
-    from gpuaug.data.formats import plain, torchvision
+    from gpuaug.data.formats import plain, rows, torchvision
 
     settings = settings or Settings()
+    if settings.format is not None:
+        return getattr(rows, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
     if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), Tensor):
         if not torchvision.holds(inputs[0]):
             return plain.read(inputs[0], owner, settings)

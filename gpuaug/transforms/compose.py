@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from gpuaug.data.batch import ROLES, Settings
+from gpuaug.data.batch import NAMED, ROLES, Settings
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.plan import as_fill, as_interpolation
 from gpuaug.sampling.layout import Declaration
@@ -83,6 +83,8 @@ class Compose(Container):
         mirror_labels: classes that a mirror exchanges, such as {2: 3} for left and right.
         roles: further keys of a dict, each "image" (as the image), "dense" (moved and blended, such as depth) or
             "mask" (moved by nearest pixel).
+        format: "ultralytics" (a dict of `img`, `batch_idx`, `cls`, `bboxes`) or "yolox" (images and rows (B, N, 5));
+            None knows tensors, dicts with `image` and torchvision's structures by their type.
         rank: overrides the distributed rank that separates the draws of processes.
         save_state: False keeps seed and clock out of `state_dict`.
 
@@ -119,6 +121,7 @@ class Compose(Container):
         keypoint_params: KeypointParams | None = None,
         mirror_labels: Mapping[int, int] | None = None,
         roles: Mapping[str, str] | None = None,
+        format: str | None = None,
         rank: int | None = None,
         save_state: bool = True,
     ) -> None:
@@ -137,7 +140,10 @@ class Compose(Container):
             keypoint_params or KeypointParams(),
             _as_roles(roles),
             tuple((mirror_labels or {}).items()),
+            format,
         )
+        if format is not None and format not in NAMED:
+            raise ValueError(f"Compose: format must be one of {', '.join(NAMED)}, got {format!r}")
         self.antialias = antialias
         self._eval = None if eval is None else Compose(eval)
         self._build()

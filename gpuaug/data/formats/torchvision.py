@@ -35,9 +35,9 @@ def is_detection(inputs: tuple[Any, ...]) -> bool:
     return all(isinstance(x, Tensor) for x in pair[0]) and all(isinstance(t, dict) for t in pair[1])
 
 
-def _box_format(boxes: Tensor, owner: str) -> str:
+def _box_format(boxes: Tensor, owner: str, otherwise: str = "xyxy") -> str:
     if not isinstance(boxes, tvt.BoundingBoxes):
-        return "xyxy"
+        return otherwise
     if boxes.format not in _FORMATS:
         raise ValueError(f"{owner}: boxes must be in XYXY, XYWH or CXCYWH, got {boxes.format}")
     return _FORMATS[boxes.format]
@@ -159,7 +159,7 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
         for key in rowed
     }
     valid = torch.stack([torch.arange(most, device=stacked.device) < n for n in counts])
-    formats = _box_format(first["boxes"], owner)
+    formats = _box_format(first["boxes"], owner, settings.bbox.format)
     points = tables.pop("keypoints", None)
     instances = Instances(
         valid,
