@@ -15,12 +15,12 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 
-__all__ = ["Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
+__all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
 
 Canvas = tuple[int, int]
 Kind = Literal["lattice", "axis", "warp"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
-_RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
+RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
 MAX_HALF_WIDTH = 4.0
 """Bound on the half-width of the reading filter, in source pixels, where the local scale has no bound of its own."""
 
@@ -255,7 +255,7 @@ class Plan:
         self._shows_outside = self._shows_outside or looks_out
         self._open.warp = Warp(
             matrix if first else matrix @ pending.matrix,
-            max((pending.kind, kind), key=_RANKS.__getitem__),
+            max((pending.kind, kind), key=RANKS.__getitem__),
             pending.reading if reading is None or (pending.kind != "lattice") else reading,
             shrink=pending.shrink * shrink,
             projective=pending.projective or projective,

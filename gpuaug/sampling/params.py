@@ -11,11 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.matrix import inverse
 from gpuaug.sampling.layout import Draws
 
-__all__ = ["Params"]
+__all__ = ["Geometry", "Params"]
 
 _HIDDEN = ("matrix", "key", "gate", "window")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What is known of the composed map without looking at its numbers."""
+
+    kind: str = "lattice"
+    projective: bool = False
+    transposes: bool = False
+    canvas: tuple[int, int] = (0, 0)
+    """(height, width) of the output."""
+    inverted: bool = False
 
 
 @dataclass
@@ -42,6 +55,18 @@ class Params:
     """A copy of (seed, clock)."""
     ids: Tensor
     names: tuple[str, ...] = field(default=())
+    geometry: Geometry = field(default=Geometry())
+
+    def inverse(self) -> Params:
+        """Return parameters that take what was made in the output's frame back to the input's.
+
+        `augment.replay(prediction, params.inverse())` moves images, masks, boxes, keypoints or dense maps (in a dict, as
+        `augment` takes them) back; no colour is changed. Exact where pixels go to pixels; what a crop removed is fill.
+        """
+        g = self.geometry
+        back = Geometry(g.kind, g.projective, g.transposes, self.canvas, inverted=True)
+        values = {"Inverse": {"matrix": inverse(self.matrix)}}
+        return Params(values, g.canvas, self.state, self.ids, ("Inverse",), back)
 
     @property
     def matrix(self) -> Tensor:
@@ -58,7 +83,7 @@ class Params:
     def map(self, fn: Callable[[Tensor], Tensor]) -> Params:
         """Return the parameters with `fn` applied to every per-sample tensor."""
         values = {name: {key: fn(t) for key, t in drawn.items()} for name, drawn in self.values.items()}
-        return Params(values, self.canvas, self.state, fn(self.ids), self.names)
+        return Params(values, self.canvas, self.state, fn(self.ids), self.names, self.geometry)
 
     def to(self, device: torch.device | str) -> Params:
         """Return the parameters on another device."""
@@ -125,4 +150,4 @@ def _short(plain: Any) -> Any:
 
 
 # So that torch.load reads what torch.save wrote, with its default weights_only=True.
-torch.serialization.add_safe_globals([Params])
+torch.serialization.add_safe_globals([Params, Geometry])

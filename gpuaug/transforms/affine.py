@@ -19,10 +19,11 @@ from gpuaug.sampling.distributions import (
     as_distribution,
     static_range,
 )
-from gpuaug.transforms.base import Drawn, Geometric
+from gpuaug.sampling.params import Geometry
+from gpuaug.transforms.base import Drawn, Geometric, whole_canvas
 from gpuaug.transforms.layer import Context
 
-__all__ = ["RandomAffine", "RandomPerspective", "RandomRotation"]
+__all__ = ["GivenMap", "RandomAffine", "RandomPerspective", "RandomRotation"]
 
 Range = float | Sequence[float] | Distribution
 
@@ -284,3 +285,28 @@ class RandomPerspective(Geometric):
         start[:, 2:5:2].fill_(w - 1.0)  # x of the right corners
         start[:, 5:8:2].fill_(h - 1.0)  # y of the bottom ones
         return mat.perspective(start.unflatten(-1, (4, 2)), end.unflatten(-1, (4, 2)))
+
+
+class GivenMap(Geometric):
+    """Move samples by matrices that are there already: what `Params.inverse` is replayed by."""
+
+    def __init__(self, geometry: Geometry) -> None:
+        """Take over what is known of the map."""
+        super().__init__()
+        self.kind, self.projective, self.transposes = geometry.kind, geometry.projective, geometry.transposes  # type: ignore[misc,assignment]
+        self.pads = True
+        self.canvas = geometry.canvas
+
+    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+        """Return the canvas of the input that the parameters were drawn for."""
+        return self.canvas
+
+    def shrink(self, canvas: tuple[int, int]) -> float:
+        """Return the general bound."""
+        return 1.0 if self.kind == "lattice" else MAX_HALF_WIDTH
+
+    def window(self, values: Drawn, context: Context) -> Tensor | None:
+        """Return the whole canvas, where axes stay axes: the filter is cut at its border."""
+        if self.kind != "axis" or self.transposes:
+            return None
+        return whole_canvas(context)

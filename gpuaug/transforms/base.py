@@ -188,6 +188,14 @@ class Geometric(Transform):
         return Reading(interpolation, antialias, plan.working(fill))  # type: ignore[arg-type]
 
 
+def whole_canvas(context: Context) -> Tensor:
+    """Return the rectangle (4,) of a canvas, made on its device."""
+    corners = context.like.new_zeros(4)
+    corners[2].fill_(context.canvas[1])
+    corners[3].fill_(context.canvas[0])
+    return corners
+
+
 class Photometric(Transform):
     """A transform that changes values in place: it gives pixel operations."""
 

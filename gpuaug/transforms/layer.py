@@ -12,9 +12,9 @@ from torch import Tensor
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
-from gpuaug.render.plan import Plan, Reading
+from gpuaug.render.plan import RANKS, Plan, Reading
 from gpuaug.sampling.layout import Declaration, Layout
-from gpuaug.sampling.params import Params
+from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
 from gpuaug.transforms.track import move, track
 
@@ -134,7 +134,19 @@ class Layer(Stateful):
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
                 f"{batch.image.shape[0]} samples of {batch.canvas}"
             )
-        return write(self._transform(batch, params))
+        layer = self._undoing(params) if params.geometry.inverted else self
+        return write(layer._transform(batch, params))
+
+    def _undoing(self, params: Params) -> Layer:
+        """Return the pipeline of one given map that inverse parameters are for, with the settings of this one."""
+        from gpuaug.transforms.affine import GivenMap
+        from gpuaug.transforms.compose import Compose
+
+        layer = Compose([GivenMap(params.geometry)])
+        for setting in SETTINGS:
+            setattr(layer, setting, getattr(self, setting))
+        layer._nodes[0].name = "Inverse"
+        return layer
 
     def forward(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False) -> Any:
         """Augment a batch.
@@ -198,7 +210,19 @@ class Layer(Stateful):
                 outer = draws[container]["gate"]
                 gate = outer if gate is None else gate & outer
             values[node.name] = node.transform.settle(raw, gate, context)
-        return Params(values, batch.canvas, state, ids, tuple(node.name for node in self._nodes))
+        names = tuple(node.name for node in self._nodes)
+        return Params(values, batch.canvas, state, ids, names, self._geometry(values, batch.canvas))
+
+    def _geometry(self, values: dict[str, dict[str, Tensor]], canvas: tuple[int, int]) -> Geometry:
+        moves: list[Any] = [node.transform for node in self._nodes if "matrix" in values[node.name]]
+        for transform in moves:
+            canvas = transform.output_canvas(canvas)
+        return Geometry(
+            max((m.kind for m in moves), key=RANKS.__getitem__, default="lattice"),
+            any(m.projective for m in moves),
+            any(m.transposes for m in moves),
+            canvas,
+        )
 
     def _contexts(self, batch: Batch) -> list[Context]:
         from gpuaug.geometry.matrix import matrix_dtype

@@ -12,7 +12,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.plan import Kind
 from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution
-from gpuaug.transforms.base import Drawn, Geometric
+from gpuaug.transforms.base import Drawn, Geometric, whole_canvas
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
 
@@ -44,10 +44,7 @@ class _Resizing(Geometric):
         """Return the whole canvas: the filter is cut at its border; None where the size stays."""
         if self.inner_size(context.canvas) == context.canvas:
             return None
-        corners = context.like.new_zeros(4)
-        corners[2].fill_(context.canvas[1])
-        corners[3].fill_(context.canvas[0])
-        return corners
+        return whole_canvas(context)
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the scaling."""
