@@ -61,7 +61,8 @@ class Params:
         """Return parameters that take what was made in the output's frame back to the input's.
 
         `augment.replay(prediction, params.inverse())` moves images, masks, boxes, keypoints or dense maps (in a
-        dict, as `augment` takes them) back; no colour is changed. Exact where pixels go to pixels; what a crop removed is fill.
+        dict, as `augment` takes them) back; no colour is changed. Exact where pixels go to pixels; what a crop removed
+        is fill.
         """
         g = self.geometry
         back = Geometry(g.kind, g.projective, g.transposes, self.canvas, inverted=True)
