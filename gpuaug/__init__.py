@@ -15,6 +15,7 @@ from gpuaug.sampling.distributions import (
 )
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
+from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.color import (
@@ -61,9 +62,11 @@ __all__ = [
     "Compose",
     "Constant",
     "Distribution",
+    "ElasticTransform",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
+    "GridDistortion",
     "GridDropout",
     "HueSaturationValue",
     "Integers",
@@ -73,6 +76,7 @@ __all__ = [
     "LongestMaxSize",
     "Normal",
     "Normalize",
+    "OpticalDistortion",
     "Pad",
     "Params",
     "RandomAdjustSharpness",
@@ -101,6 +105,7 @@ __all__ = [
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SquareSymmetry",
+    "ThinPlateSpline",
     "ToDtype",
     "TruncatedNormal",
     "Uniform",

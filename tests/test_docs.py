@@ -51,7 +51,7 @@ def test_every_row_of_the_differences_has_a_test() -> None:
     rows = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| ")][1:]
     tests = (ROOT / "tests/test_differences.py").read_text() + (ROOT / "tests/test_geometry.py").read_text()
     tests += (ROOT / "tests/test_formats.py").read_text() + (ROOT / "tests/test_targets.py").read_text()
-    assert len(rows) == 11
+    assert len(rows) == 12
     for name in (
         "test_one_rounding_for_a_uint8_chain",
         "test_bilinear_is_the_default",
@@ -61,6 +61,7 @@ def test_every_row_of_the_differences_has_a_test() -> None:
         "test_nearest_is_symmetric",
         "test_expand_has_one_canvas_for_the_batch_and_loses_nothing",
         "test_to_dtype_rounds",
+        "test_bicubic_does_not_wrap",
         "test_tv_tensors_in_any_tree",
         "test_masks_equal_torchvision_and_gain_no_class",
     ):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 
-__all__ = ["area", "bounds", "clip", "ellipse_bounds", "inside"]
+__all__ = ["area", "bounds", "clip", "ellipse_bounds", "inside", "outline"]
 
 
 def bounds(m: Tensor, boxes: Tensor) -> Tensor:
@@ -40,6 +42,18 @@ def ellipse_bounds(m: Tensor, boxes: Tensor) -> Tensor:
         sides.append((mixed / third - reach, mixed / third + reach))
     (left, right), (top, bottom) = sides
     return torch.stack((left, top, right, bottom), dim=-1)
+
+
+def outline(boxes: Tensor, method: str, per_side: int = 8) -> Tensor:
+    """Return points (B, N, K, 2) along the sides of boxes (B, N, 4), or along the ellipses in them."""
+    count = 4 * per_side
+    turn = torch.arange(count, device=boxes.device, dtype=boxes.dtype) * (2 * math.pi / count)
+    x, y = torch.cos(turn), torch.sin(turn)
+    if method == "largest_box":  # blown up to the unit square
+        reach = torch.maximum(x.abs(), y.abs())
+        x, y = x / reach, y / reach
+    half, middle = (boxes[..., 2:] - boxes[..., :2]) / 2, (boxes[..., 2:] + boxes[..., :2]) / 2
+    return middle[:, :, None] + half[:, :, None] * torch.stack((x, y), dim=-1)
 
 
 def clip(boxes: Tensor, canvas: tuple[int, int]) -> Tensor:

@@ -61,6 +61,8 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
     for step in passes:
         if step.warp is not None:
             found.append(step.warp.matrix)
+            if step.warp.field is not None:
+                found.append(step.warp.field)
         for choice in [c for slot in step.program for c in slot.choices] + ([step.filter] if step.filter else []):
             found.extend(choice.operands)
     return found

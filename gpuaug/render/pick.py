@@ -30,6 +30,8 @@ def _through(x: Tensor, warp: Warp, canvas: Canvas, fill: float) -> Tensor:
     else:
         px = m[:, 0, 0] * gx + m[:, 0, 1] * gy + m[:, 0, 2]
         py = m[:, 1, 0] * gx + m[:, 1, 1] * gy + m[:, 1, 2]
+    if warp.field is not None:
+        px, py = px + warp.field[:, 0], py + warp.field[:, 1]
     if warp.projective:
         depth = m[:, 2, 0] * gx + m[:, 2, 1] * gy + m[:, 2, 2]
         depth = torch.where(depth > 1e-6, depth, torch.full_like(depth, torch.nan))

@@ -77,6 +77,8 @@ class Warp:
     transposes: bool = False
     soft: Tensor | None = None
     """(B, 4) source rectangle beyond which everything is fill."""
+    field: Tensor | None = None
+    """(B, 2, h, w) displacement: what the matrix gives, plus this, is the source position (x, y in pixels)."""
     hard: Tensor | None = None
     """(B, 4) source rectangle at whose border the filter is cut and normalised; positions outside are fill."""
 
@@ -215,6 +217,9 @@ class Plan:
         elif self._open.filter is not None:
             self.close("a warp after a neighbourhood filter")
         pending = self._open.warp
+        if pending is not None and pending.field is not None:
+            self.close("a map after a displacement field")
+            pending = None
         if pending is not None and reading is not None:
             if pending.kind != "lattice" and reading != pending.reading:
                 self.close("another interpolation, antialiasing or fill")
@@ -271,6 +276,15 @@ class Plan:
         corner[2].fill_(w)
         corner[3].fill_(h)
         return corner
+
+    def bend(self, field: Tensor, reading: Reading) -> None:
+        """Begin a pass whose head is a displacement field (B, 2, h, w) on the present canvas."""
+        if not self._open.empty:
+            self.close("a displacement field")
+        like = torch.zeros_like(field[:, 0, 0, 0], dtype=mat.matrix_dtype(field.device))
+        identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
+        self._open = Pass(self.canvas)
+        self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
     def slot(self, *choices: Choice) -> None:
         """Append a place to the program."""

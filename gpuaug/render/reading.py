@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Reading, Warp
 
@@ -196,6 +197,9 @@ def _positions(
     px = m[0][:, 0] * gx + m[0][:, 1] * gy + m[0][:, 2]
     py = m[1][:, 0] * gx + m[1][:, 1] * gy + m[1][:, 2]
     widen = warp.reading.antialias and shrink > 1
+    if warp.field is not None:
+        px, py = px + warp.field[:, 0].to(work), py + warp.field[:, 1].to(work)
+        return (px, py, *bend.widths(px, py, shrink)) if widen else (px, py, None, None)
     if not warp.projective:
         if not widen:
             return px, py, None, None

@@ -142,6 +142,9 @@ def _warp(
     soft = host.soft[b] if host.soft is not None else None
     hard = host.hard[b] if host.hard is not None else None
     fill = tuple(f * unit for f in warp.reading.fill)
+    if warp.field is not None:
+        bent = replace(warp, reading=replace(warp.reading, fill=fill), matrix=warp.matrix[b : b + 1])
+        return read(image, replace(bent, field=warp.field[b : b + 1]), step.canvas, work, 1.0)
     straight = abs(m[0][1]) < 1e-9 and abs(m[1][0]) < 1e-9
     turned = abs(m[0][0]) < 1e-9 and abs(m[1][1]) < 1e-9
     affine = abs(m[2][0]) < 1e-12 and abs(m[2][1]) < 1e-12

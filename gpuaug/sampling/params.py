@@ -16,7 +16,7 @@ from gpuaug.sampling.layout import Draws
 
 __all__ = ["Geometry", "Params"]
 
-_HIDDEN = ("matrix", "key", "gate", "window")
+_HIDDEN = ("matrix", "field", "key", "gate", "window")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,12 @@ class Params:
         `augment.replay(prediction, params.inverse())` moves images, masks, boxes, keypoints or dense maps (in a
         dict, as `augment` takes them) back; no colour is changed. Exact where pixels go to pixels; what a crop removed
         is fill.
+
+        Raises:
+            ValueError: where the pipeline bends, which has no inverse of a closed form.
         """
+        if any("field" in drawn for drawn in self.values.values()):
+            raise ValueError("Params: a displacement field has no exact inverse, got one in the pipeline")
         g = self.geometry
         back = Geometry(g.kind, g.projective, g.transposes, self.canvas, inverted=True)
         values = {"Inverse": {"matrix": inverse(self.matrix)}}

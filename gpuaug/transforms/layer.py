@@ -16,7 +16,7 @@ from gpuaug.render.plan import RANKS, Plan, Reading
 from gpuaug.sampling.layout import Declaration, Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
-from gpuaug.transforms.track import move, track
+from gpuaug.transforms.track import move, moves, track
 
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
@@ -214,13 +214,13 @@ class Layer(Stateful):
         return Params(values, batch.canvas, state, ids, names, self._geometry(values, batch.canvas))
 
     def _geometry(self, values: dict[str, dict[str, Tensor]], canvas: tuple[int, int]) -> Geometry:
-        moves: list[Any] = [node.transform for node in self._nodes if "matrix" in values[node.name]]
-        for transform in moves:
+        maps: list[Any] = [node.transform for node in self._nodes if moves(values[node.name])]
+        for transform in maps:
             canvas = transform.output_canvas(canvas)
         return Geometry(
-            max((m.kind for m in moves), key=RANKS.__getitem__, default="lattice"),
-            any(m.projective for m in moves),
-            any(m.transposes for m in moves),
+            max((m.kind for m in maps), key=RANKS.__getitem__, default="lattice"),
+            any(m.projective for m in maps),
+            any(m.transposes for m in maps),
             canvas,
         )
 
@@ -252,8 +252,7 @@ class Layer(Stateful):
     def _transform(self, batch: Batch, params: Params) -> Batch:
         """Return the batch with everything in it transformed."""
         out = Batch(render(batch.image, self._plan(batch, params)))
-        moved = [node for node in self._nodes if "matrix" in params.values[node.name]]
-        if not moved:
+        if not any(moves(params.values[node.name]) for node in self._nodes):
             out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
             for key, (role, value) in batch.extra.items():
                 if role == "image":
@@ -298,7 +297,7 @@ class Layer(Stateful):
             plan.layout = torch.channels_last
         plan.rounds = not self.fuse
         for node, context in zip(self._nodes, contexts, strict=True):
-            if reading is not None and "matrix" not in params.values[node.name]:
+            if reading is not None and not moves(params.values[node.name]):
                 continue
             node.transform.contribute(plan, params.values[node.name], context, node)
             plan.joined(node.name)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
+from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.sampling.params import Params
@@ -17,17 +18,45 @@ from gpuaug.sampling.params import Params
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
-__all__ = ["Track", "move", "track"]
+__all__ = ["Track", "move", "moves", "track"]
 
 Canvas = tuple[int, int]
+FOLD = 0.25
+"""Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
+
+
+def moves(values: dict[str, Tensor]) -> bool:
+    """Tell whether what was drawn for a transform moves pixels."""
+    return "matrix" in values or "field" in values
 
 
 @dataclass
 class _Stage:
-    """A map (B, 3, 3), after which everything outside the canvas is gone."""
+    """A map, after which everything outside the canvas is gone: a matrix (B, 3, 3) or a displacement field."""
 
-    matrix: Tensor
     canvas: Canvas
+    matrix: Tensor | None = None
+    field: Tensor | None = None
+
+    def points(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return points (B, M, 2) after the map, and which of them have a place; None for all."""
+        if self.field is None:
+            assert self.matrix is not None
+            return mat.apply(self.matrix, points), None
+        moved, rest = bend.forward(self.field, points)
+        return moved, rest <= FOLD
+
+    def boxes(self, boxes: Tensor, method: str) -> Tensor:
+        """Return boxes (B, N, 4) around boxes after the map."""
+        if self.matrix is not None:
+            return (pts.bounds if method == "largest_box" else pts.ellipse_bounds)(self.matrix, boxes)
+        outline = pts.outline(boxes, method)  # (B, N, K, 2)
+        moved, ok = self.points(outline.flatten(1, 2))
+        assert ok is not None
+        moved, seen = moved.unflatten(1, outline.shape[1:3]), ok.unflatten(1, outline.shape[1:3])[..., None]
+        far = torch.full_like(moved, torch.inf)
+        low, high = torch.where(seen, moved, far).amin(-2), torch.where(seen, moved, -far).amax(-2)
+        return torch.cat((low, torch.maximum(low, high)), dim=-1).nan_to_num(0.0, 0.0, 0.0)
 
 
 @dataclass
@@ -42,16 +71,17 @@ class Track:
         """Return points (B, M, 2) in the output, and which of those `seen` (B, M) are still seen."""
         out = points.to(self.total.dtype)
         for stage in self.stages:
-            out = mat.apply(stage.matrix, out)
+            out, placed = stage.points(out)
             seen = seen & pts.inside(out, stage.canvas)
+            if placed is not None:
+                seen = seen & placed
         return out.to(points.dtype), seen
 
     def move_boxes(self, boxes: Tensor, valid: Tensor, params: BboxParams) -> tuple[Tensor, Tensor]:
         """Return boxes (B, N, 4) in the output, and which of those `valid` (B, N) are still objects."""
-        around = pts.bounds if params.rotate_method == "largest_box" else pts.ellipse_bounds
-        out = boxes.to(self.total.dtype)
+        out = whole = boxes.to(self.total.dtype)
         for stage in self.stages:
-            out = pts.clip(around(stage.matrix, out), stage.canvas)
+            out = pts.clip(stage.boxes(out, params.rotate_method), stage.canvas)
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
         left = width * height
         valid = valid & (width > 0) & (height > 0) & (left >= params.min_area)
@@ -60,8 +90,9 @@ class Track:
         if params.max_aspect is not None:
             valid = valid & (torch.maximum(width, height) <= params.max_aspect * torch.minimum(width, height))
         if params.min_visibility > 0:
-            whole = pts.area(around(self.total, boxes.to(self.total.dtype)))
-            valid = valid & (left >= (params.min_visibility - 1e-6) * whole)
+            for stage in self.stages:
+                whole = stage.boxes(whole, params.rotate_method)
+            valid = valid & (left >= (params.min_visibility - 1e-6) * pts.area(whole))
         return out.to(boxes.dtype), valid
 
     def mirrored(self) -> Tensor:
@@ -79,20 +110,30 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], params: Params) ->
     total: Tensor | None = None
     for node, context in zip(nodes, contexts, strict=True):
         transform: Any = node.transform
-        if "matrix" not in params.values[node.name]:
+        values = params.values[node.name]
+        if not moves(values):
+            continue
+        if "field" in values:  # a pass of its own, which cuts on both sides
+            if pending is not None:
+                stages.append(_Stage(context.canvas, pending))
+            pending = None
+            canvas = context.canvas
+            stages.append(_Stage(canvas, field=values["field"]))
+            identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, context.like)
+            total = identity if total is None else total
             continue
         if transform.pads and pending is not None:  # what is outside now is not shown later
-            stages.append(_Stage(pending, context.canvas))
+            stages.append(_Stage(context.canvas, pending))
             pending = None
-        matrix = params.values[node.name]["matrix"]
+        matrix = values["matrix"]
         pending = matrix if pending is None else matrix @ pending
         total = matrix if total is None else matrix @ total
         canvas = transform.output_canvas(context.canvas)
         if transform.cuts:
-            stages.append(_Stage(pending, canvas))
+            stages.append(_Stage(canvas, pending))
             pending = None
     if pending is not None:
-        stages.append(_Stage(pending, canvas))
+        stages.append(_Stage(canvas, pending))
     return None if total is None else Track(stages, total)
 
 

@@ -1,0 +1,326 @@
+"""Transforms that bend: each sample has a displacement field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug import functional as F
+from gpuaug.render.plan import Plan
+from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.noise import uniform_noise
+from gpuaug.transforms.base import Drawn, Geometric, Transform
+from gpuaug.transforms.layer import Context, Node
+from gpuaug.transforms.noise import KEY, as_key
+
+__all__ = ["ElasticTransform", "GridDistortion", "OpticalDistortion", "ThinPlateSpline"]
+
+Range = float | Sequence[float] | Distribution
+
+
+class Bending(Geometric):
+    """A transform that gives a displacement for each pixel: output pixel q shows source position q + D(q)."""
+
+    def field(self, values: Drawn, context: Context) -> Tensor:
+        """Return D (B, 2, h, w), x and y in pixels."""
+        raise NotImplementedError  # pragma: no cover
+
+    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
+        """Compute the field; samples that the gate leaves out get none."""
+        values = Transform.settle(self, raw, gate, context)
+        field = self.field(values, context)
+        if gate is not None:
+            field = torch.where(gate[:, None, None, None], field, torch.zeros_like(field))
+        values["field"] = field
+        return values
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Begin a pass with the field."""
+        plan.bend(values["field"], self.reading(plan, context))
+
+
+def _axis(n: int, context: Context) -> Tensor:
+    """Return the centres of pixels in -1..1."""
+    return (torch.arange(n, device=context.like.device, dtype=torch.float32) + 0.5) * (2 / n) - 1
+
+
+class ElasticTransform(Bending):
+    """Move each pixel of each sample by smooth noise.
+
+    Args:
+        alpha: size of the displacements, one number or (x, y), as torchvision's; 0 is neutral.
+        sigma: smoothness of the noise in pixels, one number or (x, y); from about alpha / 10 on nothing folds.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        fill: value outside the image, in the input's unit.
+        antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Moved with the image; a point in a fold of the field, which has no one place, is no longer visible.
+
+    Raises:
+        ValueError: for a negative alpha, or a sigma that is not positive.
+
+    Source: torchvision.transforms.v2.ElasticTransform.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.ElasticTransform()(torch.zeros(2, 3, 40, 50)).shape
+        torch.Size([2, 3, 40, 50])
+    """
+
+    def __init__(
+        self,
+        alpha: float | Sequence[float] = 50.0,
+        sigma: float | Sequence[float] = 5.0,
+        interpolation: Any = None,
+        fill: Any = None,
+        *,
+        antialias: bool | None = None,
+        p: float = 1.0,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, interpolation, fill, antialias)
+        self.alpha, self.sigma = _pair(alpha, "alpha"), _pair(sigma, "sigma")
+        if min(self.alpha) < 0:
+            raise ValueError(f"ElasticTransform: alpha must not be negative, got {alpha!r}")
+        if min(self.sigma) <= 0:
+            raise ValueError(f"ElasticTransform: sigma must be positive, got {sigma!r}")
+        self.declare(_key=KEY)
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Make the key of the noise."""
+        return {"key": as_key(raw["_key"])}
+
+    def field(self, values: Drawn, context: Context) -> Tensor:
+        """Return blurred noise times alpha / 2: torchvision's alpha is in halves of the image, over its size."""
+        h, w = context.canvas
+        noise = uniform_noise(values["key"], 2, h, w) * 2 - 1
+        planes = []
+        for axis, (alpha, sigma) in enumerate(zip(self.alpha, self.sigma, strict=True)):
+            plane = _blurred(noise[:, axis : axis + 1], sigma, int(8 * sigma + 1) | 1)
+            planes.append(plane[:, 0] * (alpha / 2))
+        return torch.stack(planes, dim=1)
+
+
+def _blurred(plane: Tensor, sigma: float, size: int) -> Tensor:
+    """Blur as torchvision does, which needs the reflected border to lie inside the image."""
+    h, w = plane.shape[2:]
+    kernel = tuple(min(size, 2 * n - 1) for n in (w, h))
+    return F.gaussian_blur(plane, sigma, kernel_size=(kernel[0], kernel[1]))
+
+
+def _pair(value: float | Sequence[float], name: str) -> tuple[float, float]:
+    values = (value, value) if isinstance(value, (int, float)) else tuple(value)
+    if len(values) == 1:
+        values = values * 2
+    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
+        raise TypeError(f"ElasticTransform: {name} must be a number or (x, y), got {value!r}")
+    return (float(values[0]), float(values[1]))
+
+
+class OpticalDistortion(Bending):
+    """Bend each sample like a lens: barrel or pincushion, by an amount drawn for it.
+
+    Args:
+        distort_limit: range of the coefficient of the squared distance from the middle (1 at half the longer side);
+            0 is neutral, negative shows more of the border, positive less.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        fill: value outside the image, in the input's unit.
+        antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Moved with the image.
+
+    Raises:
+        ValueError: for a range beyond -0.3..2, where the map folds within the image.
+
+    Source: albumentations.OpticalDistortion, with one coefficient k: source = middle + (q - middle)(1 + k r^2).
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.OpticalDistortion(0.2, p=1.0)(torch.zeros(2, 3, 40, 50)).shape
+        torch.Size([2, 3, 40, 50])
+    """
+
+    def __init__(
+        self,
+        distort_limit: Range = (-0.05, 0.05),
+        interpolation: Any = None,
+        fill: Any = None,
+        *,
+        antialias: bool | None = None,
+        p: float = 0.5,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, interpolation, fill, antialias)
+        law = as_distribution(
+            distort_limit, owner="OpticalDistortion", name="distort_limit", symmetric_about=0.0, low=-0.3, high=2.0
+        )
+        self.declare(k=law)
+
+    def field(self, values: Drawn, context: Context) -> Tensor:
+        """Return (q - middle) k r^2."""
+        h, w = context.canvas
+        half = max(h, w) / 2
+        x, y = _axis(w, context) * (w / 2), (_axis(h, context) * (h / 2))[:, None]
+        r2 = (x * x + y * y) / (half * half)
+        k = values["k"].to(torch.float32)[:, None, None]
+        return torch.stack((k * (x * r2), k * (y * r2)), dim=1)
+
+
+class GridDistortion(Bending):
+    """Move the lines of a grid in each sample by amounts drawn for it, and what lies between along with them.
+
+    Args:
+        num_steps: number of cells along each axis.
+        distort_limit: range of the change of a cell's width, as a share of it, within -1..1; 0 is neutral.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        fill: value outside the image, in the input's unit.
+        antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Moved with the image.
+
+    Raises:
+        ValueError: for a limit outside -1..1, or less than one step.
+
+    Source: albumentations.GridDistortion with normalized=True: the border stays where it is.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.GridDistortion(p=1.0)(torch.zeros(2, 3, 40, 50)).shape
+        torch.Size([2, 3, 40, 50])
+    """
+
+    def __init__(
+        self,
+        num_steps: int = 5,
+        distort_limit: Range = (-0.3, 0.3),
+        interpolation: Any = None,
+        fill: Any = None,
+        *,
+        antialias: bool | None = None,
+        p: float = 0.5,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, interpolation, fill, antialias)
+        if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
+            raise ValueError(f"GridDistortion: num_steps must be an integer >= 1, got {num_steps!r}")
+        self.num_steps = num_steps
+        law = as_distribution(
+            distort_limit, owner="GridDistortion", name="distort_limit", symmetric_about=0.0, low=-0.99, high=0.99
+        )
+        self.declare(steps_x=(law, num_steps), steps_y=(law, num_steps))
+
+    def field(self, values: Drawn, context: Context) -> Tensor:
+        """Return the piecewise linear map of each axis: cells of the output show cells of other widths."""
+        h, w = context.canvas
+        moved = []
+        for n, name in ((w, "steps_x"), (h, "steps_y")):
+            width = 1 + values[name].to(torch.float32)
+            width = width if width.dim() == 2 else width[:, None]
+            edges = torch.cat((torch.zeros_like(width[:, :1]), width.cumsum(1)), dim=1)
+            edges = edges * (n / edges[:, -1:])
+            place = (_axis(n, context) + 1) * (self.num_steps / 2)  # in cells
+            cell = place.floor().clamp(max=self.num_steps - 1)
+            low = cell.to(torch.int64).expand(edges.shape[0], -1)
+            start, end = edges.gather(1, low), edges.gather(1, low + 1)
+            moved.append(start + (end - start) * (place - cell) - place * (n / self.num_steps))
+        x, y = moved
+        return torch.stack((x[:, None, :].expand(-1, h, -1), y[:, :, None].expand(-1, -1, w)), dim=1)
+
+
+class ThinPlateSpline(Bending):
+    """Bend each sample like a thin plate that is held at a grid of points, moved by amounts drawn for it.
+
+    Args:
+        scale_range: range of the standard deviation of the points' shifts, as a fraction of the image; 0 is neutral.
+        num_control_points: points along each axis, 2 to 8.
+        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        fill: value outside the image, in the input's unit.
+        antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
+        p: probability for each sample.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        Moved with the image; a point in a fold of the plate is no longer visible.
+
+    Raises:
+        ValueError: for a negative range, or another number of points.
+
+    Source: albumentations.ThinPlateSpline.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.ThinPlateSpline((0.02, 0.05), p=1.0)(torch.zeros(2, 3, 40, 50)).shape
+        torch.Size([2, 3, 40, 50])
+    """
+
+    def __init__(
+        self,
+        scale_range: Range = (0.0, 0.05),
+        num_control_points: int = 4,
+        interpolation: Any = None,
+        fill: Any = None,
+        *,
+        antialias: bool | None = None,
+        p: float = 0.5,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, interpolation, fill, antialias)
+        if num_control_points not in range(2, 9):
+            raise ValueError(f"ThinPlateSpline: num_control_points must be 2 to 8, got {num_control_points!r}")
+        self.num_control_points = num_control_points
+        law = as_distribution(scale_range, owner="ThinPlateSpline", name="scale_range", low=0.0, high=1.0)
+        count = num_control_points**2 * 2
+        self.declare(scale=law, shifts=(Uniform(0.0, 1.0), count))
+        # The spline through n points is linear in their shifts: its weights are solved for once.
+        axis = torch.linspace(-1, 1, num_control_points, dtype=torch.float64)
+        self._points = torch.cartesian_prod(axis, axis)  # (n, 2) y, x
+        n = self._points.shape[0]
+        system = torch.zeros((n + 3, n + 3), dtype=torch.float64)
+        system[:n, :n] = _plate(torch.cdist(self._points, self._points))
+        system[:n, n] = system[n, :n] = 1
+        system[:n, n + 1 :], system[n + 1 :, :n] = self._points, self._points.T
+        self._solve = torch.linalg.inv(system)[:, :n].to(torch.float32)
+        self._points = self._points.to(torch.float32)
+
+    def field(self, values: Drawn, context: Context) -> Tensor:
+        """Return the spline of normal shifts."""
+        device = context.like.device
+        if self._solve.device != device:
+            self._solve, self._points = self._solve.to(device), self._points.to(device)
+        h, w = context.canvas
+        normal = math.sqrt(2) * torch.erfinv((values["shifts"].to(torch.float32) * 2 - 1).clamp(-0.9999, 0.9999))
+        shifts = normal.unflatten(1, (-1, 2)) * values["scale"].to(torch.float32)[:, None, None]  # fractions
+        y, x = _axis(h, context), _axis(w, context)
+        grid = torch.stack((y[:, None].expand(h, w), x.expand(h, w)), dim=-1).view(-1, 2)
+        kernel = _plate((grid[:, None] - self._points).square().sum(-1).sqrt())
+        basis = torch.cat((kernel, torch.ones_like(grid[:, :1]), grid), dim=1)  # (h * w, n + 3)
+        spline = (basis @ self._solve) @ shifts  # (B, h * w, 2)
+        px = spline[..., 0].unflatten(1, (h, w)) * w
+        py = spline[..., 1].unflatten(1, (h, w)) * h
+        return torch.stack((px, py), dim=1)
+
+
+def _plate(r: Tensor) -> Tensor:
+    """Return r^2 log r, 0 at 0."""
+    return r * r * torch.log(r.clamp(min=1e-9))
