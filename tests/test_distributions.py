@@ -307,7 +307,11 @@ def test_as_distribution_reads_ranges() -> None:
         ((-1, 2), {"low": 0.0}, "must be within [0, inf], got (-1, 2)"),
         (2, {"high": 1.0}, "must be within [-inf, 1], got 2"),
         (1.5, {"symmetric_about": 1.0, "low": 0.0}, "must be within [0, inf], got 1.5"),
-        (Normal(0, 1), {"low": -5.0}, "must be within [-5, inf], got Normal(mean=0, std=1)"),
+        (
+            Normal(0, 1),
+            {"low": -5.0},
+            "must be within [-5, inf], got Normal(mean=0, std=1); TruncatedNormal has bounds",
+        ),
     ],
 )
 def test_as_distribution_refuses_bad_values(value: Any, options: dict[str, float], message: str) -> None:
