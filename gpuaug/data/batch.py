@@ -36,6 +36,15 @@ class Batch:
         """(height, width)."""
         return (self.image.shape[2], self.image.shape[3])
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the same with a function applied to every tensor."""
+        return Batch(
+            function(self.image),
+            None if self.mask is None else function(self.mask),
+            None if self.instances is None else self.instances.map(function),
+            {key: (role, function(value)) for key, (role, value) in self.extra.items()},
+        )
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -49,6 +49,8 @@ class Transform(Layer):
     changes_dtype: ClassVar[bool] = False
     selectable: ClassVar[bool] = False
     """Whether it can be limited to some bands."""
+    sees: ClassVar[tuple[str, ...]] = ()
+    """What of the annotations its draws depend on: "objects", "mask"."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""

@@ -151,11 +151,11 @@ class Compose(Container):
 
     def _check_order(self) -> None:
         normalizer: str | None = None
-        for node in self._nodes:
+        for node in self.nodes:
             if normalizer is not None and node.transform.clamps:
                 raise ValueError(
                     f"Compose: {node.name} needs values between black and white and may not follow {normalizer}, "
-                    f"got it at place {self._nodes.index(node)}"
+                    f"got it at place {self.nodes.index(node)}"
                 )
             if node.transform.normalizes:
                 normalizer = node.name
@@ -205,7 +205,7 @@ class RandomApply(Container):
         super().__init__(transforms)
         self.p = check_p(p, "RandomApply")
         self._build()
-        for node in self._nodes:
+        for node in self.nodes:
             refuse_changing(node.transform, "RandomApply")
 
     def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
@@ -252,7 +252,7 @@ class SelectiveChannelTransform(Container):
         super().__init__([transforms] if isinstance(transforms, nn.Module) else transforms)
         self.channels = as_channels(channels, "SelectiveChannelTransform") or ()
         self._build()
-        for node in self._nodes:
+        for node in self.nodes:
             if not node.transform.selectable:
                 raise TypeError(
                     f"SelectiveChannelTransform: transforms must change values only and keep the dtype, got {node.name}"

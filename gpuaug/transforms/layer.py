@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +10,21 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
-from gpuaug.render.backend import render
-from gpuaug.render.pick import pick
+from gpuaug.data.instances import Instances
 from gpuaug.render.plan import RANKS, Plan, Reading
 from gpuaug.sampling.layout import Declaration, Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
-from gpuaug.transforms.track import move, moves, track
+from gpuaug.transforms.carry import carry, seeing
+from gpuaug.transforms.track import moves
 
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
 
 __all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
+
+Values = dict[str, dict[str, Tensor]]
+"""What was drawn, by transform and parameter."""
 
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation")
 """What a pipeline says for all its transforms."""
@@ -39,6 +42,10 @@ class Context:
     """(B,) zeros in the dtype of matrices, on the batch's device."""
     unit: float
     """What the user's numbers (fill, thresholds) are divided by: 255 for uint8, 1 for floats and after Normalize."""
+    objects: Instances | None = None
+    """For a transform that `sees` objects: their boxes, in this canvas, and which of them are still there."""
+    mask: Tensor | None = None
+    """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
 
 
 @dataclass
@@ -101,7 +108,7 @@ class Layer(Stateful):
 
     def _build(self) -> None:
         names = Names()
-        self._nodes = list(self.flatten(names, (), None))
+        self.nodes = list(self.flatten(names, (), None))
         self._layout = Layout(names.declarations)
         self._random = bool(names.declarations) and any(d.random or d.p is not None for d in names.declarations)
 
@@ -135,7 +142,7 @@ class Layer(Stateful):
                 f"{batch.image.shape[0]} samples of {batch.canvas}"
             )
         layer = self._undoing(params) if params.geometry.inverted else self
-        return write(layer._transform(batch, params))
+        return write(carry(layer, batch, params.values))
 
     def _undoing(self, params: Params) -> Layer:
         """Return the pipeline of one given map that inverse parameters are for, with the settings of this one."""
@@ -145,7 +152,7 @@ class Layer(Stateful):
         layer = Compose([GivenMap(params.geometry)])
         for setting in SETTINGS:
             setattr(layer, setting, getattr(self, setting))
-        layer._nodes[0].name = "Inverse"
+        layer.nodes[0].name = "Inverse"
         return layer
 
     def forward(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False) -> Any:
@@ -166,7 +173,7 @@ class Layer(Stateful):
         params = layer._sample(batch, ids if self.training else None, copy)
         if self.training and self._random and not _only_inferring():
             self._advance()
-        out = write(layer._transform(batch, params))
+        out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
 
     def train(self, mode: bool = True) -> Layer:
@@ -201,20 +208,22 @@ class Layer(Stateful):
             ids = torch.arange(n, device=image.device)
             state = self._zero
             draws = self._layout.draw(state, ids, state) if self._layout.groups else {}
-        values: dict[str, dict[str, Tensor]] = {}
-        contexts = self._contexts(batch)
-        for node, context in zip(self._nodes, contexts, strict=True):
+        values: Values = {}
+        contexts = self.contexts(batch)
+        for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
             raw = dict(draws.get(node.name, {}))
             gate = raw.pop("gate", None)
             for container in node.gates:
                 outer = draws[container]["gate"]
                 gate = outer if gate is None else gate & outer
+            if node.transform.sees:
+                context = seeing(self, i, batch, values)
             values[node.name] = node.transform.settle(raw, gate, context)
-        names = tuple(node.name for node in self._nodes)
+        names = tuple(node.name for node in self.nodes)
         return Params(values, batch.canvas, state, ids, names, self._geometry(values, batch.canvas))
 
-    def _geometry(self, values: dict[str, dict[str, Tensor]], canvas: tuple[int, int]) -> Geometry:
-        maps: list[Any] = [node.transform for node in self._nodes if moves(values[node.name])]
+    def _geometry(self, values: Values, canvas: tuple[int, int]) -> Geometry:
+        maps: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
         for transform in maps:
             canvas = transform.output_canvas(canvas)
         return Geometry(
@@ -224,7 +233,8 @@ class Layer(Stateful):
             canvas,
         )
 
-    def _contexts(self, batch: Batch) -> list[Context]:
+    def contexts(self, batch: Batch) -> list[Context]:
+        """Return what each transform may know of a batch."""
         from gpuaug.geometry.matrix import matrix_dtype
 
         image = batch.image
@@ -232,7 +242,7 @@ class Layer(Stateful):
         canvas, channels = batch.canvas, image.shape[1]
         unit = 255.0 if image.dtype == torch.uint8 else 1.0
         contexts = []
-        for node in self._nodes:
+        for node in self.nodes:
             contexts.append(Context(canvas, self._seen_channels(node, channels), like, unit))
             canvas = node.transform.output_canvas(canvas)
             channels = node.transform.output_channels(channels)
@@ -249,46 +259,12 @@ class Layer(Stateful):
             )
         return len(node.channels)
 
-    def _transform(self, batch: Batch, params: Params) -> Batch:
-        """Return the batch with everything in it transformed."""
-        out = Batch(render(batch.image, self._plan(batch, params)))
-        if not any(moves(params.values[node.name]) for node in self._nodes):
-            out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
-            for key, (role, value) in batch.extra.items():
-                if role == "image":
-                    out.extra[key] = (role, render(value, self._plan(Batch(value), params)))
-            return out
-        if batch.mask is not None:
-            out.mask = self._picked(batch, batch.mask, params, "mask")
-        for key, (role, value) in batch.extra.items():
-            out.extra[key] = (role, self._further(batch, value, params, key, role))
-        if batch.instances is not None:
-            rows = batch.instances
-            path = track(self._nodes, self._contexts(batch), params)
-            assert path is not None
-            if rows.masks is not None:
-                rows = rows.with_(masks=self._picked(batch, rows.masks, params, "masks"))
-            s = self.settings
-            out.instances = move(rows, path, s.bbox, s.keypoint, dict(s.mirror_labels))
-        return out
-
-    def _picked(self, batch: Batch, mask: Tensor, params: Params, target: str) -> Tensor:
-        fill = self.target_fill.get(target, 0)
-        plan = self._plan(Batch(mask), params, Reading("nearest", False, (float(fill),)))
-        return pick(mask, plan.finish(), fill)
-
-    def _further(self, batch: Batch, value: Tensor, params: Params, key: str, role: str) -> Tensor:
-        if role == "mask":
-            return self._picked(batch, value, params, key)
-        if role == "image":
-            return render(value, self._plan(Batch(value), params))
-        interpolation = self.target_interpolation.get(key, "bilinear")
-        unit = 255.0 if value.dtype == torch.uint8 else 1.0
-        fill = float(self.target_fill.get(key, 0)) / unit
-        return render(value, self._plan(Batch(value), params, Reading(interpolation, True, (fill,))))
-
-    def _plan(self, batch: Batch, params: Params, reading: Reading | None = None) -> Plan:
-        contexts = self._contexts(batch)
+    def plan(
+        self, batch: Batch, values: Values, reading: Reading | None = None, nodes: Sequence[Node] | None = None
+    ) -> Plan:
+        """Return the passes of a batch, or of `nodes` alone, the first ones; with `reading` of the geometry only."""
+        nodes = self.nodes if nodes is None else nodes
+        contexts = self.contexts(batch)
         image = batch.image
         plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
         plan.reading = reading
@@ -296,10 +272,10 @@ class Layer(Stateful):
         if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
             plan.layout = torch.channels_last
         plan.rounds = not self.fuse
-        for node, context in zip(self._nodes, contexts, strict=True):
-            if reading is not None and not moves(params.values[node.name]):
+        for node, context in zip(nodes, contexts, strict=False):
+            if reading is not None and not moves(values[node.name]):
                 continue
-            node.transform.contribute(plan, params.values[node.name], context, node)
+            node.transform.contribute(plan, values[node.name], context, node)
             plan.joined(node.name)
             if not self.fuse:
                 plan.close("fuse=False")
@@ -312,16 +288,14 @@ class Layer(Stateful):
             inputs: an example of what `forward` takes; nothing is drawn and nothing is computed for it.
         """
         batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        image = batch.image.to("meta")
-        shadow = Batch(image)
-        values = Params({}, batch.canvas, torch.zeros(2), torch.zeros(image.shape[0]))
+        image = batch.image
+        shadow = batch.map(lambda t: t.to("meta"))
         layer = self if self.training else self._evaluation_layer()
         with torch.no_grad():
             import copy as copying
 
             ghost = copying.deepcopy(layer)
-            values = ghost._sample(shadow, None, 0)
-            plan = ghost._plan(shadow, values)
+            plan = ghost.plan(shadow, ghost._sample(shadow, None, 0).values)
         passes = plan.finish()
         lines = []
         elements = image.shape[0] * image.shape[1]

@@ -13,7 +13,6 @@ from gpuaug.data.instances import BboxParams, Instances, KeypointParams
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
-from gpuaug.sampling.params import Params
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
@@ -102,15 +101,15 @@ class Track:
         return negative
 
 
-def track(nodes: Sequence[Node], contexts: Sequence[Context], params: Params) -> Track | None:
+def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, dict[str, Tensor]]) -> Track | None:
     """Follow a pipeline; None where nothing moves."""
     canvas = (0, 0)
     stages: list[_Stage] = []
     pending: Tensor | None = None
     total: Tensor | None = None
-    for node, context in zip(nodes, contexts, strict=True):
+    for node, context in zip(nodes, contexts, strict=False):
         transform: Any = node.transform
-        values = params.values[node.name]
+        values = drawn[node.name]
         if not moves(values):
             continue
         if "field" in values:  # a pass of its own, which cuts on both sides
