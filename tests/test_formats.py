@@ -167,7 +167,7 @@ def test_yolox_rows() -> None:
     ("data", "message"),
     [
         ({"boxes": torch.zeros(3, 2, 5)}, r"Compose: boxes must have shape \(3, 2, 4\), got \(3, 2, 5\)"),
-        ({"boxes": torch.zeros(2, 2, 4)}, r"Compose: boxes must be of 3 samples, as the images, got \(2, 2, 4\)"),
+        ({"boxes": torch.zeros(2, 2, 4)}, r"Compose: boxes must begin with \(3\), as the images, got \(2, 2, 4\)"),
         (
             {"boxes": torch.zeros(3, 2, 4), "labels": torch.zeros(3, 5)},
             r"labels must have shape \(3, 2\), got \(3, 5\)",

@@ -89,7 +89,7 @@ DOOR: list[tuple[Any, type[Exception], str]] = [
     ([X[0], X[1]], TypeError, "Compose: images must be one tensor .*stack a list.*list of 2 tensors"),
     ([X[0]], TypeError, "Compose: images must be a tensor"),
     (X.long(), TypeError, "Compose: images must have one of the dtypes uint8.*got torch.int64"),
-    (X[0, 0], ValueError, r"Compose: images must have shape \(B, C, H, W\) or \(C, H, W\), got \(23, 17\)"),
+    (X[0, 0], ValueError, r"images must have shape \(B, C, H, W\), .* or \(B, T, C, H, W\), got \(23, 17\)"),
     (torch.zeros(5, 23, 17), ValueError, r"a 3-D tensor is one image .* \(B, 1, H, W\).*got shape \(5, 23, 17\)"),
     (torch.zeros(2, 0, 23, 17), ValueError, "at least one channel, row and column"),
     (torch.zeros(2, 3, 0, 17), ValueError, "at least one channel, row and column"),

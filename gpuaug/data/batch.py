@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
+from gpuaug.render.values import ValueRange
 
 __all__ = ["NAMED", "ROLES", "Batch", "Settings", "open_door"]
 
-IMAGE_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+IMAGE_DTYPES = (torch.uint8, torch.uint16, torch.int16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 NAMED = ("ultralytics", "yolox")
 ROLES = ("image", "dense", "mask")
 """What a further input is: transformed as the image is; moved and blended; moved by nearest pixel."""
@@ -24,12 +25,14 @@ class Batch:
     """Hold what is transformed; tensors of the caller, never copied, never modified."""
 
     image: Tensor
-    """(B, C, H, W)."""
+    """(B, C, H, W); the frames of clips one after another, (B * T, C, H, W)."""
     mask: Tensor | None = None
     """(B, C, H, W), of any dtype: classes, which are not blended."""
     instances: Instances | None = None
     extra: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
     """Further inputs (B, C, H, W) with their role."""
+    frames: int = 1
+    """T: how many images in a row share their parameters."""
 
     @property
     def canvas(self) -> tuple[int, int]:
@@ -43,7 +46,13 @@ class Batch:
             None if self.mask is None else function(self.mask),
             None if self.instances is None else self.instances.map(function),
             {key: (role, function(value)) for key, (role, value) in self.extra.items()},
+            self.frames,
         )
+
+    @property
+    def samples(self) -> int:
+        """B."""
+        return self.image.shape[0] // self.frames
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class Settings:
     keypoint: KeypointParams = field(default_factory=KeypointParams)
     roles: tuple[tuple[str, str], ...] = ()
     mirror_labels: tuple[tuple[int, int], ...] = ()
+    value_range: ValueRange | None = None
+    """Black and white, where the dtype does not say."""
     format: str | None = None
     """One of `NAMED`, for structures whose type does not say what they are."""
 
@@ -99,17 +110,31 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got nothing")
     image, rest = inputs[0], inputs[1:]
     given = as_images(image, owner)
-    single = image.dim() == 3
+    shaped = as_given(image)
 
     def write(out: Batch) -> Any:
-        result = image if out.image is given else out.image[0] if single else out.image
+        result = image if out.image is given else shaped(out.image)
         return (result, *rest) if rest else result
 
-    return Batch(given), write
+    return Batch(given, frames=frames_of(image)), write
+
+
+def frames_of(image: Tensor) -> int:
+    """Return T of clips (B, T, C, H, W), else 1."""
+    return image.shape[1] if image.dim() == 5 else 1
+
+
+def as_given(image: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return how a batch inside the library becomes what the user gave: one sample, samples or clips."""
+    if image.dim() == 3:
+        return lambda value: value[0]
+    if image.dim() == 5:
+        return lambda value: value.unflatten(0, (image.shape[0], image.shape[1]))
+    return lambda value: value
 
 
 def as_images(image: Any, owner: str) -> Tensor:
-    """Return images (B, C, H, W), or raise; one image (C, H, W) becomes a batch of one."""
+    """Return images (B, C, H, W), or raise; one image (C, H, W) becomes a batch of one, clips become frames."""
     if not isinstance(image, Tensor):
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}")
     if image.dtype not in IMAGE_DTYPES:
@@ -121,8 +146,14 @@ def as_images(image: Any, owner: str) -> Tensor:
             f"{owner}: a 3-D tensor is one image (C, H, W) with 1, 3 or 4 channels; give a batch of gray images as"
             f" (B, 1, H, W), one image of other channels as image[None], got shape {tuple(image.shape)}"
         )
-    if not single and image.dim() != 4:
-        raise ValueError(f"{owner}: images must have shape (B, C, H, W) or (C, H, W), got {tuple(image.shape)}")
+    if not single and image.dim() not in (4, 5):
+        raise ValueError(
+            f"{owner}: images must have shape (B, C, H, W), (C, H, W) or (B, T, C, H, W), got {tuple(image.shape)}"
+        )
     if 0 in image.shape[-3:]:
         raise ValueError(f"{owner}: images must have at least one channel, row and column, got {tuple(image.shape)}")
+    if image.dim() == 5:
+        if image.shape[1] == 0:
+            raise ValueError(f"{owner}: clips must have at least one frame, got {tuple(image.shape)}")
+        return image.flatten(0, 1)
     return image[None] if single else image

@@ -8,6 +8,7 @@ skipping what gates leave out.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from gpuaug.functional._door import Pixels, each, join, split
 from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read_planes
+from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
 
 __all__ = ["render"]
@@ -35,6 +37,8 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     passes = plan.finish()
     if not passes and plan.out_dtype == x.dtype and not plan.relaid:
         return x
+    if x.dtype in (torch.uint16, torch.int16):  # of which torch has few operations
+        x = x.to(torch.float32)
     if walking is None:
         walking = _can_walk(x, passes) and _worth_walking(x, passes)
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
@@ -69,7 +73,7 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
 
 
 def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
-    scale = float(plan.levels or 1)
+    scale = plan.scale
     image: Pixels = x
     # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
     by_plane = torch.compiler.is_compiling()
@@ -88,8 +92,9 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
         for slot in step.program:
             for choice in slot.choices:
                 image = _apply(image, choice, plan.levels)
-        if plan.rounds and plan.levels and not step.normalized:
-            image = each(image, lambda v: torch.round(v.clamp(0, 1) * scale) / scale)
+        if plan.rounds and not plan.dtype.is_floating_point and not step.normalized:
+            image = each(image, partial(quantize, dtype=plan.dtype, own=step.own))
+            image = each(image, lambda v: v / scale)
     if raw:
         image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
     return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)

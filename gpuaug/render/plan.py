@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 
 __all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
 
@@ -88,7 +89,7 @@ class Choice:
     """One pixel operation with its operands, for the samples where `on` holds."""
 
     name: str
-    apply: Callable[..., Tensor]
+    apply: Callable[..., Any]
     operands: tuple[Tensor, ...] = ()
     static: dict[str, Any] = field(default_factory=dict)
     on: Tensor | None = None
@@ -121,6 +122,8 @@ class Pass:
     ended: str = "end of the pipeline"
     normalized: bool = False
     """Whether its values are no longer in 0..1."""
+    own: bool = False
+    """Whether they are on the image's own scale."""
 
     @property
     def empty(self) -> bool:
@@ -139,8 +142,11 @@ class Plan:
         self.dtype = dtype
         self.like = like
         self.levels: int | None = 255 if dtype == torch.uint8 else None
-        self.unit = 1.0 if self.levels is None else float(self.levels)
-        """What the user's numbers are divided by to get working units; 1 after Normalize."""
+        """Of uint8, which posterize and equalize are defined by."""
+        self.scale = default_range(dtype).white[0]
+        """What pixels are divided by when they are read."""
+        self.values: ValueRange | None = None
+        """Black and white where the image keeps its own scale and operations are wrapped."""
         self.normalized = False
         self.interpolation: Any = None
         self.fill: Any = None
@@ -166,7 +172,7 @@ class Plan:
         if self._open.empty:
             return
         self._open.ended = why
-        self._open.normalized = self.normalized
+        self._open.normalized, self._open.own = self.normalized, self.values is not None
         self.passes.append(self._open)
         self._open = Pass(self.canvas)
 
@@ -288,23 +294,46 @@ class Plan:
 
     def slot(self, *choices: Choice) -> None:
         """Append a place to the program."""
+        for choice in choices:
+            self._wrap(choice)
         self._open.program.append(Slot(list(choices)))
 
     def filter(self, choice: Choice) -> None:
         """Begin a pass whose head is a neighbourhood filter."""
         if not self._open.empty:
             self.close("a neighbourhood filter")
+        self._wrap(choice)
         self._open.filter = choice
+
+    def _wrap(self, choice: Choice) -> None:
+        if self.values is not None:
+            values = self.values.of(choice.channels)
+            choice.apply, choice.write_one = in_range(choice.apply, values), None
+            choice.apply_one = None if choice.apply_one is None else in_range(choice.apply_one, values)
+
+    def own_range(self, values: ValueRange) -> None:
+        """Let the image keep its own scale, of which operations see black as 0 and white as 1."""
+        if self.channels != len(values.black) != 1:
+            raise ValueError(
+                f"Compose: value_range must have one number or {self.channels}, one for each channel, got {values}"
+            )
+        self.values, self.levels, self.scale = values, None, 1.0
+
+    def to_unit(self) -> None:
+        """Leave the image's own scale for 0..1, for good."""
+        if self.values is not None:
+            values, self.values = self.values, None
+            self.slot(Choice("to_unit", to_unit, static={"values": values}))
 
     def encode(self, x: Tensor) -> Tensor:
         """Return working values in the output's dtype: the one rounding of integer images."""
-        if self.out_dtype == torch.uint8 and not self.normalized:
-            x = torch.round(x.clamp(0, 1) * 255)
+        if not self.out_dtype.is_floating_point and not self.normalized:
+            x = quantize(x, self.out_dtype, self.values is not None)
         return x.to(self.out_dtype)
 
     def working(self, values: tuple[float, ...]) -> tuple[float, ...]:
-        """Return numbers in the input's unit as working units."""
-        return tuple(v / self.unit for v in values)
+        """Return numbers in the input's unit as those in which pixels are read."""
+        return values if self.normalized else tuple(v / self.scale for v in values)
 
 
 def _intersect(a: Tensor | None, b: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from gpuaug.sampling.layout import Draws
 
 __all__ = ["Geometry", "Params"]
 
-_HIDDEN = ("matrix", "field", "key", "gate", "window")
+_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window")
 
 
 @dataclass(frozen=True)

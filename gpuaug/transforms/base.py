@@ -170,9 +170,9 @@ class Geometric(Transform):
             cuts=self.cuts,
         )
 
-    def default_fill(self, context: Context) -> float:
-        """Return what is shown outside the image where nobody says, in the input's unit."""
-        return 0.0
+    def default_fill(self, context: Context) -> tuple[float, ...]:
+        """Return what is shown outside the image where nobody says, in the input's unit: black."""
+        return context.values.black
 
     def reading(self, plan: Plan, context: Context) -> Reading:
         """Return interpolation, antialiasing and fill, in working units."""
@@ -181,7 +181,7 @@ class Geometric(Transform):
         interpolation = self.interpolation or plan.interpolation or "bilinear"
         fill = self.fill if self.fill is not None else plan.fill
         if fill is None:
-            fill = (self.default_fill(context),)
+            fill = self.default_fill(context)
         if len(fill) not in (1, context.channels):
             raise ValueError(
                 f"{type(self).__name__}: fill must be one number or {context.channels} numbers, got {fill}"

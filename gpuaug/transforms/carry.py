@@ -14,6 +14,7 @@ from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Reading
+from gpuaug.render.values import default_range
 from gpuaug.transforms.track import move, moves, track
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["carry", "seeing"]
 
 def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     """Return the batch with everything in it transformed."""
+    values = _by_frame(values, batch)
     out = Batch(render(batch.image, layer.plan(batch, values)))
     if not any(moves(values[node.name]) for node in layer.nodes):
         out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
@@ -46,8 +48,27 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     return out
 
 
-def seeing(layer: Layer, place: int, batch: Batch, values: Values) -> Context:
-    """Return the context of the transform at a place, with the annotations that it sees, as they are there."""
+def _by_frame(values: Values, batch: Batch) -> Values:
+    """Return parameters for every frame: a clip's own, but noise of its own for each frame."""
+    if batch.frames == 1:
+        return values
+    frame = torch.arange(batch.frames, device=batch.image.device).repeat(batch.samples)
+    by_frame = {
+        name: {key: value.repeat_interleave(batch.frames, 0) for key, value in drawn.items()}
+        for name, drawn in values.items()
+    }
+    for drawn in by_frame.values():
+        if "key" in drawn:
+            drawn["key"] = drawn["key"] + frame
+    return by_frame
+
+
+def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Context) -> Context:
+    """Return the context of the transform at a place, with the annotations that it sees, as they are there.
+
+    Of a clip it sees those of all frames: a crop that keeps every box keeps it in every frame.
+    """
+    values = _by_frame(values, batch)
     before, sees = layer.nodes[:place], layer.nodes[place].transform.sees
     contexts = layer.contexts(batch)
     rows, mask = batch.instances, batch.mask
@@ -58,8 +79,11 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values) -> Context:
         rows = move(rows, path, BboxParams(rotate_method=layer.settings.bbox.rotate_method), KeypointParams(), None)
     if mask is not None and "mask" in sees and moved:
         mask = _picked(layer, mask, values, "mask", before)
+    if batch.frames > 1:
+        rows = None if rows is None else rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
+        mask = None if mask is None else mask.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2)
     return replace(
-        contexts[place],
+        context,
         objects=rows if "objects" in sees else None,
         mask=mask if "mask" in sees else None,
     )
@@ -77,6 +101,5 @@ def _further(layer: Layer, value: Tensor, values: Values, key: str, role: str) -
     if role == "image":
         return render(value, layer.plan(Batch(value), values))
     interpolation = layer.target_interpolation.get(key, "bilinear")
-    unit = 255.0 if value.dtype == torch.uint8 else 1.0
-    fill = float(layer.target_fill.get(key, 0)) / unit
+    fill = default_range(value.dtype).one(float(layer.target_fill.get(key, 0)), key)
     return render(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,))))

@@ -10,6 +10,7 @@ from torch import nn
 from gpuaug.data.batch import NAMED, ROLES, Settings
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.plan import as_fill, as_interpolation
+from gpuaug.render.values import as_value_range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p
 from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
@@ -83,6 +84,9 @@ class Compose(Container):
         mirror_labels: classes that a mirror exchanges, such as {2: 3} for left and right.
         roles: further keys of a dict, each "image" (as the image), "dense" (moved and blended, such as depth) or
             "mask" (moved by nearest pixel).
+        value_range: (black, white), numbers or one for each channel, in the input's unit; None is 0 to the largest
+            value of an unsigned dtype, 0 to 1 for floats; needed for int16. Pixel operations see black as 0 and white
+            as 1, and clamp where they clamp; geometry keeps values beyond. Where no fill is said it is black.
         format: "ultralytics" (a dict of `img`, `batch_idx`, `cls`, `bboxes`) or "yolox" (images and rows (B, N, 5));
             None knows tensors, dicts with `image` and torchvision's structures by their type.
         rank: overrides the distributed rank that separates the draws of processes.
@@ -121,6 +125,7 @@ class Compose(Container):
         keypoint_params: KeypointParams | None = None,
         mirror_labels: Mapping[int, int] | None = None,
         roles: Mapping[str, str] | None = None,
+        value_range: Any = None,
         format: str | None = None,
         rank: int | None = None,
         save_state: bool = True,
@@ -140,6 +145,7 @@ class Compose(Container):
             keypoint_params or KeypointParams(),
             _as_roles(roles),
             tuple((mirror_labels or {}).items()),
+            as_value_range(value_range, "Compose"),
             format,
         )
         if format is not None and format not in NAMED:

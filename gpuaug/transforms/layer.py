@@ -12,6 +12,7 @@ from torch import Tensor
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.instances import Instances
 from gpuaug.render.plan import RANKS, Plan, Reading
+from gpuaug.render.values import UNIT, ValueRange, default_range
 from gpuaug.sampling.layout import Declaration, Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
@@ -40,8 +41,8 @@ class Context:
     """Of the image, or as many as the transform is limited to."""
     like: Tensor
     """(B,) zeros in the dtype of matrices, on the batch's device."""
-    unit: float
-    """What the user's numbers (fill, thresholds) are divided by: 255 for uint8, 1 for floats and after Normalize."""
+    values: ValueRange
+    """What black and white are in the unit of the user's numbers (fill, thresholds)."""
     objects: Instances | None = None
     """For a transform that `sees` objects: their boxes, in this canvas, and which of them are still there."""
     mask: Tensor | None = None
@@ -136,10 +137,10 @@ class Layer(Stateful):
         if not isinstance(params, Params):
             raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
         batch, write = open_door(tuple(given), owner, self.settings)
-        if len(params) != batch.image.shape[0] or params.canvas != batch.canvas:
+        if len(params) != batch.samples or params.canvas != batch.canvas:
             raise ValueError(
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
-                f"{batch.image.shape[0]} samples of {batch.canvas}"
+                f"{batch.samples} samples of {batch.canvas}"
             )
         layer = self._undoing(params) if params.geometry.inverted else self
         return write(carry(layer, batch, params.values))
@@ -199,7 +200,11 @@ class Layer(Stateful):
 
     def _sample(self, batch: Batch, ids: Tensor | None, copy: int) -> Params:
         image = batch.image
-        n = image.shape[0]
+        if image.dtype == torch.int16 and self.settings.value_range is None:
+            raise ValueError(
+                f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
+            )
+        n = batch.samples
         if self._random:
             state, ids, copies = self._clock(n, image.device, ids, copy)
             draws = self._layout.draw(state, ids, copies)
@@ -209,7 +214,7 @@ class Layer(Stateful):
             state = self._zero
             draws = self._layout.draw(state, ids, state) if self._layout.groups else {}
         values: Values = {}
-        contexts = self.contexts(batch)
+        contexts = self.contexts(batch, n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
             raw = dict(draws.get(node.name, {}))
             gate = raw.pop("gate", None)
@@ -217,7 +222,7 @@ class Layer(Stateful):
                 outer = draws[container]["gate"]
                 gate = outer if gate is None else gate & outer
             if node.transform.sees:
-                context = seeing(self, i, batch, values)
+                context = seeing(self, i, batch, values, context)
             values[node.name] = node.transform.settle(raw, gate, context)
         names = tuple(node.name for node in self.nodes)
         return Params(values, batch.canvas, state, ids, names, self._geometry(values, batch.canvas))
@@ -233,20 +238,22 @@ class Layer(Stateful):
             canvas,
         )
 
-    def contexts(self, batch: Batch) -> list[Context]:
-        """Return what each transform may know of a batch."""
+    def contexts(self, batch: Batch, count: int | None = None) -> list[Context]:
+        """Return what each transform may know of a batch; with `count`, of as many samples instead of frames."""
         from gpuaug.geometry.matrix import matrix_dtype
 
         image = batch.image
-        like = torch.zeros(image.shape[0], dtype=matrix_dtype(image.device), device=image.device)
+        like = torch.zeros(
+            image.shape[0] if count is None else count, dtype=matrix_dtype(image.device), device=image.device
+        )
         canvas, channels = batch.canvas, image.shape[1]
-        unit = 255.0 if image.dtype == torch.uint8 else 1.0
+        values = self.settings.value_range or default_range(image.dtype)
         contexts = []
         for node in self.nodes:
-            contexts.append(Context(canvas, self._seen_channels(node, channels), like, unit))
+            contexts.append(Context(canvas, self._seen_channels(node, channels), like, values.of(node.channels)))
             canvas = node.transform.output_canvas(canvas)
             channels = node.transform.output_channels(channels)
-            unit = 1.0 if node.transform.normalizes else unit
+            values = UNIT if node.transform.normalizes or node.transform.changes_dtype else values
         return contexts
 
     def _seen_channels(self, node: Node, channels: int) -> int:
@@ -268,6 +275,8 @@ class Layer(Stateful):
         image = batch.image
         plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
         plan.reading = reading
+        if reading is None and self.settings.value_range is not None:
+            plan.own_range(self.settings.value_range)
         plan.interpolation, plan.fill, plan.antialias = self.interpolation, self.fill, self.antialias is not False
         if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
             plan.layout = torch.channels_last

@@ -40,14 +40,14 @@ class _Rectangles(Photometric):
         if self.value == "random":
             return [[Choice("erase_noise", ops.erase_with_noise, (boxes, values["key"]))]]
         if self.value == "color":
-            return [[Choice("erase_color", ops.erase_with_color, (boxes, values["key"]))]]
+            return [[Choice("erase_color", ops.erase_with_color, (boxes, values["color_key"]))]]
         assert not isinstance(self.value, str)
         if len(self.value) not in (1, context.channels):
             raise ValueError(
                 f"{type(self).__name__}: the value must be one number or one for each of the {context.channels} "
                 f"channels, got {self.value}"
             )
-        value = tuple(v / context.unit for v in self.value)
+        value = context.values.working(self.value)
         return [[Choice("erase", ops.erase_with_value, (boxes,), {"value": value})]]
 
 
@@ -140,7 +140,7 @@ class RandomErasing(_Rectangles):
             boxes = boxes * (torch.arange(most, device=boxes.device) < count[:, None])[..., None]
         values["boxes"] = boxes.to(torch.int64)
         if "_key" in raw:
-            values["key"] = as_key(raw["_key"])
+            values["color_key" if self.value == "color" else "key"] = as_key(raw["_key"])
         return values
 
 
@@ -241,7 +241,7 @@ class CoarseDropout(_Rectangles):
         boxes = boxes * (torch.arange(most, device=boxes.device) < raw["count"][:, None])[..., None]
         values = {"count": raw["count"], "boxes": boxes.to(torch.int64)}
         if "_key" in raw:
-            values["key"] = as_key(raw["_key"])
+            values["color_key" if self.value == "color" else "key"] = as_key(raw["_key"])
         return values
 
 
@@ -327,6 +327,6 @@ class GridDropout(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
-        fill = tuple(v / context.unit for v in self.hole_fill)
+        fill = context.values.working(self.hole_fill)
         operands = (values["unit"], values["hole"], values["shift"])
         return [[Choice("grid_dropout", ops.drop_grid, operands, {"fill": fill})]]

@@ -202,9 +202,9 @@ class LetterBox(_Resizing):
         super().__init__(interpolation=interpolation, fill=fill)
         self.size = as_size(size, "LetterBox")
 
-    def default_fill(self, context: Context) -> float:
+    def default_fill(self, context: Context) -> tuple[float, ...]:
         """Return YOLO's gray."""
-        return 114.0 * context.unit / 255
+        return context.values.own(114.0 / 255)
 
     def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the image within the canvas."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import Batch, Settings, Write, as_images
+from gpuaug.data.batch import Batch, Settings, Write, as_given, as_images, frames_of
 from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
 
 __all__ = ["read"]
@@ -18,26 +18,28 @@ Structure = dict[str, Any]
 def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]:
     """Read a dict; what comes out has the keys that went in, and `valid` and `visible` where objects can be lost."""
     given = as_images(data["image"], owner)
-    single = data["image"].dim() == 3
-    batch, (h, w) = given.shape[0], given.shape[2:]
+    single, clips = data["image"].dim() == 3, data["image"].dim() == 5
+    lead, (h, w) = (data["image"].shape[:2] if clips else given.shape[:1]), given.shape[2:]
+    shown = ", ".join(str(n) for n in lead)
+    unbatched = as_given(data["image"])
 
     def batched(key: str) -> Tensor:
         value = data[key]
         if not isinstance(value, Tensor):
             raise TypeError(f"{owner}: {key} must be a tensor, got {type(value).__name__}")
         value = value[None] if single else value
-        if value.shape[0] != batch:
-            raise ValueError(f"{owner}: {key} must be of {batch} samples, as the images, got {tuple(value.shape)}")
+        if value.shape[: len(lead)] != lead:
+            raise ValueError(f"{owner}: {key} must begin with ({shown}), as the images, got {tuple(value.shape)}")
         if value.device != given.device:
             raise ValueError(f"{owner}: {key} must be on {given.device}, as the images, got {value.device}")
-        return value
+        return value.flatten(0, 1) if clips else value
 
     def planes(key: str) -> tuple[Tensor, int]:
         value = batched(key)
         if value.dim() not in (3, 4) or value.shape[-2:] != (h, w):
             raise ValueError(
-                f"{owner}: {key} must have shape ({batch}, {h}, {w}) or ({batch}, C, {h}, {w}), got "
-                f"{tuple(value.shape)}"
+                f"{owner}: {key} must have shape ({shown}, {h}, {w}) or ({shown}, C, {h}, {w}), got "
+                f"{tuple(data[key].shape)}"
             )
         return (value[:, None], 3) if value.dim() == 3 else (value, 4)
 
@@ -52,9 +54,6 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             extra[key] = (role, value)
     instances = _instances(data, batched, (h, w), owner, settings)
     alone = "boxes" not in data and "keypoints" in data and batched("keypoints").dim() == 3
-
-    def unbatched(value: Tensor) -> Tensor:
-        return value[0] if single else value
 
     def write(out: Batch) -> Structure:
         result = dict(data)
@@ -80,7 +79,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
         return result
 
-    return Batch(given, mask, instances, extra), write
+    return Batch(given, mask, instances, extra, frames_of(data["image"])), write
 
 
 def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: str, settings: Settings) -> Any:

@@ -24,7 +24,7 @@ _FORMATS = {
 
 def holds(structure: Any) -> bool:
     """Tell whether some leaf is a torchvision image."""
-    return any(isinstance(leaf, tvt.Image) for leaf in tree.tree_leaves(structure))
+    return any(isinstance(leaf, (tvt.Image, tvt.Video)) for leaf in tree.tree_leaves(structure))
 
 
 def is_detection(inputs: tuple[Any, ...]) -> bool:
@@ -62,14 +62,14 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
     found: dict[str, int] = {}
     kinds = {"image": tvt.Image, "boxes": tvt.BoundingBoxes, "mask": tvt.Mask, "keypoints": tvt.KeyPoints}
     for i, leaf in enumerate(leaves):
-        if isinstance(leaf, tvt.Video):
-            raise TypeError(f"{owner}: a Video is not taken, got one at leaf {i}")
         for name, kind in kinds.items():
-            if isinstance(leaf, kind):
+            if isinstance(leaf, kind) or (name == "image" and isinstance(leaf, tvt.Video)):
                 if name in found:
                     raise ValueError(f"{owner}: a sample must have one {kind.__name__}, got two")
                 found[name] = i
     image = leaves[found["image"]]
+    if isinstance(image, tvt.Video):
+        return _read_video(leaves, spec, found, owner)
     given = as_images(image.as_subclass(Tensor), owner)
     if given.shape[0] != 1 and len(found) > 1:
         raise ValueError(
@@ -120,6 +120,30 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
         return tree.tree_unflatten(results, spec)
 
     return Batch(given, mask, instances), write
+
+
+def _read_video(leaves: list[Any], spec: Any, found: dict[str, int], owner: str) -> tuple[Batch, Write]:
+    """Read a clip (..., T, C, H, W), whose frames share parameters, and a mask for each frame."""
+    video = leaves[found["image"]]
+    if video.dim() not in (4, 5) or {"boxes", "keypoints"} & found.keys():
+        raise ValueError(
+            f"{owner}: a Video must be (T, C, H, W) or (B, T, C, H, W), with masks at most, got {tuple(video.shape)}"
+            f" and {', '.join(found)}"
+        )
+    plain = video.as_subclass(Tensor)
+    given = as_images(plain if plain.dim() == 5 else plain[None], owner)
+    mask = leaves[found["mask"]].as_subclass(Tensor) if "mask" in found else None
+    flat = None if mask is None else mask.reshape(given.shape[0], -1, *given.shape[2:])
+
+    def write(out: Batch) -> Any:
+        results = list(leaves)
+        if out.image is not given:
+            results[found["image"]] = tvt.Video(out.image.reshape(*video.shape[:-3], *out.image.shape[1:]))
+        if mask is not None and out.mask is not None:
+            results[found["mask"]] = tvt.Mask(out.mask.reshape(*mask.shape[:-2], *out.mask.shape[2:]))
+        return tree.tree_unflatten(results, spec)
+
+    return Batch(given, flat, frames=video.shape[-4]), write
 
 
 def _padded(values: Sequence[Tensor], rows: int, like: Tensor) -> Tensor:
