@@ -20,6 +20,8 @@ Names = Sequence[str] | Mapping[int, str]
 
 _IGNORED = 255
 _GRAY: Colour = (128, 128, 128)
+_RIM: Colour = (0, 0, 0)
+"""Around keypoints, which are seen then on a mask of their colour."""
 _MAX_COUNTED = 1 << 20  # of values looked at to find black and white
 
 
@@ -145,7 +147,7 @@ def draw_objects(
             outline(picture, quad, width, colour(number))
     if rows.labels is None or rows.labels.dim() != 1:
         return
-    size = 1 if min(picture.shape[1:]) < 300 else 2
+    size = 1 if min(picture.shape[1:]) < 200 else 2
     for number, quad, ok, label in zip(numbers, quads, there.tolist(), rows.labels.tolist(), strict=True):
         if ok:
             tag(picture, _name(int(label), names), quad.amin(0).tolist(), size, colour(number))
@@ -177,4 +179,6 @@ def draw_keypoints(
                 stroke(picture, points[a], points[b], width / 2, colour(number))
         for k, point in enumerate(points):
             if visible[k]:
-                stroke(picture, point, point, radius, colour(k), radius - width if visible[k] == 1 else 0.0)
+                hole = radius - width if visible[k] == 1 else 0.0
+                stroke(picture, point, point, radius + 1, _RIM, max(0.0, hole - 1))
+                stroke(picture, point, point, radius, colour(k), hole)

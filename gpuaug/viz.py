@@ -52,7 +52,7 @@ def draw(
     value_range: Any = None,
     class_names: Names | None = None,
     skeleton: Sequence[tuple[int, int]] = (),
-    opacity: float = 0.45,
+    opacity: float = 0.4,
     line_width: int | None = None,
     bbox_params: BboxParams | None = None,
     keypoint_params: KeypointParams | None = None,
@@ -62,7 +62,8 @@ def draw(
 
     Classes of a mask and the masks of objects are blended over the image, each in a colour of its own; class 0 is left
     as it is, 255 and negative ones are gray. Boxes, rotated ones too, are drawn on the pixels inside their edge,
-    with the name of their class; keypoints as discs, and as rings where they are hidden (1). What is not visible (0) or
+    with the name of their class; keypoints as discs with a black rim, and as rings where they are
+    hidden (1). What is not visible (0) or
     not valid is not drawn. The colour of a box and its mask tells the object, that of a keypoint which one it is.
 
     Args:
@@ -273,7 +274,7 @@ def save_png(image: Tensor, path: Path | str) -> None:
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image.detach().cpu().permute(1, 2, 0).contiguous().numpy()).save(path)
+    Image.fromarray(image.detach().cpu().permute(1, 2, 0).contiguous().numpy()).save(path, format="PNG", optimize=True)
 
 
 # --- reading ---
