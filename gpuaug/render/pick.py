@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.render.plan import Canvas, Pass, Warp
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.plan import Pass, Warp
 
 __all__ = ["pick"]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import Batch
+from gpuaug.data.batch import Batch, Images
 from gpuaug.data.instances import BboxParams, KeypointParams
+from gpuaug.data.pad import pad
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
-from gpuaug.render.plan import Reading
+from gpuaug.render.plan import Plan, Reading
 from gpuaug.render.values import default_range
 from gpuaug.transforms.track import move, moves, track
 
@@ -25,13 +28,21 @@ __all__ = ["carry", "seeing"]
 
 def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     """Return the batch with everything in it transformed."""
-    values = _by_frame(values, batch)
-    out = Batch(render(batch.image, layer.plan(batch, values)))
+    out = _carried(layer, batch, _by_frame(values, batch))
+    s = layer.settings
+    if s.pad_to is None and s.pad_divisor is None:
+        return out
+    fill = {"image": 0 if layer.fill is None else layer.fill[0], **layer.target_fill}
+    return pad(out, s.pad_to, s.pad_divisor or 1, fill, type(layer).__name__)
+
+
+def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
+    out = Batch(_rendered(batch.image, layer.plan(batch, values)))
     if not any(moves(values[node.name]) for node in layer.nodes):
         out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
         for key, (role, value) in batch.extra.items():
             if role == "image":
-                out.extra[key] = (role, render(value, layer.plan(Batch(value), values)))
+                out.extra[key] = (role, _rendered(value, layer.plan(Batch(value), values)))
         return out
     if batch.mask is not None:
         out.mask = _picked(layer, batch.mask, values, "mask")
@@ -89,17 +100,35 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     )
 
 
-def _picked(layer: Layer, mask: Tensor, values: Values, target: str, nodes: Sequence[Node] | None = None) -> Tensor:
+def _rendered(image: Images, plan: Plan) -> Any:
+    return _by_size(image, plan, render)
+
+
+def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -> Any:
+    """Return images after a plan; where sizes differ, before or after it, one at a time.
+
+    What differs in size on the way out is packed again.
+    """
+    passes = plan.finish()
+    if isinstance(image, Tensor) and not any(isinstance(step.canvas, Sizes) for step in passes):
+        return run(image, plan)
+    if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
+        return image
+    done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
+    return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
+
+
+def _picked(layer: Layer, mask: Any, values: Values, target: str, nodes: Sequence[Node] | None = None) -> Any:
     fill = layer.target_fill.get(target, 0)
     plan = layer.plan(Batch(mask), values, Reading("nearest", False, (float(fill),)), nodes)
-    return pick(mask, plan.finish(), fill)
+    return _by_size(mask, plan, lambda one, given: pick(one, given.finish(), fill))
 
 
-def _further(layer: Layer, value: Tensor, values: Values, key: str, role: str) -> Tensor:
+def _further(layer: Layer, value: Any, values: Values, key: str, role: str) -> Any:
     if role == "mask":
         return _picked(layer, value, values, key)
     if role == "image":
-        return render(value, layer.plan(Batch(value), values))
+        return _rendered(value, layer.plan(Batch(value), values))
     interpolation = layer.target_interpolation.get(key, "bilinear")
     fill = default_range(value.dtype).one(float(layer.target_fill.get(key, 0)), key)
-    return render(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,))))
+    return _rendered(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,))))

@@ -13,13 +13,13 @@ from gpuaug.data.instances import BboxParams, Instances, KeypointParams
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
+from gpuaug.geometry.canvas import Canvas, following
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
 __all__ = ["Track", "move", "moves", "track"]
 
-Canvas = tuple[int, int]
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
 
@@ -103,7 +103,7 @@ class Track:
 
 def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, dict[str, Tensor]]) -> Track | None:
     """Follow a pipeline; None where nothing moves."""
-    canvas = (0, 0)
+    canvas: Canvas = (0, 0)
     stages: list[_Stage] = []
     pending: Tensor | None = None
     total: Tensor | None = None
@@ -127,7 +127,7 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, d
         matrix = values["matrix"]
         pending = matrix if pending is None else matrix @ pending
         total = matrix if total is None else matrix @ total
-        canvas = transform.output_canvas(context.canvas)
+        canvas = following(context.canvas, transform.output_canvas)
         if transform.cuts:
             stages.append(_Stage(canvas, pending))
             pending = None
