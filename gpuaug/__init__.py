@@ -1,6 +1,7 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
 from gpuaug import functional
+from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.sampling.distributions import (
     Beta,
@@ -17,6 +18,7 @@ from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.color import (
     ColorJitter,
@@ -57,10 +59,12 @@ __all__ = [
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
+    "ClampBoundingBoxes",
     "CoarseDropout",
     "ColorJitter",
     "Compose",
     "Constant",
+    "ConvertBoundingBoxFormat",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -102,6 +106,7 @@ __all__ = [
     "RandomTranspose",
     "RandomVerticalFlip",
     "Resize",
+    "SanitizeBoundingBoxes",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SquareSymmetry",
@@ -109,5 +114,6 @@ __all__ = [
     "ToDtype",
     "TruncatedNormal",
     "Uniform",
+    "compact",
     "functional",
 ]

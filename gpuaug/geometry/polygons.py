@@ -61,7 +61,8 @@ def rectangle(quads: Tensor, points: Tensor | None = None) -> Tensor:
 
 def mirror(quads: Tensor) -> Tensor:
     """Return the corners (..., 4, 2) of a mirrored box in their order again: first and second, third and fourth."""
-    return quads.unflatten(-2, (2, 2)).flip(-2).flatten(-3, -2)
+    swapped: Tensor = quads.unflatten(-2, (2, 2)).flip(-2).flatten(-3, -2)
+    return swapped
 
 
 def subdivide(quads: Tensor, per_side: int) -> Tensor:
@@ -78,7 +79,8 @@ def area(points: Tensor) -> Tensor:
     points = points - points[..., :1, :]  # small numbers: a polygon far away loses no digits
     x, y = points.unbind(-1)
     following_x, following_y = torch.roll(x, -1, -1), torch.roll(y, -1, -1)
-    return (x * following_y - y * following_x).sum(-1).abs() / 2
+    doubled: Tensor = (x * following_y - y * following_x).sum(-1).abs()
+    return doubled / 2
 
 
 def clip(points: Tensor, canvas: tuple[int, int]) -> Tensor:

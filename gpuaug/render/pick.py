@@ -57,9 +57,11 @@ def _through(
     for window in (warp.soft, warp.hard):
         if window is not None:
             x0, y0, x1, y1 = window.to(work).expand(x.shape[0], 4)[:, :, None, None].unbind(1)
-            centre_x, centre_y = (column + 0.5) * col_step, (row + 0.5) * row_step
-            seen_x = seen_x & (centre_x > x0) & (centre_x < x1)
-            seen_y = seen_y & (centre_y > y0) & (centre_y < y1)
+            # A pixel is in a window if its centre is; at another resolution the position itself decides.
+            own = (rows, cols) == source
+            at_x, at_y = (column + 0.5, row + 0.5) if own else (px, py)
+            seen_x = seen_x & (at_x > x0) & (at_x < x1)
+            seen_y = seen_y & (at_y > y0) & (at_y < y1)
     index = row.nan_to_num().clamp(0, rows - 1).to(torch.int64) * cols + column.nan_to_num().clamp(0, cols - 1).to(
         torch.int64
     )

@@ -34,7 +34,9 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
     out = Batch(render(batch.image, layer.plan(batch, values)), box_format=box_format)
-    judged = s.bbox.filters or any(node.transform.treats_boxes for node in layer.nodes)
+    judged = s.bbox.filters or any(
+        node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes
+    )
     if not any(moves(values[node.name]) for node in layer.nodes) and not (batch.instances is not None and judged):
         out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
         for key, (role, value) in batch.extra.items():

@@ -289,6 +289,6 @@ def refuse_changing(transform: Transform, owner: str) -> None:
         or transform.box_format is not None
     ):
         raise ValueError(
-            f"{owner}: a transform that changes size, channels, dtype or box format cannot be applied to some samples only,"
-            f" got {type(transform).__name__}"
+            f"{owner}: a transform that changes size, channels, dtype or box format cannot be applied to some samples"
+            f" only, got {type(transform).__name__}"
         )

@@ -49,7 +49,9 @@ class _Stage:
 
     def shapes(self, points: Tensor) -> Tensor:
         """Return polygons (B, N, K, 2) after the map."""
-        return self.points(points.flatten(1, 2))[0].unflatten(1, points.shape[1:3])
+        moved, _ = self.points(points.flatten(1, 2))
+        shaped: Tensor = moved.unflatten(1, points.shape[1:3])
+        return shaped
 
     def boxes(self, boxes: Tensor, method: str) -> Tensor:
         """Return boxes (B, N, 4) around boxes after the map."""
@@ -62,7 +64,6 @@ class _Stage:
         far = torch.full_like(moved, torch.inf)
         low, high = torch.where(seen, moved, far).amin(-2), torch.where(seen, moved, -far).amax(-2)
         return torch.cat((low, torch.maximum(low, high)), dim=-1).nan_to_num(0.0, 0.0, 0.0)
-
 
     def directions(self, points: Tensor, vectors: Tensor) -> Tensor:
         """Return where vectors (B, M, 2) at points (B, M, 2) point after the map; their lengths mean nothing."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, Write, as_given, as_images, frames_of
-from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.instances import ROTATED, Instances, boxes_from_xyxy, boxes_to_xyxy
 
 __all__ = ["read"]
 
@@ -34,9 +34,10 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             raise ValueError(f"{owner}: {key} must be on {given.device}, as the images, got {value.device}")
         return value.flatten(0, 1) if clips else value
 
-    def planes(key: str) -> tuple[Tensor, int]:
+    def planes(key: str, role: str = "mask") -> tuple[Tensor, int]:
         value = batched(key)
-        if value.dim() not in (3, 4) or value.shape[-2:] != (h, w):
+        fits = value.shape[-2:] == (h, w) or (role == "mask" and at_fraction(value, (h, w)))
+        if value.dim() not in (3, 4) or not fits:
             raise ValueError(
                 f"{owner}: {key} must have shape ({shown}, {h}, {w}) or ({shown}, C, {h}, {w}), got "
                 f"{tuple(data[key].shape)}"
@@ -50,7 +51,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
     extra = {}
     for key, role in settings.roles:
         if key in data:
-            value, dims[key] = planes(key)
+            value, dims[key] = planes(key, role)
             extra[key] = (role, value)
     instances = _instances(data, batched, (h, w), owner, settings)
     alone = "boxes" not in data and "keypoints" in data and batched("keypoints").dim() == 3
@@ -67,19 +68,28 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             return result
         canvas = (out.image.shape[2], out.image.shape[3])
         if rows.boxes is not None:
-            boxes = boxes_from_xyxy(rows.boxes, settings.bbox.format, canvas)
+            boxes = boxes_from_xyxy(rows.boxes, out.box_format, canvas)
             result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
             result["valid"] = unbatched(rows.valid)
         for key, value in (("labels", rows.labels), ("masks", rows.masks), *rows.columns.items()):
             if value is not None:
                 result[key] = unbatched(value)
+        angle = settings.keypoint.angle
+        if angle in rows.columns and alone:
+            result[angle] = unbatched(rows.columns[angle][:, 0])
         if rows.keypoints is not None and rows.visible is not None:
             points = rows.keypoints - 0.5 if settings.keypoint.origin == "center" else rows.keypoints
             result["keypoints"] = unbatched(points[:, 0] if alone else points)
             result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
         return result
 
-    return Batch(given, mask, instances, extra, frames_of(data["image"])), write
+    return Batch(given, mask, instances, extra, frames_of(data["image"]), settings.bbox.format), write
+
+
+def at_fraction(planes: Tensor, canvas: tuple[int, int]) -> bool:
+    """Tell whether planes (..., h, w) have one fraction of the resolution of a canvas, to rounding."""
+    h, w = planes.shape[-2:]
+    return min(h, w) > 0 and abs(h / canvas[0] - w / canvas[1]) * min(canvas) <= 1
 
 
 def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: str, settings: Settings) -> Any:
@@ -98,9 +108,16 @@ def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: st
         return value
 
     if "boxes" in data:
-        boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (4,)), settings.bbox.format, canvas)
+        numbers = ROTATED.get(settings.bbox.format, 4)
+        boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (numbers,)), settings.bbox.format, canvas)
     if "masks" in data:
-        masks = shaped("masks", batched("masks"), canvas)
+        masks = batched("masks")
+        own = tuple(masks.shape[-2:]) if at_fraction(masks, canvas) else canvas
+        if masks.dim() != 3 or "boxes" not in data:  # else an index map: the rows are the boxes'
+            masks = shaped("masks", masks, own)
+        elif tuple(masks.shape[1:]) != own:
+            raise ValueError(f"{owner}: masks must have shape {(masks.shape[0], *own)}, got {tuple(masks.shape)}")
+    alone = False
     if "keypoints" in data:
         points = batched("keypoints")
         alone = boxes is None and points.dim() == 3
@@ -116,4 +133,12 @@ def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: st
     device = data["image"].device
     valid = batched("valid").to(torch.bool) if "valid" in data else torch.ones(rows, dtype=torch.bool, device=device)
     shaped("valid", valid, ())
-    return Instances(valid, boxes, labels, masks, keypoints, visible)
+    columns = {}
+    named = dict.fromkeys((*settings.bbox.label_fields, settings.bbox.angle, settings.keypoint.angle))
+    for key in (key for key in named if key is not None and key in data):
+        value = batched(key)
+        if key == settings.keypoint.angle and keypoints is not None:
+            columns[key] = shaped(key, value[:, None] if alone else value, (keypoints.shape[2],))
+        elif key in settings.bbox.label_fields or boxes is not None:
+            columns[key] = shaped(key, value, (None,) * (value.dim() - 2))
+    return Instances(valid, boxes, labels, masks, keypoints, visible, columns)

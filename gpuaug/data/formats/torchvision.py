@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,15 +11,9 @@ from torch.utils import _pytree as tree
 from torchvision import tv_tensors as tvt
 
 from gpuaug.data.batch import Batch, Settings, Write, as_images
-from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.instances import FORMATS, Instances, boxes_from_xyxy, boxes_to_xyxy
 
-__all__ = ["holds", "is_detection", "read", "read_detection"]
-
-_FORMATS = {
-    tvt.BoundingBoxFormat.XYXY: "xyxy",
-    tvt.BoundingBoxFormat.XYWH: "xywh",
-    tvt.BoundingBoxFormat.CXCYWH: "cxcywh",
-}
+__all__ = ["holds", "is_detection", "read", "read_detection", "read_targets"]
 
 
 def holds(structure: Any) -> bool:
@@ -38,15 +32,20 @@ def is_detection(inputs: tuple[Any, ...]) -> bool:
 def _box_format(boxes: Tensor, owner: str, otherwise: str = "xyxy") -> str:
     if not isinstance(boxes, tvt.BoundingBoxes):
         return otherwise
-    if boxes.format not in _FORMATS:
-        raise ValueError(f"{owner}: boxes must be in XYXY, XYWH or CXCYWH, got {boxes.format}")
-    return _FORMATS[boxes.format]
+    name = str(boxes.format.value).lower()
+    if name not in FORMATS:
+        raise ValueError(f"{owner}: boxes must be in one of the formats {', '.join(FORMATS)}, got {boxes.format}")
+    return name
 
 
-def _wrapped(value: Tensor, like: Tensor, canvas: tuple[int, int]) -> Any:
-    """Return a tensor as the kind of tv_tensor that came in."""
+def _wrapped(value: Tensor, like: Tensor, canvas: tuple[int, int], box_format: str) -> Any:
+    """Return a tensor as the kind of tv_tensor that came in; boxes in the format they are in now."""
     if isinstance(like, tvt.BoundingBoxes):
-        return tvt.BoundingBoxes(value, format=like.format, canvas_size=canvas)
+        mode = {"clamping_mode": like.clamping_mode} if hasattr(like, "clamping_mode") else {}
+        layout, fractions = FORMATS[box_format]
+        if fractions:
+            raise ValueError(f"gpuaug: BoundingBoxes must be in pixels, got a conversion to {box_format!r}")
+        return tvt.BoundingBoxes(value, format=layout.upper(), canvas_size=canvas, **mode)
     if isinstance(like, tvt.KeyPoints):
         return tvt.KeyPoints(value, canvas_size=canvas)
     for kind in (tvt.Image, tvt.Mask):
@@ -99,12 +98,14 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
         instances = Instances(valid, boxes, None, masks, points)
 
     def write(out: Batch) -> Any:
-        size = (out.image.shape[2], out.image.shape[3])
+        size, form = (out.image.shape[2], out.image.shape[3]), out.box_format
         results = list(leaves)
 
         def put(name: str, value: Tensor) -> None:
             like = leaves[found[name]]
-            results[found[name]] = _wrapped(value if value.dtype == like.dtype else value.to(like.dtype), like, size)
+            results[found[name]] = _wrapped(
+                value if value.dtype == like.dtype else value.to(like.dtype), like, size, form
+            )
 
         if out.image is not given:
             results[found["image"]] = tvt.Image(out.image if image.dim() == 4 else out.image[0])
@@ -112,14 +113,14 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
         if out.mask is not None and not by_object:
             put("mask", out.mask[0] if plain["mask"].dim() == 4 else out.mask[0, 0])
         if rows is not None and rows.boxes is not None:
-            put("boxes", boxes_from_xyxy(rows.boxes, box_format, size)[0])
+            put("boxes", boxes_from_xyxy(rows.boxes, form, size)[0])
         if rows is not None and rows.masks is not None:
             put("mask", rows.masks[0])
         if rows is not None and rows.keypoints is not None:
             put("keypoints", rows.keypoints[0, 0] if alone else rows.keypoints[0])
         return tree.tree_unflatten(results, spec)
 
-    return Batch(given, mask, instances), write
+    return Batch(given, mask, instances, box_format=box_format), write
 
 
 def _read_video(leaves: list[Any], spec: Any, found: dict[str, int], owner: str) -> tuple[Batch, Write]:
@@ -167,28 +168,66 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
     if len(sizes) > 1:
         raise ValueError(f"{owner}: images of a batch must have one size, got {', '.join(map(str, sorted(sizes)))}")
     stacked = as_images(torch.stack([image.as_subclass(Tensor) for image in images]), owner)
-    canvas = (stacked.shape[2], stacked.shape[3])
+    formats = _box_format(targets[0]["boxes"], owner, settings.bbox.format)
+    instances, write_targets = read_targets(targets, stacked, owner, formats)
+
+    def write(out: Batch) -> Any:
+        new = [
+            _wrapped(x, like, out.canvas, out.box_format) for x, like in zip(out.image.unbind(), images, strict=True)
+        ]
+        pair = (type(images)(new), write_targets(out))
+        return type(inputs[0])(pair) if as_one else pair
+
+    return Batch(stacked, None, instances, box_format=formats), write
+
+
+OF_SAMPLES = ("image_id", "orig_size", "size")
+"""What the targets of detection say of a sample, and never of its objects, whatever their number."""
+
+
+def read_targets(
+    targets: Sequence[Any],
+    image: Tensor,
+    owner: str,
+    box_format: str,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[Instances, Callable[[Batch], Any]]:
+    """Read one dict for each sample, with `boxes` and whatever else has a row for each box; and how to write them.
+
+    Args:
+        targets: the dicts.
+        image: (B, C, H, W).
+        owner: name of the class that was called, for messages.
+        box_format: of `boxes`.
+        change: what makes boxes xyxy in pixels of those that are read as `box_format`; None for nothing.
+    """
+    if len(targets) != image.shape[0] or any("boxes" not in t for t in targets):
+        raise ValueError(
+            f"{owner}: targets must be {image.shape[0]} dicts with boxes, as the images, got {len(targets)}"
+        )
     counts = [int(t["boxes"].shape[0]) for t in targets]
-    most = max(max(counts), 1)
-    first = targets[0]
+    most, first = max([*counts, 1]), dict(targets[0]) if len(targets) else {"boxes": image.new_zeros(0, 4)}
     rowed = [
         key
         for key, value in first.items()
         if isinstance(value, Tensor)
         and value.dim() >= 1
+        and key not in OF_SAMPLES
         and all(key in t and t[key].shape[:1] == (n,) for t, n in zip(targets, counts, strict=True))
     ]
     tables = {
         key: _padded([t[key].as_subclass(Tensor) for t in targets], most, first[key].as_subclass(Tensor))
         for key in rowed
     }
-    valid = torch.stack([torch.arange(most, device=stacked.device) < n for n in counts])
-    formats = _box_format(first["boxes"], owner, settings.bbox.format)
+    place = torch.arange(most, device=image.device)
+    valid = torch.stack([place < n for n in counts]) if counts else place.new_zeros((0, most), dtype=torch.bool)
     points = tables.pop("keypoints", None)
+    boxes = boxes_to_xyxy(tables.pop("boxes"), box_format, (image.shape[2], image.shape[3]))
+    named = "labels" if "labels" in tables else "class_labels"
     instances = Instances(
         valid,
-        boxes_to_xyxy(tables.pop("boxes"), formats, canvas),
-        tables.pop("labels", None),
+        boxes if change is None else change(boxes),
+        tables.pop(named, None),
         tables.pop("masks", None),
         None if points is None else points[..., :2].to(torch.promote_types(points.dtype, torch.float32)),
         None if points is None or points.shape[-1] < 3 else points[..., 2].to(torch.int64),
@@ -198,10 +237,9 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
     def write(out: Batch) -> Any:
         rows = out.instances
         assert rows is not None and rows.boxes is not None
-        size = (out.image.shape[2], out.image.shape[3])
         found: dict[str, Tensor | None] = {
-            "boxes": boxes_from_xyxy(rows.boxes, formats, size),
-            "labels": rows.labels,
+            "boxes": boxes_from_xyxy(rows.boxes, out.box_format, out.canvas),
+            named: rows.labels,
             "masks": rows.masks,
             **rows.columns,
         }
@@ -213,12 +251,10 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
             result = dict(target)
             for key, value in found.items():
                 if value is not None:
-                    kept = value[i][rows.valid[i]]
-                    like = target[key]
-                    result[key] = _wrapped(kept.to(like.dtype) if like.is_floating_point() else kept, like, size)
+                    kept, like = value[i][rows.valid[i]], target[key]
+                    kept = kept.to(like.dtype) if like.is_floating_point() else kept
+                    result[key] = _wrapped(kept, like, out.canvas, out.box_format)
             results.append(result)
-        new = [_wrapped(x, like, size) for x, like in zip(out.image.unbind(), images, strict=True)]
-        pair = (type(images)(new), type(targets)(results))
-        return type(inputs[0])(pair) if as_one else pair
+        return type(targets)(results)  # type: ignore[call-arg]
 
-    return Batch(stacked, None, instances), write
+    return instances, write
