@@ -206,7 +206,7 @@ def test_clamp_cuts_boxes_at_its_place_and_nothing_else() -> None:
         assert torch.equal(plain[key], clamped[key])
     none = ga.Compose([out_and_in[0], ga.ClampBoundingBoxes(None), out_and_in[1]])(data)
     assert torch.equal(none["boxes"], plain["boxes"]) and none["valid"].all()
-    with pytest.raises(ValueError, match="ClampBoundingBoxes: clamping_mode must be .*, got 'firm'"):
+    with pytest.raises(ValueError, match=r"ClampBoundingBoxes: clamping_mode must be .*, got 'firm'"):
         ga.ClampBoundingBoxes("firm")
 
 
@@ -252,7 +252,7 @@ def test_convert_writes_another_format(new: str) -> None:
     assert (out - mirrored[:1].as_subclass(Tensor)).abs().max() < 1e-5
     with pytest.raises(ValueError, match="Compose: boxes must be written as what they are, rotated or not"):
         ga.Compose([ga.ConvertBoundingBoxFormat("XYXYXYXY")])({"image": coordinates(1), "boxes": boxes[None]})
-    with pytest.raises(ValueError, match="ConvertBoundingBoxFormat: format must be one of .*, got 'quad'"):
+    with pytest.raises(ValueError, match=r"ConvertBoundingBoxFormat: format must be one of .*, got 'quad'"):
         ga.ConvertBoundingBoxFormat("quad")
 
 

@@ -35,7 +35,7 @@ def read_detr(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise TypeError(f"{owner}: a DETR batch must be (samples, targets) or a dict of pixel_values, got {data!r:.60}")
     samples, targets = data
-    paired = isinstance(samples, (tuple, list)) and len(samples) == 2
+    paired = isinstance(samples, (tuple, list)) and len(samples) == 2 and not hasattr(samples, "tensors")
     tensors, padding = samples if paired else (getattr(samples, "tensors", None), getattr(samples, "mask", None))
     image = as_images(tensors, owner)
     mask = _checked(padding, image, owner, "mask")
