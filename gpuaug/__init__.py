@@ -1,8 +1,11 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
 from gpuaug import functional
+from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
+from gpuaug.data.pad import Padded
+from gpuaug.data.ragged import Ragged
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -82,7 +85,9 @@ __all__ = [
     "Normalize",
     "OpticalDistortion",
     "Pad",
+    "Padded",
     "Params",
+    "Ragged",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -114,6 +119,7 @@ __all__ = [
     "ToDtype",
     "TruncatedNormal",
     "Uniform",
+    "collate",
     "compact",
     "functional",
 ]

@@ -129,10 +129,9 @@ def test_index_maps_name_their_rows() -> None:
     boxes[0, 1] = torch.tensor([0, 0, 0, 5])  # not valid on its own
     ids = torch.tensor([[2**25 + 1, 2**25 + 3, 2**40 + 1, 7]])
     data = {"image": coordinates(1), "boxes": boxes, "masks": as_index(masks)[None], "ids": ids}
-    settings = ga.BboxParams(label_fields=["ids"])
-    out = ga.Compose([ga.RandomHorizontalFlip(1.0)], bbox_params=settings)(data)
+    out = ga.Compose([ga.RandomHorizontalFlip(1.0)])(data)
     assert torch.equal(out["masks"], data["masks"].flip(2)) and torch.equal(out["ids"], ids)
-    few = ga.BboxParams(label_fields=["ids"], max_objects=2)
+    few = ga.BboxParams(max_objects=2)
     out2 = ga.Compose([ga.RandomHorizontalFlip(1.0)], bbox_params=few)(data)
     assert out2["ids"].tolist() == [[2**25 + 1, 2**40 + 1]]
     index = data["masks"].flip(2)
@@ -282,7 +281,7 @@ def test_rows_stay_together_through_any_chain() -> None:
         "keypoints": centre[order][:, :, None],
     }
     steps = [ga.RandomAffine(30, scale=(0.7, 1.2)), ga.CenterCrop((36, 44)), ga.RandomHorizontalFlip(), ga.Resize(54)]
-    settings = ga.BboxParams(label_fields=["ids"], max_objects=4, min_visibility=0.95)
+    settings = ga.BboxParams(max_objects=4, min_visibility=0.95)
     out = ga.Compose(steps, seed=3, bbox_params=settings)(data)
     assert 4 < out["valid"].sum() < 12
     for b in range(3):

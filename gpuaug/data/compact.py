@@ -23,7 +23,7 @@ def compact(batch: dict[str, Any], label_fields: Sequence[str] = ()) -> dict[str
 
     Args:
         batch: a dict with `valid` (B, N), as comes out of a pipeline for a dict with `boxes`.
-        label_fields: further keys with a row for each object; those of `BboxParams` should be repeated here.
+        label_fields: further keys with a row for each object, such as ids.
 
     Shape:
         `boxes`, `labels`, `masks`, `keypoints`, `visible` and `label_fields`, (B, N, ...), each to a list of B tensors

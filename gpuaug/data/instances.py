@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.data.ragged import Ragged
 from gpuaug.geometry import masks as msk
 from gpuaug.geometry import polygons as poly
+from gpuaug.geometry.canvas import Canvas, along
 from gpuaug.geometry.matrix import wide
 
 __all__ = ["BboxParams", "Instances", "KeypointParams"]
@@ -47,7 +49,6 @@ class BboxParams:
         rotate_method: "largest_box" boxes the box's corners, "ellipse" the ellipse in it, "mask" the object's own
             mask after it has moved (`masks` must be there; a row without a pixel is no longer valid).
         max_objects: number of rows of the output, valid ones first; None keeps all.
-        label_fields: further keys of a dict with a row for each object, such as ids, which stay with their row.
         angle: key of a column (B, N) of headings of the objects, in degrees, counter-clockwise; 0 points right.
 
     Boxes and masks:
@@ -76,7 +77,6 @@ class BboxParams:
     max_aspect: float | None = None
     rotate_method: str = "largest_box"
     max_objects: int | None = None
-    label_fields: Sequence[str] = ()
     angle: str | None = None
 
     def __post_init__(self) -> None:
@@ -91,8 +91,6 @@ class BboxParams:
             raise ValueError(
                 f"BboxParams: rotate_method must be 'largest_box' for {self.format}, got {self.rotate_method!r}"
             )
-        if isinstance(self.label_fields, str) or not all(isinstance(key, str) for key in self.label_fields):
-            raise ValueError(f"BboxParams: label_fields must be a list of keys, got {self.label_fields!r}")
         for name in ("min_area", "min_size"):
             if getattr(self, name) < 0:
                 raise ValueError(f"BboxParams: {name} must not be negative, got {getattr(self, name)!r}")
@@ -177,8 +175,9 @@ class Instances:
     """(B, N, 4) xyxy in pixels; or the corners of rotated boxes, (B, N, 8) xyxyxyxy."""
     labels: Tensor | None = None
     """(B, N)."""
-    masks: Tensor | None = None
-    """(B, N, h, w), or an index map (B, h, w): 1 + the row of the object, 0 where none is; of any resolution."""
+    masks: Any = None
+    """(B, N, h, w), or an index map (B, h, w): 1 + the row of the object, 0 where none is; of any resolution; `Ragged`
+    of N channels where images have several sizes."""
     keypoints: Tensor | None = None
     """(B, N, K, 2) x and y."""
     visible: Tensor | None = None
@@ -211,14 +210,19 @@ class Instances:
             room = t.new_zeros((t.shape[0], count - n, *t.shape[2:]))
             return torch.cat((rows, room), dim=1)
 
-        return self.map(pick)
+        if not isinstance(self.masks, Ragged):
+            return self.map(pick)
+        few = replace(self, masks=None).map(pick)
+        rows = torch.nn.functional.pad(order, (0, max(0, count - n)))
+        masks = [one[index] * ok[:, None, None] for one, index, ok in zip(self.masks, rows, few.valid, strict=True)]
+        return few.with_(masks=Ragged.pack(masks))
 
     def with_(self, **fields: Any) -> Instances:
         """Return the same with some fields replaced."""
         return replace(self, **fields)
 
 
-def boxes_to_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tensor:
+def boxes_to_xyxy(boxes: Tensor, format: str, canvas: Canvas) -> Tensor:
     """Return boxes as xyxy in pixels, (..., 4) in float32 or wider; rotated ones as their corners, (..., 8)."""
     layout, fractions = FORMATS[format]
     if format in ROTATED:
@@ -231,7 +235,8 @@ def boxes_to_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tensor
     narrow = boxes if boxes.dtype == torch.float64 else boxes.to(torch.float32)
     if fractions:
         x, y, z, w = narrow.unbind(-1)
-        narrow = torch.stack((x * canvas[1], y * canvas[0], z * canvas[1], w * canvas[0]), dim=-1)
+        height, width = (along(n, x.dim() - 1) for n in canvas)
+        narrow = torch.stack((x * width, y * height, z * width, w * height), dim=-1).to(narrow.dtype)
     a, b = narrow[..., :2], narrow[..., 2:]
     if layout == "xywh":
         return torch.cat((a, a + b), dim=-1)
@@ -240,7 +245,7 @@ def boxes_to_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tensor
     return narrow
 
 
-def boxes_from_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tensor:
+def boxes_from_xyxy(boxes: Tensor, format: str, canvas: Canvas) -> Tensor:
     """Return what `boxes_to_xyxy` gives in a format."""
     layout, fractions = FORMATS[format]
     if format in ROTATED:
@@ -255,7 +260,8 @@ def boxes_from_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tens
         boxes = torch.cat(((a + b) / 2, b - a), dim=-1)
     if fractions:
         x, y, z, w = boxes.unbind(-1)
-        boxes = torch.stack((x / canvas[1], y / canvas[0], z / canvas[1], w / canvas[0]), dim=-1)
+        height, width = (along(n, x.dim() - 1) for n in canvas)
+        boxes = torch.stack((x / width, y / height, z / width, w / height), dim=-1).to(boxes.dtype)
     return boxes
 
 

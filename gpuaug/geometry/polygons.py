@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.canvas import Canvas, along
+
 __all__ = ["area", "axis", "clip", "corners", "direction", "mirror", "rectangle", "subdivide"]
 
 
@@ -83,14 +85,14 @@ def area(points: Tensor) -> Tensor:
     return doubled / 2
 
 
-def clip(points: Tensor, canvas: tuple[int, int]) -> Tensor:
-    """Return what of convex polygons (..., K, 2) lies in a canvas (height, width): (..., K + 4, 2).
+def clip(points: Tensor, canvas: Canvas) -> Tensor:
+    """Return what of convex polygons (B, ..., K, 2) lies in a canvas (height, width): (B, ..., K + 4, 2).
 
     Sutherland and Hodgman's, one side of the canvas after the other; a side adds at most one point. Points that are
     not needed repeat another; nothing left is one point, repeated.
     """
-    h, w = canvas
-    for coordinate, sign, limit in ((0, 1.0, 0.0), (0, -1.0, float(w)), (1, 1.0, 0.0), (1, -1.0, float(h))):
+    h, w = (along(n, points.dim() - 2) for n in canvas)
+    for coordinate, sign, limit in ((0, 1, 0), (0, -1, w), (1, 1, 0), (1, -1, h)):
         points = _half(points, points[..., coordinate] * sign + limit)
     return points
 

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
-from gpuaug.render.plan import Canvas, Pass, Warp
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.plan import Pass, Warp
 
 __all__ = ["pick"]
 

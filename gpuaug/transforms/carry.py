@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import PADDING, Batch
+from gpuaug.data.batch import PADDING, Batch, Images
 from gpuaug.data.instances import ROTATED, BboxParams, KeypointParams
+from gpuaug.data.pad import pad
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Canvas, Sizes
 from gpuaug.geometry.matrix import matrix_dtype
 from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
-from gpuaug.render.plan import Reading
+from gpuaug.render.plan import Plan, Reading
 from gpuaug.render.values import default_range
 from gpuaug.transforms.move import move
 from gpuaug.transforms.track import moves, still, track
@@ -24,16 +27,22 @@ if TYPE_CHECKING:
 
 __all__ = ["carry", "seeing"]
 
-Canvas = tuple[int, int]
-
 
 def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     """Return the batch with everything in it transformed."""
-    values = _by_frame(values, batch)
+    out = _carried(layer, batch, _by_frame(values, batch))
+    s = layer.settings
+    if s.pad_to is None and s.pad_divisor is None:
+        return out
+    fill = {"image": 0 if layer.fill is None else layer.fill[0], **layer.target_fill}
+    return pad(out, s.pad_to, s.pad_divisor or 1, fill, type(layer).__name__)
+
+
+def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     s = layer.settings
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
-    out = Batch(render(batch.image, layer.plan(batch, values)), box_format=box_format)
+    out = Batch(_rendered(batch.image, layer.plan(batch, values)), box_format=box_format)
     judged = s.bbox.filters or any(
         node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes
     )
@@ -41,7 +50,7 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
         out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
         for key, (role, value) in batch.extra.items():
             if role == "image":
-                out.extra[key] = (role, render(value, layer.plan(Batch(value), values)))
+                out.extra[key] = (role, _rendered(value, layer.plan(Batch(value), values)))
         return out
     if batch.mask is not None:
         out.mask = _picked(layer, batch.mask, values, "mask", batch.canvas)
@@ -49,7 +58,7 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
         out.extra[key] = (role, _further(layer, value, values, key, role, batch.canvas))
     if batch.instances is not None:
         rows = batch.instances
-        like = torch.zeros(batch.image.shape[0], dtype=matrix_dtype(batch.image.device), device=batch.image.device)
+        like = torch.zeros(len(batch), dtype=matrix_dtype(batch.image.device), device=batch.image.device)
         path = track(layer.nodes, layer.contexts(batch), values) or still(batch.canvas, like)
         masks = None if rows.masks is None else _picked(layer, rows.masks, values, "masks", batch.canvas)
         labels = dict(s.mirror_labels)
@@ -87,7 +96,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
         assert path is not None
         method = layer.settings.bbox.rotate_method
         boxed = method == "mask" and rows.masks is not None
-        masks = _picked(layer, rows.masks, values, "masks", batch.canvas, before) if boxed else None  # type: ignore[arg-type]
+        masks = _picked(layer, rows.masks, values, "masks", batch.canvas, before) if boxed else None
         rows = move(rows, path, BboxParams(rotate_method=method), KeypointParams(), None, masks, source=batch.canvas)
     if mask is not None and "mask" in sees and moved:
         mask = _picked(layer, mask, values, "mask", batch.canvas, before)
@@ -99,6 +108,24 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
         objects=rows if "objects" in sees else None,
         mask=mask if "mask" in sees else None,
     )
+
+
+def _rendered(image: Images, plan: Plan) -> Any:
+    return _by_size(image, plan, render)
+
+
+def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -> Any:
+    """Return images after a plan; where sizes differ, before or after it, one at a time.
+
+    What differs in size on the way out is packed again.
+    """
+    passes = plan.finish()
+    if isinstance(image, Tensor) and not any(isinstance(step.canvas, Sizes) for step in passes):
+        return run(image, plan)
+    if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
+        return image
+    done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
+    return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
 
 
 def agreeing(batch: Batch, box_format: str, bbox: BboxParams, owner: str) -> str:
@@ -115,28 +142,39 @@ def agreeing(batch: Batch, box_format: str, bbox: BboxParams, owner: str) -> str
         raise ValueError(f"{owner}: rotate_method={bbox.rotate_method!r} needs boxes that are not rotated")
     if bbox.rotate_method == "mask" and rows.masks is None:
         raise ValueError(f"{owner}: rotate_method='mask' needs `masks` beside `boxes`, got none")
+    if bbox.rotate_method == "mask" and bbox.min_visibility > 0 and isinstance(rows.masks, Ragged):
+        raise ValueError(f"{owner}: rotate_method='mask' with min_visibility needs images of one size")
     return box_format
 
 
 def _picked(
-    layer: Layer, mask: Tensor, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node] | None = None
-) -> Tensor:
+    layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node] | None = None
+) -> Any:
     """Return classes (B, C, h, w), or an index map (B, h, w), of any resolution, in the output."""
     fill = layer.target_fill.get(target, 1 if target == PADDING else 0)
-    planes = mask[:, None] if mask.dim() == 3 else mask
+    planes = mask[:, None] if isinstance(mask, Tensor) and mask.dim() == 3 else mask
     shown = planes
-    if planes.shape[2:] != canvas:  # a plan knows the image's canvas alone
+    if isinstance(planes, Tensor) and planes.shape[2:] != canvas:  # a plan knows the image's canvas alone
         shown = planes.new_zeros(()).expand(*planes.shape[:2], *canvas)
     plan = layer.plan(Batch(shown), values, Reading("nearest", False, (float(fill),)), nodes)
-    out = pick(planes, plan.finish(), fill, canvas)
-    return out[:, 0] if mask.dim() == 3 else out
+
+    def run(one: Tensor, given: Plan) -> Tensor:
+        source = canvas if isinstance(mask, Tensor) else (one.shape[2], one.shape[3])
+        return pick(one, given.finish(), fill, source)
+
+    out = _by_size(planes, plan, run)
+    return out if planes is mask else out[:, 0]
 
 
-def _further(layer: Layer, value: Tensor, values: Values, key: str, role: str, canvas: Canvas) -> Tensor:
+def _further(layer: Layer, value: Any, values: Values, key: str, role: str, canvas: Canvas) -> Any:
     if role == "mask":
         return _picked(layer, value, values, key, canvas)
     if role == "image":
-        return render(value, layer.plan(Batch(value), values))
+        return _rendered(value, layer.plan(Batch(value), values))
+    if role == "mask":
+        return _picked(layer, value, values, key, canvas)
+    if role == "image":
+        return _rendered(value, layer.plan(Batch(value), values))
     interpolation = layer.target_interpolation.get(key, "bilinear")
     fill = default_range(value.dtype).one(float(layer.target_fill.get(key, 0)), key)
-    return render(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,))))
+    return _rendered(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,))))

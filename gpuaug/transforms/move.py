@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
+from gpuaug.data.ragged import Ragged
 from gpuaug.geometry import masks as msk
 from gpuaug.geometry import polygons as poly
+from gpuaug.geometry.canvas import Canvas
 from gpuaug.transforms.track import Check, Clamp, Track, gated, passed
 
 __all__ = ["move"]
@@ -22,9 +26,9 @@ def move(
     bbox: BboxParams,
     keypoint: KeypointParams,
     mirror_labels: dict[int, int] | None,
-    masks: Tensor | None = None,
+    masks: Any = None,
     box_format: str = "xyxy",
-    source: tuple[int, int] | None = None,
+    source: Canvas | None = None,
 ) -> Instances:
     """Return the objects in the output; their masks are pixels, which move elsewhere.
 
@@ -130,16 +134,18 @@ def _move_quads(
     return corners.flatten(-2).to(boxes.dtype), valid
 
 
-def _box_masks(
-    path: Track, rows: Instances, masks: Tensor, source: tuple[int, int], params: BboxParams
-) -> tuple[Tensor, Tensor]:
+def _box_masks(path: Track, rows: Instances, masks: Any, source: Canvas, params: BboxParams) -> tuple[Tensor, Tensor]:
     """Return the boxes (B, N, 4) of moved masks, and which objects still have a pixel and pass."""
     assert rows.boxes is not None and rows.masks is not None
     count, canvas = rows.valid.shape[1], path.stages[-1].canvas
-    boxes = msk.boxes(masks, count, canvas)
+    if isinstance(masks, Ragged):
+        boxes = torch.stack([msk.boxes(one[None], count, (one.shape[1], one.shape[2]))[0] for one in masks])
+        area = torch.stack([msk.count(one[None], count)[0] for one in masks])
+    else:
+        boxes = msk.boxes(masks, count, canvas)
+        area = msk.count(masks, count) * (canvas[0] * canvas[1] / (masks.shape[-2] * masks.shape[-1]))
     width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
-    pixel = canvas[0] * canvas[1] / (masks.shape[-2] * masks.shape[-1])
-    valid = rows.valid & (width > 0) & (msk.count(masks, count) * pixel >= params.min_area)
+    valid = rows.valid & (width > 0) & (area >= params.min_area)
     if any(isinstance(step, Check) for step in path.steps):
         valid = valid & path.move_boxes(rows.boxes, rows.valid, BboxParams())[1]
     if params.min_size > 0:

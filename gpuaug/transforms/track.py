@@ -14,13 +14,13 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.geometry import polygons as poly
+from gpuaug.geometry.canvas import Canvas, following
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
 __all__ = ["Check", "Clamp", "Track", "moves", "still", "track"]
 
-Canvas = tuple[int, int]
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
 
@@ -192,7 +192,7 @@ def still(canvas: Canvas, like: Tensor) -> Track:
 
 def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, dict[str, Tensor]]) -> Track | None:
     """Follow a pipeline; None where nothing moves and no box is treated."""
-    canvas = (0, 0)
+    canvas: Canvas = (0, 0)
     stages: list[_Stage | Check | Clamp] = []
     pending: Tensor | None = None
     total: Tensor | None = None
@@ -225,7 +225,7 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, d
         matrix = values["matrix"]
         pending = matrix if pending is None else matrix @ pending
         total = matrix if total is None else matrix @ total
-        canvas = transform.output_canvas(context.canvas)
+        canvas = following(context.canvas, transform.output_canvas)
         if transform.cuts:
             stages.append(_Stage(canvas, pending))
             pending = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 
 from gpuaug.data.batch import PADDING, Batch, Settings, Write, as_images
 from gpuaug.data.formats.torchvision import read_targets
-from gpuaug.data.instances import Instances
 from gpuaug.geometry import masks as msk
 
 __all__ = ["read_detr"]
@@ -40,7 +40,8 @@ def read_detr(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[
     image = as_images(tensors, owner)
     mask = _checked(padding, image, owner, "mask")
     frame = _frame(mask, image)
-    boxes, write_targets = read_targets(targets, image, owner, "yolo", _unframed(frame, image))
+    given = _batch(image, mask)
+    given.instances, write_targets = read_targets(targets, given, owner, _unframed(frame, image))
 
     def write(out: Batch) -> Any:
         moved = None if mask is None else out.extra[PADDING][1][:, 0]
@@ -51,16 +52,16 @@ def read_detr(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[
         pair = (result, write_targets(rows))
         return pair if len(inputs) == 2 else type(inputs[0])(pair)
 
-    return _batch(image, boxes, mask), write
+    return given, write
 
 
 def _read_pixel_values(data: Mapping[str, Any], owner: str, settings: Settings) -> tuple[Batch, Write]:
     image = as_images(data.get("pixel_values"), owner)
     given = data.get("pixel_mask")
     mask = None if given is None else _checked(given == 0, image, owner, "pixel_mask")
-    instances, write_targets = None, None
+    batch, write_targets = _batch(image, mask), None
     if "labels" in data:
-        instances, write_targets = read_targets(data["labels"], image, owner, "yolo")
+        batch.instances, write_targets = read_targets(data["labels"], batch, owner)
 
     def write(out: Batch) -> Any:
         result = dict(data)
@@ -71,12 +72,12 @@ def _read_pixel_values(data: Mapping[str, Any], owner: str, settings: Settings) 
             result["labels"] = write_targets(out)
         return result if isinstance(data, dict) else type(data)(result)  # type: ignore[call-arg]
 
-    return _batch(image, instances, mask), write
+    return batch, write
 
 
-def _batch(image: Tensor, instances: Instances | None, mask: Tensor | None) -> Batch:
+def _batch(image: Tensor, mask: Tensor | None) -> Batch:
     extra = {} if mask is None else {PADDING: ("mask", mask[:, None])}
-    return Batch(image, None, instances, extra, box_format="yolo")
+    return Batch(image, None, None, extra, box_format="yolo")
 
 
 def _checked(mask: Any, image: Tensor, owner: str, name: str) -> Tensor | None:
@@ -119,4 +120,4 @@ def _framed(out: Batch, frame: Tensor | None) -> Batch:
     size = (frame[..., 2:] - frame[..., :2]).clamp(min=1)
     inner = (rows.boxes - frame[..., :2].repeat(1, 1, 2)) / size.repeat(1, 1, 2)
     scaled = torch.stack((inner[..., 0] * w, inner[..., 1] * h, inner[..., 2] * w, inner[..., 3] * h), dim=-1)
-    return Batch(out.image, out.mask, rows.with_(boxes=scaled), out.extra, out.frames, out.box_format)
+    return replace(out, instances=rows.with_(boxes=scaled))

@@ -12,6 +12,8 @@ from torchvision import tv_tensors as tvt
 
 from gpuaug.data.batch import Batch, Settings, Write, as_images
 from gpuaug.data.instances import FORMATS, Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.pad import Padded
+from gpuaug.data.ragged import Ragged
 
 __all__ = ["holds", "is_detection", "read", "read_detection", "read_targets"]
 
@@ -164,21 +166,22 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
     as_one = len(inputs) == 1
     if len(images) != len(targets) or not images:
         raise ValueError(f"{owner}: images and targets must be of one number, got {len(images)} and {len(targets)}")
-    sizes = {tuple(image.shape) for image in images}
-    if len(sizes) > 1:
-        raise ValueError(f"{owner}: images of a batch must have one size, got {', '.join(map(str, sorted(sizes)))}")
-    stacked = as_images(torch.stack([image.as_subclass(Tensor) for image in images]), owner)
+    plain = [image.as_subclass(Tensor) for image in images]
+    one_size = len({image.shape for image in plain}) == 1
     formats = _box_format(targets[0]["boxes"], owner, settings.bbox.format)
-    instances, write_targets = read_targets(targets, stacked, owner, formats)
+    given = Batch(as_images(torch.stack(plain) if one_size else plain, owner), box_format=formats)
+    given.instances, write_targets = read_targets(targets, given, owner)
 
     def write(out: Batch) -> Any:
-        new = [
-            _wrapped(x, like, out.canvas, out.box_format) for x, like in zip(out.image.unbind(), images, strict=True)
-        ]
-        pair = (type(images)(new), write_targets(out))
+        form = out.box_format
+        new = [_wrapped(x, like, tuple(x.shape[1:]), form) for x, like in zip(out.image, images, strict=True)]
+        first: Any = type(images)(new)
+        if out.padding_mask is not None and out.sizes is not None:
+            first = Padded(out.image, out.padding_mask, out.sizes)
+        pair = (first, write_targets(out))
         return type(inputs[0])(pair) if as_one else pair
 
-    return Batch(stacked, None, instances, box_format=formats), write
+    return given, write
 
 
 OF_SAMPLES = ("image_id", "orig_size", "size")
@@ -187,42 +190,44 @@ OF_SAMPLES = ("image_id", "orig_size", "size")
 
 def read_targets(
     targets: Sequence[Any],
-    image: Tensor,
+    given: Batch,
     owner: str,
-    box_format: str,
     change: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Instances, Callable[[Batch], Any]]:
     """Read one dict for each sample, with `boxes` and whatever else has a row for each box; and how to write them.
 
     Args:
         targets: the dicts.
-        image: (B, C, H, W).
+        given: the images, and the format of the boxes.
         owner: name of the class that was called, for messages.
-        box_format: of `boxes`.
-        change: what makes boxes xyxy in pixels of those that are read as `box_format`; None for nothing.
+        change: what is done to boxes that are read as fractions of the canvas and are of something else; or None.
     """
-    if len(targets) != image.shape[0] or any("boxes" not in t for t in targets):
-        raise ValueError(
-            f"{owner}: targets must be {image.shape[0]} dicts with boxes, as the images, got {len(targets)}"
-        )
+    if len(targets) != len(given) or any("boxes" not in t for t in targets):
+        raise ValueError(f"{owner}: targets must be {len(given)} dicts with boxes, as the images, got {len(targets)}")
+    device, one_size = given.image.device, not isinstance(given.image, Ragged)
     counts = [int(t["boxes"].shape[0]) for t in targets]
-    most, first = max([*counts, 1]), dict(targets[0]) if len(targets) else {"boxes": image.new_zeros(0, 4)}
+    most = max([*counts, 1])
+    example = dict(targets[0]) if len(targets) else {"boxes": torch.zeros((0, 4), device=device)}
     rowed = [
         key
-        for key, value in first.items()
+        for key, value in example.items()
         if isinstance(value, Tensor)
         and value.dim() >= 1
         and key not in OF_SAMPLES
         and all(key in t and t[key].shape[:1] == (n,) for t, n in zip(targets, counts, strict=True))
     ]
-    tables = {
-        key: _padded([t[key].as_subclass(Tensor) for t in targets], most, first[key].as_subclass(Tensor))
+    tables: dict[str, Any] = {
+        key: _padded([t[key].as_subclass(Tensor) for t in targets], most, example[key].as_subclass(Tensor))
         for key in rowed
+        if one_size or key != "masks"
     }
-    place = torch.arange(most, device=image.device)
+    if not one_size and "masks" in rowed:  # of their images' sizes; rows that are not there are empty
+        masks = [t["masks"].as_subclass(Tensor) for t in targets]
+        tables["masks"] = Ragged.pack([_padded([m], most, m.new_zeros((1, *m.shape[1:])))[0] for m in masks])
+    place = torch.arange(most, device=device)
     valid = torch.stack([place < n for n in counts]) if counts else place.new_zeros((0, most), dtype=torch.bool)
     points = tables.pop("keypoints", None)
-    boxes = boxes_to_xyxy(tables.pop("boxes"), box_format, (image.shape[2], image.shape[3]))
+    boxes = boxes_to_xyxy(tables.pop("boxes"), given.box_format, given.canvas)
     named = "labels" if "labels" in tables else "class_labels"
     instances = Instances(
         valid,
@@ -237,7 +242,8 @@ def read_targets(
     def write(out: Batch) -> Any:
         rows = out.instances
         assert rows is not None and rows.boxes is not None
-        found: dict[str, Tensor | None] = {
+        sizes = [tuple(image.shape[1:]) for image in out.image]
+        found: dict[str, Any] = {
             "boxes": boxes_from_xyxy(rows.boxes, out.box_format, out.canvas),
             named: rows.labels,
             "masks": rows.masks,
@@ -253,7 +259,7 @@ def read_targets(
                 if value is not None:
                     kept, like = value[i][rows.valid[i]], target[key]
                     kept = kept.to(like.dtype) if like.is_floating_point() else kept
-                    result[key] = _wrapped(kept, like, out.canvas, out.box_format)
+                    result[key] = _wrapped(kept, like, sizes[i], out.box_format)
             results.append(result)
         return type(targets)(results)  # type: ignore[call-arg]
 
