@@ -181,3 +181,11 @@ def test_index_maps_of_ultralytics(size: tuple[int, int]) -> None:
         layer({**data, "masks": data["masks"][:, :9, :9]})
     with pytest.raises(ValueError, match=r"Compose: bboxes must have shape \(5, 4\), got \(5, 5\)"):
         layer({**data, "bboxes": torch.zeros(5, 5)})
+
+
+def test_what_is_said_of_a_sample_is_no_row() -> None:
+    """`orig_size` has two numbers: also where every sample has two boxes, and loses one."""
+    rows = [{"boxes": pixels()[0], "labels": torch.tensor([4, 5]), "orig_size": torch.tensor([9, 8])}] * 2
+    _, out = ga.Compose([ga.CenterCrop((40, 28))])(list(example(2, (3, H, W))), rows)  # columns 14 on
+    assert [t["labels"].tolist() for t in out] == [[5], [5]]
+    assert all(t["orig_size"].tolist() == [9, 8] for t in out)

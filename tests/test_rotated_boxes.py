@@ -333,3 +333,33 @@ def test_nothing_synchronises_and_it_compiles() -> None:
             out, expected = compiled(real), eager(real)
             for key in expected:
                 assert (out[key].double() - expected[key].double()).abs().max() < 1e-3
+
+
+def test_images_of_several_sizes() -> None:
+    """Each sample by its own canvas: what a batch of one image of its size gives."""
+    sizes = [(48, 66), (30, 50), (60, 40)]
+    images = [coordinates(1, *size)[0] for size in sizes]
+    masks = [torch.zeros(5, *size, dtype=torch.uint8) for size in sizes]
+    for i, mask in enumerate(masks):
+        mask[i, 4:20, 6:25] = 1
+    boxes = (BOXES.double() + torch.tensor([12.0, 6, 0, 0, 0])).expand(3, 5, 5)
+    steps = [ga.RandomRotation((35, 35)), ga.ClampBoundingBoxes(), ga.RandomHorizontalFlip(1.0)]
+    layer = ga.Compose(steps, bbox_params=ga.BboxParams(format="cxcywhr", min_visibility=0.7))
+    out = layer({"image": images, "boxes": boxes})
+    seen = 0
+    for i, image in enumerate(images):
+        alone = layer({"image": image[None], "boxes": boxes[:1]})
+        assert (alone["boxes"][0] - out["boxes"][i]).abs().max() < 1e-9
+        assert torch.equal(alone["valid"][0], out["valid"][i])
+        seen += int(out["valid"][i].sum())
+    assert 0 < seen < 15
+    upright = {"boxes": torch.ones(3, 5, 4).cumsum(-1), "masks": ga.Ragged.pack(masks)}
+    tight = ga.Compose([steps[0]], bbox_params=ga.BboxParams(rotate_method="mask"))
+    out = tight({"image": images, **upright})
+    for i, image in enumerate(images):
+        given = {"image": image[None], "boxes": upright["boxes"][:1], "masks": masks[i][None]}
+        alone = tight(given)
+        assert torch.equal(alone["boxes"][0], out["boxes"][i]) and torch.equal(alone["valid"][0], out["valid"][i])
+        assert out["valid"][i].nonzero().flatten().tolist() == [i]
+    packed = ga.compact(out)
+    assert [tuple(m.shape) for m in packed["masks"]] == [(1, *size) for size in sizes]

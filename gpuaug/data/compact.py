@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.data.ragged import Ragged
 from gpuaug.geometry import masks as msk
 
 __all__ = ["compact"]
@@ -52,9 +53,12 @@ def compact(batch: dict[str, Any], label_fields: Sequence[str] = ()) -> dict[str
         if key not in batch:
             continue
         value = batch[key]
-        if key == "masks" and value.dim() == 3:
+        if key == "masks" and isinstance(value, Tensor) and value.dim() == 3:
             place = torch.where(valid, torch.cumsum(valid, 1) - 1, torch.full_like(valid, -1, dtype=torch.int64))
             result[key] = msk.renumber(value, place)
+            continue
+        if isinstance(value, Ragged):
+            result[key] = [one[kept] for one, kept in zip(value, valid, strict=True)]
             continue
         if value.shape[:2] != valid.shape:
             raise ValueError(f"compact: {key} must begin with {tuple(valid.shape)}, got {tuple(value.shape)}")
