@@ -57,7 +57,7 @@ def compact(batch: dict[str, Any], label_fields: Sequence[str] = ()) -> dict[str
             place = torch.where(valid, torch.cumsum(valid, 1) - 1, torch.full_like(valid, -1, dtype=torch.int64))
             result[key] = msk.renumber(value, place)
             continue
-        if isinstance(value, Ragged):
+        if isinstance(value, (Ragged, list)):  # images of several sizes
             result[key] = [one[kept] for one, kept in zip(value, valid, strict=True)]
             continue
         if value.shape[:2] != valid.shape:
