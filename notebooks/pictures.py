@@ -73,10 +73,11 @@ def tile(case: Case, photos: Tensor) -> Tensor:
 
 
 def gallery() -> Tensor:
-    """Return a tile for every transform."""
+    """Return a tile for every transform that changes pixels."""
     photos = photographs()
-    tiles = torch.cat([photos[1:2], *(tile(case, photos) for case in CASES)])
-    return contact_sheet(tiles, columns=6, labels=["the photograph", *(case.name for case in CASES)])
+    cases = [case for case in CASES if not getattr(case.make(), "treats_boxes", False)]
+    tiles = torch.cat([photos[1:2], *(tile(case, photos) for case in cases)])
+    return contact_sheet(tiles, columns=6, labels=["the photograph", *(case.name for case in cases)])
 
 
 if __name__ == "__main__":
