@@ -1,7 +1,11 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
 from gpuaug import functional
+from gpuaug.data.collate import collate
+from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
+from gpuaug.data.pad import Padded
+from gpuaug.data.ragged import Ragged
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -17,6 +21,7 @@ from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.color import (
     ColorJitter,
@@ -57,10 +62,12 @@ __all__ = [
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
+    "ClampBoundingBoxes",
     "CoarseDropout",
     "ColorJitter",
     "Compose",
     "Constant",
+    "ConvertBoundingBoxFormat",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -78,7 +85,9 @@ __all__ = [
     "Normalize",
     "OpticalDistortion",
     "Pad",
+    "Padded",
     "Params",
+    "Ragged",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -102,6 +111,7 @@ __all__ = [
     "RandomTranspose",
     "RandomVerticalFlip",
     "Resize",
+    "SanitizeBoundingBoxes",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SquareSymmetry",
@@ -109,5 +119,7 @@ __all__ = [
     "ToDtype",
     "TruncatedNormal",
     "Uniform",
+    "collate",
+    "compact",
     "functional",
 ]

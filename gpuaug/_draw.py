@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpuaug.geometry import polygons
+
 __all__ = ["PAPER", "Colour", "caption", "colour", "corners", "fill_polygon", "outline", "stroke", "tag", "tint"]
 
 Colour = tuple[int, int, int]
@@ -105,11 +107,7 @@ def corners(boxes: Tensor) -> Tensor:
     if boxes.shape[-1] == 4:
         x0, y0, x1, y1 = boxes.unbind(-1)
         return torch.stack((x0, y0, x1, y0, x1, y1, x0, y1), dim=-1).view(*boxes.shape[:-1], 4, 2)
-    x, y, w, h, angle = boxes.unbind(-1)
-    c, s = torch.cos(angle * (math.pi / 180)) / 2, torch.sin(angle * (math.pi / 180)) / 2
-    sides = torch.stack((w * c, -w * s), dim=-1), torch.stack((h * s, h * c), dim=-1)
-    middle = torch.stack((x, y), dim=-1)
-    return torch.stack([middle + sides[0] * i + sides[1] * j for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))], dim=-2)
+    return polygons.corners(boxes)
 
 
 def fill_polygon(points: Tensor, height: int, width: int) -> Tensor:

@@ -86,6 +86,9 @@ CASES = [
     Case(lambda: ga.GridDropout(0.4, unit_size_range=(4, 8), p=0.5), shown=lambda: ga.GridDropout(0.4, p=1.0)),
     Case(lambda: ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD)),
     Case(lambda: ga.ToDtype(torch.float32)),
+    Case(lambda: ga.SanitizeBoundingBoxes()),
+    Case(lambda: ga.ClampBoundingBoxes()),
+    Case(lambda: ga.ConvertBoundingBoxFormat("CXCYWH")),
     Case(lambda: ga.RandomApply([ga.ColorJitter(0.3), ga.RandomRotation(20)], p=0.5)),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     Case(

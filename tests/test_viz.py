@@ -18,8 +18,6 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 import gpuaug as ga
 from gpuaug import cli
 from gpuaug._draw import caption, colour, corners, fill_polygon
-from gpuaug._picture import draw_objects, sample_of
-from gpuaug.data.instances import Instances
 from gpuaug.preview import read_coco, run
 from gpuaug.viz import contact_sheet, draw, lay_out, preview, save_png
 
@@ -103,8 +101,13 @@ def test_rotated_boxes_are_polygons_as_torchvision_has_them() -> None:
     given = tvt.BoundingBoxes(turned, format="CXCYWHR", canvas_size=(H, W))
     quads = tvf.convert_bounding_box_format(given, new_format="XYXYXYXY").as_subclass(torch.Tensor)
     torch.testing.assert_close(corners(turned).flatten(-2), quads, atol=1e-4, rtol=0)
-    for boxes in (turned[:1], quads[:1]):
-        (picture,) = draw({"image": BLACK, "boxes": boxes[None]}, scale=4, line_width=2)
+    for boxes, params in (
+        (turned[:1], None),
+        (quads[:1], None),
+        (turned[:1], ga.BboxParams(format="cxcywhr")),
+        (quads[:1], ga.BboxParams(format="xyxyxyxy")),
+    ):
+        (picture,) = draw({"image": BLACK, "boxes": boxes[None]}, scale=4, line_width=2, bbox_params=params)
         inside = fill_polygon(quads[0].view(4, 2) * 4, 4 * H, 4 * W)
         middle = torch.tensor([22.0, 15.0])
         core = fill_polygon(((quads[0].view(4, 2) - middle) * 0.6 + middle) * 4, 4 * H, 4 * W)
@@ -161,12 +164,13 @@ def test_masks_of_objects(dtype: torch.dtype) -> None:
     assert torch.equal(painted(picture), large.any(0))
 
 
-def test_index_maps_and_masks_of_another_resolution() -> None:
+def test_index_maps_of_another_resolution() -> None:
     index = torch.zeros(1, H // 2, W // 2, dtype=torch.uint8)
     index[0, 2:6, 3:9], index[0, 8:, 15:] = 1, 2
-    rows = Instances(torch.tensor([[False, True]]), masks=index)
-    picture = BLACK[0].clone()
-    draw_objects(picture, sample_of(rows, 0), torch.ones(2), 1, 1.0, None)
+    boxes = torch.tensor([[[0.0, 0, 3, 3], [0.0, 0, 3, 3]]])
+    batch = {"image": BLACK, "boxes": boxes, "masks": index, "valid": torch.tensor([[False, True]])}
+    (picture,) = draw(batch, opacity=1.0)
+    picture[:, :3, :3] = 0
     assert torch.equal(of_colour(picture, 1), (index[0] == 2).repeat_interleave(2, 0).repeat_interleave(2, 1))
     assert not of_colour(picture, 0).any()
 
@@ -232,6 +236,22 @@ def test_structures_of_torchvision_and_yolox() -> None:
     rows = torch.tensor([[[3.0, 16.0, 14.0, 20.0, 8.0], [0, 0, 0, 0, 0]]])
     (picture,) = draw(BLACK, rows, format="yolox", class_names={3: ""})
     assert torch.equal(of_colour(picture, 0)[12:], expected[12:])
+
+
+def test_images_of_several_sizes() -> None:
+    images = [BLACK[0], BLACK[0, :, :20, :25]]
+    boxes = torch.tensor([[[6.0, 10.0, 26.0, 18.0]], [[2.0, 3.0, 9.0, 11.0]]])
+    masks = [torch.zeros(1, *image.shape[1:]) for image in images]
+    masks[1][0, 15:, 20:] = 1
+    given = {"image": images, "boxes": boxes, "masks": ga.Ragged.pack(masks)}
+    first, second = draw(given, opacity=1.0)
+    assert torch.equal(painted(first), frame(6, 10, 26, 18))
+    expected = frame(2, 3, 9, 11, size=(20, 25))
+    expected[15:, 20:] = True
+    assert torch.equal(painted(second), expected)
+    sheet = preview(ga.RandomHorizontalFlip(p=1.0), given, copies=1, opacity=1.0)
+    assert sheet.shape == (3, 2 * (H + 2) + 2, 2 * (W + 2) + 2)
+    assert torch.equal(painted(cell(sheet, 1, 1, H, W))[5:25, 9:34], expected.flip(-1))
 
 
 def test_clips_are_drawn_frame_by_frame() -> None:
@@ -425,6 +445,19 @@ def test_a_preview_of_changed_sizes_value_ranges_and_clips() -> None:
     assert torch.equal(small[0], expected[2:12, 4:16])
     clip = torch.rand(1, 3, 3, 8, 10)
     assert preview(ga.RandomHorizontalFlip(), clip, copies=1).shape == (3, 3 * 10 + 2, 2 * 12 + 2)
+
+
+def test_a_preview_of_rotated_and_converted_boxes() -> None:
+    turned = torch.tensor([[[16.0, 13.0, 20.0, 8.0, 30.0]]])
+    flip = ga.RandomHorizontalFlip(p=1.0)
+    augment = ga.Compose([flip], bbox_params=ga.BboxParams(format="cxcywhr"))
+    sheet = preview(augment, {"image": BLACK, "boxes": turned}, copies=1)
+    mirrored = torch.tensor([[[W - 16.0, 13.0, 20.0, 8.0, -30.0]]])
+    seen, expected = (painted(x) for x in (cell(sheet, 0, 1, H, W), draw({"image": BLACK, "boxes": mirrored})[0]))
+    assert expected.sum() > 40 and (seen ^ expected).sum() <= 4, "rounding apart"
+    converted = ga.Compose([flip, ga.ConvertBoundingBoxFormat("CXCYWH")])
+    sheet = preview(converted, {"image": BLACK, "boxes": torch.tensor([[[6.0, 10, 26, 18]]])}, copies=1)
+    assert torch.equal(painted(cell(sheet, 0, 1, H, W)), frame(W - 26, 10, W - 6, 18))
 
 
 def test_previews_refuse() -> None:

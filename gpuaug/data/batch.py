@@ -10,12 +10,18 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.values import ValueRange
 
-__all__ = ["NAMED", "ROLES", "Batch", "Settings", "open_door"]
+__all__ = ["NAMED", "PADDING", "ROLES", "Batch", "Settings", "open_door"]
 
+Images = Any
+"""A tensor (B, C, H, W), or `Ragged` where sizes differ."""
 IMAGE_DTYPES = (torch.uint8, torch.uint16, torch.int16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
-NAMED = ("ultralytics", "yolox")
+NAMED = ("ultralytics", "yolox", "detr")
+PADDING = "padding_mask"
+"""A further input with the role "mask" whose fill is True: what is outside the image is padding."""
 ROLES = ("image", "dense", "mask")
 """What a further input is: transformed as the image is; moved and blended; moved by nearest pixel."""
 
@@ -24,22 +30,34 @@ ROLES = ("image", "dense", "mask")
 class Batch:
     """Hold what is transformed; tensors of the caller, never copied, never modified."""
 
-    image: Tensor
-    """(B, C, H, W); the frames of clips one after another, (B * T, C, H, W)."""
-    mask: Tensor | None = None
+    image: Images
+    """(B, C, H, W); the frames of clips one after another, (B * T, C, H, W); images of several sizes as `Ragged`."""
+    mask: Images | None = None
     """(B, C, H, W), of any dtype: classes, which are not blended."""
     instances: Instances | None = None
-    extra: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    extra: dict[str, tuple[str, Images]] = field(default_factory=dict)
     """Further inputs (B, C, H, W) with their role."""
     frames: int = 1
     """T: how many images in a row share their parameters."""
+    padding_mask: Tensor | None = None
+    """(B, H, W) bool: where a pipeline has padded images to one canvas."""
+    sizes: Tensor | None = None
+    """(B, 2) int64: height and width of the images in it."""
+    box_format: str = "xyxy"
+    """What boxes are outside: as they came in, or as they go out."""
 
     @property
-    def canvas(self) -> tuple[int, int]:
+    def canvas(self) -> Canvas:
         """(height, width)."""
-        return (self.image.shape[2], self.image.shape[3])
+        image = self.image
+        return image.canvas if isinstance(image, Ragged) else (image.shape[2], image.shape[3])
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.image.channels if isinstance(self.image, Ragged) else self.image.shape[1]
+
+    def map(self, function: Callable[[Any], Any]) -> Batch:
         """Return the same with a function applied to every tensor."""
         return Batch(
             function(self.image),
@@ -47,12 +65,17 @@ class Batch:
             None if self.instances is None else self.instances.map(function),
             {key: (role, function(value)) for key, (role, value) in self.extra.items()},
             self.frames,
+            box_format=self.box_format,
         )
 
     @property
     def samples(self) -> int:
         """B."""
-        return self.image.shape[0] // self.frames
+        return len(self) // self.frames
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.image) if isinstance(self.image, Ragged) else self.image.shape[0]
 
 
 @dataclass(frozen=True)
@@ -63,6 +86,9 @@ class Settings:
     keypoint: KeypointParams = field(default_factory=KeypointParams)
     roles: tuple[tuple[str, str], ...] = ()
     mirror_labels: tuple[tuple[int, int], ...] = ()
+    pad_to: tuple[int, int] | None = None
+    """Canvas to which what comes out is padded; None with a divisor takes the largest image's."""
+    pad_divisor: int | None = None
     value_range: ValueRange | None = None
     """Black and white, where the dtype does not say."""
     format: str | None = None
@@ -85,27 +111,31 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
-    from gpuaug.data.formats import plain, rows, torchvision
+    from gpuaug.data.formats import detr, plain, rows, torchvision
+    from gpuaug.data.pad import Padded
 
     settings = settings or Settings()
     if settings.format is not None:
-        return getattr(rows, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
-    if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), Tensor):
+        family = detr if settings.format == "detr" else rows
+        return getattr(family, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
+    if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), (Tensor, Ragged, list)):
         if not torchvision.holds(inputs[0]):
             return plain.read(inputs[0], owner, settings)
     if torchvision.is_detection(inputs):
         return torchvision.read_detection(inputs, owner, settings)
     if torchvision.holds(inputs):
         return torchvision.read(inputs, owner, settings)
-    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1:
+    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1 and not _are_images(inputs[0]):
         if all(isinstance(x, Tensor) and x.dim() >= 3 for x in inputs[0]):
             raise TypeError(
-                f"{owner}: images must be one tensor (B, C, H, W); stack a list of images of one size first, got a "
-                f"{type(inputs[0]).__name__} of {len(inputs[0])} tensors"
+                f"{owner}: images must be a tensor (B, C, H, W) or a list of tensors (C, H, W), got a "
+                f"{type(inputs[0]).__name__} of {len(inputs[0])} tensors of other shapes"
             )
         kind = type(inputs[0])
         batch, write_inner = open_door(tuple(inputs[0]), owner, settings)
         return batch, lambda out: kind(write_inner(out))
+    if len(inputs) == 1 and isinstance(inputs[0], list) and not inputs[0]:
+        raise ValueError(f"{owner}: a list of images must hold at least one, got none")
     if not inputs:
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got nothing")
     image, rest = inputs[0], inputs[1:]
@@ -114,18 +144,27 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
 
     def write(out: Batch) -> Any:
         result = image if out.image is given else shaped(out.image)
+        if out.padding_mask is not None and out.sizes is not None:
+            result = Padded(result, out.padding_mask, out.sizes)
         return (result, *rest) if rest else result
 
     return Batch(given, frames=frames_of(image)), write
 
 
-def frames_of(image: Tensor) -> int:
+def _are_images(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(x, Tensor) and x.dim() == 3 for x in value)
+
+
+def frames_of(image: Any) -> int:
     """Return T of clips (B, T, C, H, W), else 1."""
-    return image.shape[1] if image.dim() == 5 else 1
+    return image.shape[1] if isinstance(image, Tensor) and image.dim() == 5 else 1
 
 
-def as_given(image: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return how a batch inside the library becomes what the user gave: one sample, samples or clips."""
+def as_given(image: Any) -> Callable[[Any], Any]:
+    """Return how a batch inside the library becomes what the user gave: one sample, samples, clips or a list."""
+    if not isinstance(image, Tensor):
+        as_list = isinstance(image, list)
+        return lambda value: list(value) if as_list and isinstance(value, Ragged) else value
     if image.dim() == 3:
         return lambda value: value[0]
     if image.dim() == 5:
@@ -133,8 +172,15 @@ def as_given(image: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda value: value
 
 
-def as_images(image: Any, owner: str) -> Tensor:
-    """Return images (B, C, H, W), or raise; one image (C, H, W) becomes a batch of one, clips become frames."""
+def as_images(image: Any, owner: str) -> Any:
+    """Return images (B, C, H, W), or raise; one image (C, H, W) becomes a batch of one, clips become frames.
+
+    A list of images (C, H, W) is packed, at the price of one copy.
+    """
+    if isinstance(image, list) and image and _are_images(image):
+        image = Ragged.pack(image)
+    if isinstance(image, Ragged):
+        return image
     if not isinstance(image, Tensor):
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}")
     if image.dtype not in IMAGE_DTYPES:

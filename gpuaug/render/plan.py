@@ -6,6 +6,7 @@ of pixel operations. Which passes exist depends on the pipeline and the canvas a
 
 from __future__ import annotations
 
+import copy as copying
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -14,11 +15,11 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 
 __all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
 
-Canvas = tuple[int, int]
 Kind = Literal["lattice", "axis", "warp"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
@@ -83,6 +84,13 @@ class Warp:
     hard: Tensor | None = None
     """(B, 4) source rectangle at whose border the filter is cut and normalised; positions outside are fill."""
 
+    def of(self, sample: int) -> Warp:
+        """Return the warp of one sample."""
+        soft, hard, field = (
+            None if value is None else value[sample : sample + 1] for value in (self.soft, self.hard, self.field)
+        )
+        return replace(self, matrix=self.matrix[sample : sample + 1], soft=soft, hard=hard, field=field)
+
 
 @dataclass
 class Choice:
@@ -100,6 +108,11 @@ class Choice:
     """What the CPU's walk calls instead for its one sample, if that is cheaper."""
     write_one: Callable[..., None] | None = None
     """Likewise where it is the last operation: (output, image, what white is in the image, *operands)."""
+
+    def of(self, sample: int) -> Choice:
+        """Return the operation on one sample."""
+        rows = tuple(operand[sample : sample + 1] for operand in self.operands)
+        return replace(self, operands=rows, on=None if self.on is None else self.on[sample : sample + 1])
 
 
 @dataclass
@@ -125,6 +138,17 @@ class Pass:
     own: bool = False
     """Whether they are on the image's own scale."""
 
+    def of(self, sample: int) -> Pass:
+        """Return the pass of one sample."""
+        canvas = self.canvas.host[sample] if isinstance(self.canvas, Sizes) else self.canvas
+        return replace(
+            self,
+            canvas=canvas,
+            warp=None if self.warp is None else self.warp.of(sample),
+            filter=None if self.filter is None else self.filter.of(sample),
+            program=[Slot([choice.of(sample) for choice in slot.choices]) for slot in self.program],
+        )
+
     @property
     def empty(self) -> bool:
         """Tell whether nothing has joined yet."""
@@ -134,13 +158,12 @@ class Pass:
 class Plan:
     """Collect the contributions of transforms into passes."""
 
-    def __init__(self, canvas: Canvas, channels: int, dtype: torch.dtype, like: Tensor) -> None:
-        """Start with an empty pass on `canvas`; `like` is (B,) on the batch's device."""
+    def __init__(self, canvas: Canvas, channels: int, dtype: torch.dtype) -> None:
+        """Start with an empty pass on `canvas`."""
         self.source = canvas
         self.canvas = canvas
         self.channels = channels
         self.dtype = dtype
-        self.like = like
         self.levels: int | None = 255 if dtype == torch.uint8 else None
         """Of uint8, which posterize and equalize are defined by."""
         self.scale = default_range(dtype).white[0]
@@ -175,6 +198,12 @@ class Plan:
         self._open.normalized, self._open.own = self.normalized, self.values is not None
         self.passes.append(self._open)
         self._open = Pass(self.canvas)
+
+    def of(self, sample: int) -> Plan:
+        """Return the finished plan of one sample, with a canvas of its own."""
+        one = copying.copy(self)
+        one.passes = [step.of(sample) for step in self.passes]
+        return one
 
     def finish(self) -> list[Pass]:
         """Return the passes."""
@@ -250,7 +279,7 @@ class Plan:
             return mat.bounds_of(mat.inverse(pending.matrix), rectangle)
 
         if looks_out and self._cut and pending.kind != "warp":
-            soft = _intersect(soft, to_source(self._rectangle(matrix)))
+            soft = _intersect(soft, to_source(rectangle(self.canvas, matrix)))
             self._cut = False
         if kind == "warp" and hard is not None:
             soft, hard = _intersect(soft, hard), None
@@ -275,13 +304,6 @@ class Plan:
             hard=hard,
         )
         self.canvas = self._open.canvas = canvas
-
-    def _rectangle(self, like: Tensor) -> Tensor:
-        h, w = self.canvas
-        corner = like.new_zeros(4)
-        corner[2].fill_(w)
-        corner[3].fill_(h)
-        return corner
 
     def bend(self, field: Tensor, reading: Reading) -> None:
         """Begin a pass whose head is a displacement field (B, 2, h, w) on the present canvas."""

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Choice, Pass, Plan, Reading
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Reading
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, sample_image
 from gpuaug.render.values import quantize

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
 from gpuaug.render.plan import Choice, Kind, Plan, Reading, as_fill, as_interpolation
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
@@ -51,6 +53,10 @@ class Transform(Layer):
     """Whether it can be limited to some bands."""
     sees: ClassVar[tuple[str, ...]] = ()
     """What of the annotations its draws depend on: "objects", "mask"."""
+    treats_boxes: ClassVar[bool] = False
+    """Whether it does something to boxes alone, at its place: see `gpuaug.transforms.boxes`."""
+    box_format: str | None = None
+    """What boxes are written as if this is the last transform that says."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -80,7 +86,7 @@ class Transform(Layer):
         """Return itself where it is deterministic, else None."""
         return self if self.deterministic else None
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas after the transform."""
         return canvas
 
@@ -90,7 +96,10 @@ class Transform(Layer):
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Turn what was drawn into parameters for this canvas."""
-        values = self.parameters_for(raw, context)
+        # Draws are computed in float32, whether sizes are numbers or, in ragged batches, tensors.
+        canvas = context.canvas
+        narrow = replace(context, canvas=canvas.to(torch.float32)) if isinstance(canvas, Sizes) else context
+        values = self.parameters_for(raw, narrow)
         if gate is not None:
             values["gate"] = gate
         return values
@@ -159,10 +168,10 @@ class Geometric(Transform):
         """Multiply into the pending warp."""
         plan.warp(
             values["matrix"],
-            self.output_canvas(context.canvas),
+            following(context.canvas, self.output_canvas),
             self.kind,
             self.reading(plan, context) if self.reads else None,
-            shrink=self.shrink(context.canvas),
+            shrink=max(self.shrink(size) for size in hosts(context.canvas)),
             projective=self.projective,
             transposes=self.transposes,
             window=self.window(values, context),
@@ -188,14 +197,6 @@ class Geometric(Transform):
             )
         antialias = plan.antialias if self.antialias is None else self.antialias
         return Reading(interpolation, antialias, plan.working(fill))  # type: ignore[arg-type]
-
-
-def whole_canvas(context: Context) -> Tensor:
-    """Return the rectangle (4,) of a canvas, made on its device."""
-    corners = context.like.new_zeros(4)
-    corners[2].fill_(context.canvas[1])
-    corners[3].fill_(context.canvas[0])
-    return corners
 
 
 class Photometric(Transform):

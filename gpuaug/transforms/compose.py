@@ -13,6 +13,7 @@ from gpuaug.render.plan import as_fill, as_interpolation
 from gpuaug.render.values import as_value_range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p
+from gpuaug.transforms.crop import as_size
 from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
 
 __all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]
@@ -84,6 +85,11 @@ class Compose(Container):
         mirror_labels: classes that a mirror exchanges, such as {2: 3} for left and right.
         roles: further keys of a dict, each "image" (as the image), "dense" (moved and blended, such as depth) or
             "mask" (moved by nearest pixel).
+        pad_to: (height, width), or a number for a square, to which what comes out is padded at the bottom right with
+            `fill`; what comes out then has `padding_mask` (B, H, W), True = padding, and `sizes` (B, 2): as keys of a
+            dict, or as fields of a named tuple with `images`.
+        pad_divisor: whole number of which height and width become a multiple, likewise; without `pad_to` from the
+            largest image's.
         value_range: (black, white), numbers or one for each channel, in the input's unit; None is 0 to the largest
             value of an unsigned dtype, 0 to 1 for floats; needed for int16. Pixel operations see black as 0 and white
             as 1, and clamp where they clamp; geometry keeps values beyond. Where no fill is said it is black.
@@ -125,6 +131,8 @@ class Compose(Container):
         keypoint_params: KeypointParams | None = None,
         mirror_labels: Mapping[int, int] | None = None,
         roles: Mapping[str, str] | None = None,
+        pad_to: int | Sequence[int] | None = None,
+        pad_divisor: int | None = None,
         value_range: Any = None,
         format: str | None = None,
         rank: int | None = None,
@@ -145,6 +153,8 @@ class Compose(Container):
             keypoint_params or KeypointParams(),
             _as_roles(roles),
             tuple((mirror_labels or {}).items()),
+            None if pad_to is None else as_size(pad_to, "Compose", "pad_to"),
+            None if pad_divisor is None else as_size(pad_divisor, "Compose", "pad_divisor")[0],
             as_value_range(value_range, "Compose"),
             format,
         )
@@ -286,8 +296,9 @@ def refuse_changing(transform: Transform, owner: str) -> None:
         or transform.output_channels(3) != 3
         or transform.normalizes
         or transform.changes_dtype
+        or transform.box_format is not None
     ):
         raise ValueError(
-            f"{owner}: a transform that changes size, channels or dtype cannot be applied to some samples only,"
-            f" got {type(transform).__name__}"
+            f"{owner}: a transform that changes size, channels, dtype or box format cannot be applied to some samples"
+            f" only, got {type(transform).__name__}"
         )

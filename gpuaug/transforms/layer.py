@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.instances import Instances
+from gpuaug.geometry.canvas import Canvas, Sizes, following, numbers
 from gpuaug.render.plan import RANKS, Plan, Reading
 from gpuaug.render.values import UNIT, ValueRange, default_range
 from gpuaug.sampling.layout import Declaration, Layout
@@ -35,8 +36,8 @@ SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fi
 class Context:
     """What a transform may know of the batch when it draws: never values of pixels."""
 
-    canvas: tuple[int, int]
-    """(height, width) at this point of the pipeline."""
+    canvas: Canvas
+    """(height, width) at this point of the pipeline: integers, or tensors (B,) where samples differ in size."""
     channels: int
     """Of the image, or as many as the transform is limited to."""
     like: Tensor
@@ -137,10 +138,11 @@ class Layer(Stateful):
         if not isinstance(params, Params):
             raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
         batch, write = open_door(tuple(given), owner, self.settings)
-        if len(params) != batch.samples or params.canvas != batch.canvas:
+        canvas = numbers(batch.canvas)
+        if len(params) != batch.samples or params.canvas != canvas:
             raise ValueError(
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
-                f"{batch.samples} samples of {batch.canvas}"
+                f"{batch.samples} samples of {canvas}"
             )
         layer = self._undoing(params) if params.geometry.inverted else self
         return write(carry(layer, batch, params.values))
@@ -150,7 +152,7 @@ class Layer(Stateful):
         from gpuaug.transforms.affine import GivenMap
         from gpuaug.transforms.compose import Compose
 
-        layer = Compose([GivenMap(params.geometry)])
+        layer = Compose([GivenMap(params.geometry, params.ids.device)])
         for setting in SETTINGS:
             setattr(layer, setting, getattr(self, setting))
         layer.nodes[0].name = "Inverse"
@@ -225,17 +227,17 @@ class Layer(Stateful):
                 context = seeing(self, i, batch, values, context)
             values[node.name] = node.transform.settle(raw, gate, context)
         names = tuple(node.name for node in self.nodes)
-        return Params(values, batch.canvas, state, ids, names, self._geometry(values, batch.canvas))
+        return Params(values, numbers(batch.canvas), state, ids, names, self._geometry(values, batch.canvas))
 
-    def _geometry(self, values: Values, canvas: tuple[int, int]) -> Geometry:
+    def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
         maps: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
         for transform in maps:
-            canvas = transform.output_canvas(canvas)
+            canvas = following(canvas, transform.output_canvas)
         return Geometry(
             max((m.kind for m in maps), key=RANKS.__getitem__, default="lattice"),
             any(m.projective for m in maps),
             any(m.transposes for m in maps),
-            canvas,
+            numbers(canvas),
         )
 
     def contexts(self, batch: Batch, count: int | None = None) -> list[Context]:
@@ -244,14 +246,14 @@ class Layer(Stateful):
 
         image = batch.image
         like = torch.zeros(
-            image.shape[0] if count is None else count, dtype=matrix_dtype(image.device), device=image.device
+            len(batch) if count is None else count, dtype=matrix_dtype(image.device), device=image.device
         )
-        canvas, channels = batch.canvas, image.shape[1]
+        canvas, channels = batch.canvas, batch.channels
         values = self.settings.value_range or default_range(image.dtype)
         contexts = []
         for node in self.nodes:
             contexts.append(Context(canvas, self._seen_channels(node, channels), like, values.of(node.channels)))
-            canvas = node.transform.output_canvas(canvas)
+            canvas = following(canvas, node.transform.output_canvas)
             channels = node.transform.output_channels(channels)
             values = UNIT if node.transform.normalizes or node.transform.changes_dtype else values
         return contexts
@@ -273,13 +275,14 @@ class Layer(Stateful):
         nodes = self.nodes if nodes is None else nodes
         contexts = self.contexts(batch)
         image = batch.image
-        plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
+        plan = Plan(batch.canvas, batch.channels, image.dtype)
         plan.reading = reading
         if reading is None and self.settings.value_range is not None:
             plan.own_range(self.settings.value_range)
         plan.interpolation, plan.fill, plan.antialias = self.interpolation, self.fill, self.antialias is not False
-        if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
-            plan.layout = torch.channels_last
+        last = torch.channels_last
+        if isinstance(image, Tensor) and image.is_contiguous(memory_format=last) and not image.is_contiguous():
+            plan.layout = last
         plan.rounds = not self.fuse
         for node, context in zip(nodes, contexts, strict=False):
             if reading is not None and not moves(values[node.name]):
@@ -307,15 +310,17 @@ class Layer(Stateful):
             plan = ghost.plan(shadow, ghost._sample(shadow, None, 0).values)
         passes = plan.finish()
         lines = []
-        elements = image.shape[0] * image.shape[1]
-        read = image.numel() * image.element_size()
+        sizes = numbers(batch.canvas) if isinstance(batch.canvas, Sizes) else (batch.canvas,) * len(batch)
+        read = sum(h * w for h, w in sizes) * batch.channels * image.dtype.itemsize
         for number, step in enumerate(passes, 1):
             last = number == len(passes)
             size = plan.out_dtype.itemsize if last else 4
-            written = elements * step.canvas[0] * step.canvas[1] * size
+            after = numbers(step.canvas) if isinstance(step.canvas, Sizes) else (step.canvas,) * len(batch)
+            written = sum(h * w for h, w in after) * batch.channels * size
+            shown = "their own sizes" if isinstance(step.canvas, Sizes) else f"{step.canvas[0]}x{step.canvas[1]}"
             lines.append(
-                f"pass {number}: {', '.join(step.joined) or '-'} -> {step.canvas[0]}x{step.canvas[1]}; reads"
-                f" {read:,} bytes, writes {written:,}; ends: {step.ended}"
+                f"pass {number}: {', '.join(step.joined) or '-'} -> {shown}; reads {read:,} bytes, writes {written:,};"
+                f" ends: {step.ended}"
             )
             read = written
         return "\n".join(lines) or "no pass: the batch comes back as it is"

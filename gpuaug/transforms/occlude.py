@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan, as_fill
 from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution
@@ -125,15 +126,16 @@ class RandomErasing(_Rectangles):
         values: Drawn = {}
         count = raw.get("count")
         share = torch.ones((), device=context.like.device) if count is None else count[:, None, None]
-        area = raw["_area"].unflatten(1, (most, TRIES)) * float(h * w) / share
+        area = raw["_area"].unflatten(1, (most, TRIES)) * along(h * w * 1.0, 2) / share
         aspect = raw["_aspect"].unflatten(1, (most, TRIES))
         heights, widths = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
-        fits = (heights < h) & (widths < w)
+        fits = (heights < along(h, 2)) & (widths < along(w, 2))
         first = fits & (torch.cumsum(fits.to(torch.int32), dim=2) == 1)
         height, width = (heights * first).sum(2), (widths * first).sum(2)
         place = raw["_place"].unflatten(1, (most, 2))
-        top = torch.floor(place[..., 0] * (h - height + 1)).clamp(max=float(h))
-        left = torch.floor(place[..., 1] * (w - width + 1)).clamp(max=float(w))
+        h, w = along(h, 1), along(w, 1)
+        top = torch.floor(place[..., 0] * (h - height + 1))
+        left = torch.floor(place[..., 1] * (w - width + 1))
         boxes = torch.stack((torch.minimum(top, h - height), torch.minimum(left, w - width), height, width), dim=-1)
         if count is not None:
             values["count"] = count
@@ -144,9 +146,10 @@ class RandomErasing(_Rectangles):
         return values
 
 
-def _lengths(draws: Tensor, size: int, fraction: bool) -> Tensor:
+def _lengths(draws: Tensor, size: Any, fraction: bool) -> Tensor:
     lengths = draws * size if fraction else draws
-    return torch.floor(lengths).clamp(1, size)
+    lengths = torch.floor(lengths).clamp(min=1)
+    return torch.minimum(lengths, size) if isinstance(size, Tensor) else lengths.clamp(max=size)
 
 
 def _is_fraction(value: Any, owner: str, name: str) -> bool:
@@ -230,7 +233,7 @@ class CoarseDropout(_Rectangles):
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `count` and `boxes`."""
-        h, w = context.canvas
+        h, w = (along(n, 1) for n in context.canvas)
         most = self.count_range[1]
         height = _lengths(raw["_height"].reshape(-1, most), h, self._fractions[0])
         width = _lengths(raw["_width"].reshape(-1, most), w, self._fractions[1])
@@ -311,12 +314,12 @@ class GridDropout(Photometric):
         h, w = context.canvas
         ones = torch.ones_like(context.like, dtype=torch.float32)
         if "_unit" in raw:
-            unit = torch.stack((raw["_unit"].clamp(max=float(h)), raw["_unit"].clamp(max=float(w))), dim=-1)
+            unit = torch.stack((smaller(raw["_unit"], h), smaller(raw["_unit"], w)), dim=-1)
         elif self.holes_number_xy is not None:
             nx, ny = self.holes_number_xy
-            unit = torch.stack((ones * max(h // ny, 2), ones * max(w // nx, 2)), dim=-1)
+            unit = torch.stack((ones * larger(whole(h / ny), 2), ones * larger(whole(w / nx), 2)), dim=-1)
         else:
-            side = max(min(h, w) // 10, 2)
+            side = larger(whole(smaller(h, w) / 10), 2)
             unit = torch.stack((ones * side, ones * side), dim=-1)
         hole = torch.minimum(torch.floor(unit * self.ratio).clamp(min=1), (unit - 1).clamp(min=1))
         shift = torch.zeros_like(unit)

@@ -8,18 +8,23 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, Write, as_given, as_images, frames_of
-from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.instances import ROTATED, Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Sizes
 
 __all__ = ["read"]
 
 Structure = dict[str, Any]
+_KNOWN = {"image", "mask", "boxes", "masks", "keypoints", "visible", "valid", "label", "labels"}
 
 
 def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]:
     """Read a dict; what comes out has the keys that went in, and `valid` and `visible` where objects can be lost."""
     given = as_images(data["image"], owner)
-    single, clips = data["image"].dim() == 3, data["image"].dim() == 5
-    lead, (h, w) = (data["image"].shape[:2] if clips else given.shape[:1]), given.shape[2:]
+    frame = Batch(given, frames=frames_of(data["image"]))
+    single = isinstance(data["image"], Tensor) and data["image"].dim() == 3
+    clips = isinstance(data["image"], Tensor) and data["image"].dim() == 5
+    lead = data["image"].shape[:2] if clips else (len(frame),)
     shown = ", ".join(str(n) for n in lead)
     unbatched = as_given(data["image"])
 
@@ -34,9 +39,12 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             raise ValueError(f"{owner}: {key} must be on {given.device}, as the images, got {value.device}")
         return value.flatten(0, 1) if clips else value
 
-    def planes(key: str) -> tuple[Tensor, int]:
-        value = batched(key)
-        if value.dim() not in (3, 4) or value.shape[-2:] != (h, w):
+    def planes(key: str, role: str = "mask") -> tuple[Any, int]:
+        if isinstance(given, Ragged):
+            return _ragged_planes(data[key], key, given, owner)
+        value, (h, w) = batched(key), frame.canvas
+        fits = value.shape[-2:] == (h, w) or (role == "mask" and at_fraction(value, (h, w)))
+        if value.dim() not in (3, 4) or not fits:
             raise ValueError(
                 f"{owner}: {key} must have shape ({shown}, {h}, {w}) or ({shown}, C, {h}, {w}), got "
                 f"{tuple(data[key].shape)}"
@@ -50,9 +58,9 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
     extra = {}
     for key, role in settings.roles:
         if key in data:
-            value, dims[key] = planes(key)
+            value, dims[key] = planes(key, role)
             extra[key] = (role, value)
-    instances = _instances(data, batched, (h, w), owner, settings)
+    instances = _instances(data, batched, () if single else tuple(lead), frame, owner, settings)
     alone = "boxes" not in data and "keypoints" in data and batched("keypoints").dim() == 3
 
     def write(out: Batch) -> Structure:
@@ -60,31 +68,58 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
         result["image"] = data["image"] if out.image is given else unbatched(out.image)
         found = {"mask": out.mask, **{key: value for key, (_, value) in out.extra.items()}}
         for key, value in found.items():
-            if value is not None:
+            if isinstance(value, Ragged):
+                result[key] = [v[0] if dims[key] == 3 else v for v in value] if isinstance(data[key], list) else value
+            elif value is not None:
                 result[key] = unbatched(value[:, 0] if dims[key] == 3 else value)
+        if out.padding_mask is not None:
+            result["padding_mask"], result["sizes"] = unbatched(out.padding_mask), unbatched(out.sizes)
         rows = out.instances
         if rows is None:
             return result
-        canvas = (out.image.shape[2], out.image.shape[3])
+        canvas = out.canvas
         if rows.boxes is not None:
-            boxes = boxes_from_xyxy(rows.boxes, settings.bbox.format, canvas)
+            boxes = boxes_from_xyxy(rows.boxes, out.box_format, canvas)
             result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
             result["valid"] = unbatched(rows.valid)
         for key, value in (("labels", rows.labels), ("masks", rows.masks), *rows.columns.items()):
             if value is not None:
                 result[key] = unbatched(value)
+        angle = settings.keypoint.angle
+        if angle in rows.columns and alone:
+            result[angle] = unbatched(rows.columns[angle][:, 0])
         if rows.keypoints is not None and rows.visible is not None:
             points = rows.keypoints - 0.5 if settings.keypoint.origin == "center" else rows.keypoints
             result["keypoints"] = unbatched(points[:, 0] if alone else points)
             result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
         return result
 
-    return Batch(given, mask, instances, extra, frames_of(data["image"])), write
+    return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format), write
 
 
-def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: str, settings: Settings) -> Any:
+def at_fraction(planes: Tensor, canvas: tuple[int, int]) -> bool:
+    """Tell whether planes (..., h, w) have one fraction of the resolution of a canvas, to rounding."""
+    h, w = planes.shape[-2:]
+    return min(h, w) > 0 and abs(h / canvas[0] - w / canvas[1]) * min(canvas) <= 1
+
+
+def _ragged_planes(value: Any, key: str, images: Ragged, owner: str) -> tuple[Ragged, int]:
+    """Return maps of the images' own sizes: a list of (H, W) or (C, H, W), or a Ragged."""
+    dims = 4
+    if isinstance(value, list) and all(isinstance(v, Tensor) for v in value):
+        dims = value[0].dim() + 1 if value else 4
+        value = Ragged.pack([v[None] if v.dim() == 2 else v for v in value])
+    if not isinstance(value, Ragged) or value.host != images.host:
+        raise ValueError(f"{owner}: {key} must be a list or a Ragged of the sizes of the images, got {value!r:.60}")
+    return value, dims
+
+
+def _instances(
+    data: Structure, batched: Any, lead: tuple[int, ...], frame: Batch, owner: str, settings: Settings
+) -> Any:
     if not {"boxes", "keypoints", "masks"} & data.keys():
         return None
+    canvas, device = frame.canvas, frame.image.device
     boxes = keypoints = visible = masks = labels = None
     rows: tuple[int, int] | None = None
 
@@ -98,9 +133,21 @@ def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: st
         return value
 
     if "boxes" in data:
-        boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (4,)), settings.bbox.format, canvas)
-    if "masks" in data:
-        masks = shaped("masks", batched("masks"), canvas)
+        numbers = ROTATED.get(settings.bbox.format, 4)
+        boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (numbers,)), settings.bbox.format, canvas)
+    if "masks" in data and isinstance(canvas, Sizes):
+        masks = data["masks"]
+        if not isinstance(masks, Ragged) or masks.host != canvas.host or (rows and masks.channels != rows[1]):
+            raise ValueError(f"{owner}: masks must be a Ragged of the images' sizes with N channels, got {masks!r:.60}")
+        rows = rows or (len(masks), masks.channels)
+    elif "masks" in data:
+        masks = batched("masks")
+        own = tuple(masks.shape[-2:]) if at_fraction(masks, canvas) else canvas
+        if masks.dim() != 3 or "boxes" not in data:  # else an index map: the rows are the boxes'
+            masks = shaped("masks", masks, own)
+        elif tuple(masks.shape[1:]) != own:
+            raise ValueError(f"{owner}: masks must have shape {(masks.shape[0], *own)}, got {tuple(masks.shape)}")
+    alone = False
     if "keypoints" in data:
         points = batched("keypoints")
         alone = boxes is None and points.dim() == 3
@@ -113,7 +160,17 @@ def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: st
     assert rows is not None
     if "labels" in data and boxes is not None:
         labels = shaped("labels", batched("labels"), (None,) * (batched("labels").dim() - 2))
-    device = data["image"].device
     valid = batched("valid").to(torch.bool) if "valid" in data else torch.ones(rows, dtype=torch.bool, device=device)
     shaped("valid", valid, ())
-    return Instances(valid, boxes, labels, masks, keypoints, visible)
+    columns = {}
+    turning = settings.keypoint.angle
+    for key in data.keys() - _KNOWN - {key for key, _ in settings.roles}:
+        value = data[key]
+        if key == turning and keypoints is not None:
+            own_rows = batched(key)[:, None] if alone else batched(key)
+            columns[key] = shaped(key, own_rows, (keypoints.shape[2],))
+        elif boxes is None or not isinstance(value, Tensor):
+            continue
+        elif tuple(value.shape[: len(lead) + 1]) == (*lead, rows[1]):
+            columns[key] = batched(key)
+    return Instances(valid, boxes, labels, masks, keypoints, visible, columns)
