@@ -36,7 +36,10 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.noise import GaussianNoise
+from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
+from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
@@ -46,12 +49,15 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 
 __version__ = "0.1.0"
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "AtLeastOneBBoxRandomCrop",
+    "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
     "Categorical",
@@ -61,6 +67,8 @@ __all__ = [
     "ColorJitter",
     "Compose",
     "Constant",
+    "ConstrainedCoarseDropout",
+    "CropNonEmptyMaskIfExists",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -92,6 +100,7 @@ __all__ = [
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",
+    "RandomIoUCrop",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
@@ -101,7 +110,9 @@ __all__ = [
     "RandomSolarize",
     "RandomTranspose",
     "RandomVerticalFlip",
+    "RandomZoomOut",
     "Resize",
+    "ScaleJitter",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SquareSymmetry",

@@ -233,8 +233,11 @@ class Layer(Stateful):
             canvas,
         )
 
-    def contexts(self, batch: Batch) -> list[Context]:
-        """Return what each transform may know of a batch."""
+    def contexts(self, batch: Batch, nodes: Sequence[Node] | None = None, bands: bool = True) -> list[Context]:
+        """Return what each transform may know of a batch, or each of `nodes`, from whose canvas it is.
+
+        Without `bands` it is a mask or a map, on which no transform is limited to bands.
+        """
         from gpuaug.geometry.matrix import matrix_dtype
 
         image = batch.image
@@ -242,8 +245,8 @@ class Layer(Stateful):
         canvas, channels = batch.canvas, image.shape[1]
         unit = 255.0 if image.dtype == torch.uint8 else 1.0
         contexts = []
-        for node in self.nodes:
-            contexts.append(Context(canvas, self._seen_channels(node, channels), like, unit))
+        for node in self.nodes if nodes is None else nodes:
+            contexts.append(Context(canvas, self._seen_channels(node, channels) if bands else channels, like, unit))
             canvas = node.transform.output_canvas(canvas)
             channels = node.transform.output_channels(channels)
             unit = 1.0 if node.transform.normalizes else unit
@@ -262,9 +265,9 @@ class Layer(Stateful):
     def plan(
         self, batch: Batch, values: Values, reading: Reading | None = None, nodes: Sequence[Node] | None = None
     ) -> Plan:
-        """Return the passes of a batch, or of `nodes` alone, the first ones; with `reading` of the geometry only."""
+        """Return the passes of a batch, or of some `nodes` in a row; with `reading` of the geometry only."""
         nodes = self.nodes if nodes is None else nodes
-        contexts = self.contexts(batch)
+        contexts = self.contexts(batch, nodes, reading is None)
         image = batch.image
         plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
         plan.reading = reading
@@ -272,7 +275,7 @@ class Layer(Stateful):
         if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
             plan.layout = torch.channels_last
         plan.rounds = not self.fuse
-        for node, context in zip(nodes, contexts, strict=False):
+        for node, context in zip(nodes, contexts, strict=True):
             if reading is not None and not moves(values[node.name]):
                 continue
             node.transform.contribute(plan, values[node.name], context, node)

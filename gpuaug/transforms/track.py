@@ -36,6 +36,10 @@ class _Stage:
     canvas: Canvas
     matrix: Tensor | None = None
     field: Tensor | None = None
+    keeps: Tensor | None = None
+    """(B, 4): a rectangle before the map, outside which the centre of no object may lie."""
+    occluded: Tensor | None = None
+    """(B, H, W) bool instead of a map: where points are lost."""
 
     def points(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return points (B, M, 2) after the map, and which of them have a place; None for all."""
@@ -70,6 +74,9 @@ class Track:
         """Return points (B, M, 2) in the output, and which of those `seen` (B, M) are still seen."""
         out = points.to(self.total.dtype)
         for stage in self.stages:
+            if stage.occluded is not None:
+                seen = seen & ~pts.read(stage.occluded, out)
+                continue
             out, placed = stage.points(out)
             seen = seen & pts.inside(out, stage.canvas)
             if placed is not None:
@@ -80,6 +87,8 @@ class Track:
         """Return boxes (B, N, 4) in the output, and which of those `valid` (B, N) are still objects."""
         out = whole = boxes.to(self.total.dtype)
         for stage in self.stages:
+            if stage.keeps is not None:
+                valid = valid & pts.centred(out, stage.keeps)
             out = pts.clip(stage.boxes(out, params.rotate_method), stage.canvas)
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
         left = width * height
@@ -101,8 +110,13 @@ class Track:
         return negative
 
 
-def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, dict[str, Tensor]]) -> Track | None:
-    """Follow a pipeline; None where nothing moves."""
+def track(
+    nodes: Sequence[Node],
+    contexts: Sequence[Context],
+    drawn: dict[str, dict[str, Tensor]],
+    hiding: bool = False,
+) -> Track | None:
+    """Follow a pipeline; None where nothing moves. With `hiding` also note what hides keypoints: not for boxes."""
     canvas = (0, 0)
     stages: list[_Stage] = []
     pending: Tensor | None = None
@@ -110,6 +124,13 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, d
     for node, context in zip(nodes, contexts, strict=False):
         transform: Any = node.transform
         values = drawn[node.name]
+        if hiding and transform.hide_keypoints:
+            if pending is not None:
+                stages.append(_Stage(context.canvas, pending))
+            pending = None
+            stages.append(_Stage(context.canvas, occluded=transform.occluded(values, context.canvas)))
+            total = mat.scale_shift(1.0, 0.0, 1.0, 0.0, context.like) if total is None else total
+            continue
         if not moves(values):
             continue
         if "field" in values:  # a pass of its own, which cuts on both sides
@@ -121,7 +142,9 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, d
             identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, context.like)
             total = identity if total is None else total
             continue
-        if transform.pads and pending is not None:  # what is outside now is not shown later
+        keeps = transform.keeps(values, context)
+        # What is outside now is not shown later; and centres are those of the boxes as they are now.
+        if (transform.pads or keeps is not None) and pending is not None:
             stages.append(_Stage(context.canvas, pending))
             pending = None
         matrix = values["matrix"]
@@ -129,7 +152,7 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, d
         total = matrix if total is None else matrix @ total
         canvas = transform.output_canvas(context.canvas)
         if transform.cuts:
-            stages.append(_Stage(canvas, pending))
+            stages.append(_Stage(canvas, pending, keeps=keeps))
             pending = None
     if pending is not None:
         stages.append(_Stage(canvas, pending))
@@ -142,8 +165,12 @@ def move(
     bbox: BboxParams,
     keypoint: KeypointParams,
     mirror_labels: dict[int, int] | None,
+    way: Track | None = None,
 ) -> Instances:
-    """Return the objects in the output: boxes, keypoints and labels; masks are pixels, and move elsewhere."""
+    """Return the objects in the output: boxes, keypoints and labels; masks are pixels, and move elsewhere.
+
+    `way` is the keypoints' path, where it is not that of the boxes.
+    """
     out = instances
     mirrored = path.mirrored()[:, None] if mirror_labels or keypoint.flip_pairs else None
     if out.boxes is not None:
@@ -152,7 +179,7 @@ def move(
     if out.keypoints is not None:
         b, n, k, _ = out.keypoints.shape
         known = out.visible if out.visible is not None else torch.full_like(out.keypoints[..., 0], 2).to(torch.int64)
-        points, seen = path.move_points(out.keypoints.flatten(1, 2), (known > 0).flatten(1))
+        points, seen = (way or path).move_points(out.keypoints.flatten(1, 2), (known > 0).flatten(1))
         visible = torch.where(seen.view(b, n, k), known, torch.zeros_like(known))
         points = points.view(b, n, k, 2)
         if mirrored is not None and keypoint.flip_pairs:
