@@ -134,7 +134,7 @@ class RandomIoUCrop(_ObjectCrop):
         )  # (B, trials, options)
         whole = [torch.full_like(fits[:, 0], o >= 1) for o in self.options]
         possible = met.any(dim=1) | torch.stack(whole, dim=-1)
-        option = torch.where(possible, raw["_order"], -1.0).argmax(dim=1)
+        option = torch.where(possible, raw["_order"].reshape(-1, len(self.options)), -1.0).argmax(dim=1)
         chosen = torch.arange(len(self.options), device=option.device) == option[:, None]
         good = (met & chosen[:, None]).any(dim=-1)
         first = good & (torch.cumsum(good.to(torch.int32), dim=1) == 1)
