@@ -10,6 +10,7 @@ from skimage import data
 from torch import Tensor, nn
 
 import gpuaug as ga
+from gpuaug.testing import annotated
 from gpuaug.viz import contact_sheet, save_png
 
 HERE = Path(__file__).parent
@@ -65,7 +66,8 @@ def tile(case: Case, photos: Tensor) -> Tensor:
     if bands == 5:
         images = torch.cat((images, images[:, :2]), dim=1)
     layer.reseed(9)
-    out = layer(images)
+    sees = any(node.transform.sees for node in layer.nodes)
+    out = layer(annotated(images))["image"] if sees else layer(images)
     if out.dtype.is_floating_point:
         low, high = out.amin(dim=(1, 2, 3), keepdim=True), out.amax(dim=(1, 2, 3), keepdim=True)
         out = ((out - low) / (high - low) * 255).round().to(torch.uint8)
