@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.sampling.distributions import Distribution, Integers, as_distribution
-from gpuaug.sampling.noise import uniform_noise
+from gpuaug.sampling.generator import uniform
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
@@ -112,11 +112,14 @@ class ConstrainedCoarseDropout(Rectangles):
     def _draws(self, key: Tensor, rows: int) -> tuple[list[Tensor], Tensor]:
         """Return the shares of height and width (B, N, most), and uniforms (B, N, 2, most) for the place.
 
-        A row's draws do not depend on how many rows follow, so a sample's do not on its batch.
+        How many rows there are is the batch's matter, which no column can be laid out for: they are counted from the
+        sample's key. What a row draws does not depend on how many rows follow.
         """
-        u = uniform_noise(key, rows, 4, self.count_range[1])
-        shares = [law.icdf(u[:, :, i], *(u.new_full((), v) for v in law.bounds)) for i, law in enumerate(self.shares)]
-        return [mat.wide(share) for share in shares], mat.wide(u[:, :, 2:])
+        holes = torch.arange(rows * self.count_range[1], device=key.device)
+        lanes = torch.arange(4 * rows * self.count_range[1], device=key.device)
+        u = uniform(key.new_full((2,), 1), key, key >> 32, holes, lanes).view(-1, rows, self.count_range[1], 4)
+        shares = [law.icdf(u[..., i], *(u.new_full((), v) for v in law.bounds)) for i, law in enumerate(self.shares)]
+        return [mat.wide(share) for share in shares], mat.wide(u[..., 2:]).transpose(2, 3)
 
     def _in_boxes(self, key: Tensor, context: Context) -> Tensor:
         seen = seen_boxes(context)
