@@ -199,6 +199,7 @@ def test_centres_are_judged_where_the_crop_is() -> None:
     assert torch.equal(out["valid"], expected) and 0.2 < expected.double().mean() < 0.9
     half = ga.Compose([ga.RandomApply([ga.RandomIoUCrop(sampler_options=[0.0])], p=0.5)], seed=4)
     images = example(60, (1, H, W))
+    boxes[:, 0] = torch.tensor([-30.0, 5.0, 10.0, 20.0])  # left out, its centre may be anywhere
     out, params = half({"image": images, "boxes": boxes}, return_params=True)
     off = ~params["RandomIoUCrop"].gate
     assert 10 < off.sum() < 50 and out["valid"][off].all() and not out["valid"][~off].all()
@@ -448,8 +449,10 @@ def test_refusals(call: Any, message: str) -> None:
         call()
 
 
-def test_zoom_out_is_torchvisions_and_a_resize() -> None:
+@pytest.mark.parametrize("small", [0, 10**9], ids=["walk", "definition"])
+def test_zoom_out_is_torchvisions_and_a_resize(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The larger canvas of the same parameters, resized: image, mask and boxes."""
+    monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
     data = annotated(example(10, (3, H, W)))
     for size in (None, (40, 70)):
         layer = ga.Compose([ga.RandomZoomOut(0.25, (1.0, 3.0), p=0.6, size=size)], seed=1, fill={"mask": 9})
@@ -479,7 +482,9 @@ def test_zoom_out_is_torchvisions_and_a_resize() -> None:
     assert share.min() < 0.02 and share.max() > 0.96 and abs(share.mean() - 0.5) < 0.03
 
 
-def test_scale_jitter_is_torchvisions_resize_cut_and_padded() -> None:
+@pytest.mark.parametrize("small", [0, 10**9], ids=["walk", "definition"])
+def test_scale_jitter_is_torchvisions_resize_cut_and_padded(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
     data = annotated(example(10, (3, H, W)))
     layer = ga.Compose([ga.ScaleJitter((50, 40), (0.4, 2.0), fill=0.25)], seed=1, fill={"mask": 9})
     out, params = layer(data, return_params=True)

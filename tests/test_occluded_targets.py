@@ -139,10 +139,10 @@ def test_what_is_seen_later_is_the_filled_mask() -> None:
         ga.RandomHorizontalFlip(1.0),
         ga.CropNonEmptyMaskIfExists(6, 8),
     ]
-    out, params = ga.Compose(steps, seed=0)(
-        {"image": example(30, (1, H, W)), "mask": mask, "boxes": boxes}, return_params=True
-    )
-    assert (params["CropNonEmptyMaskIfExists"].top > 30).all() and (out["mask"] == 1).flatten(1).any(1).all()
+    given = {"image": example(30, (1, H, W)), "mask": mask, "boxes": boxes}
+    for chain in (steps, steps[::2]):
+        out, params = ga.Compose(chain, seed=0)(given, return_params=True)
+        assert (params["CropNonEmptyMaskIfExists"].top > 30).all() and (out["mask"] == 1).flatten(1).any(1).all()
 
 
 def test_dropout_on_boxes_lies_in_them() -> None:
@@ -218,7 +218,11 @@ def test_rectangles_are_covered_however_many(count: int) -> None:
 
 def test_bands_that_are_limited_need_none_of_the_mask() -> None:
     """A transform of three bands beside a mask of one; the hole is filled in the mask all the same."""
-    steps = [ga.CoarseDropout((1, 1), fill_mask=4, p=1.0, channels=(1, 2)), ga.RandomHorizontalFlip(1.0)]
+    steps = [
+        ga.CoarseDropout((1, 1), fill_mask=4, p=1.0, channels=(1, 2)),
+        ga.SelectiveChannelTransform(ga.RandomInvert(p=0.0), (1, 2)),
+        ga.RandomHorizontalFlip(1.0),
+    ]
     images = torch.ones(3, 3, H, W)
     out = ga.Compose(steps, seed=0)({"image": images, "mask": torch.zeros(3, H, W)})
     assert (out["image"][:, 0] == 1).all() and torch.equal(out["image"][:, 1] == 0, out["mask"] == 4)
@@ -237,6 +241,7 @@ def test_further_masks_points_that_are_nowhere_and_unfused() -> None:
                 ga.RandomHorizontalFlip(1.0),
                 ga.RandomErasing(p=1.0, scale=(0.3, 0.3), fill_mask=7, hide_keypoints=True),
                 ga.RandomVerticalFlip(1.0),
+                ga.CoarseDropout((1, 1), fill_mask=7, p=1.0),
             ],
             seed=0,
             fuse=fuse,

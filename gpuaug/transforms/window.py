@@ -38,7 +38,7 @@ class Window(Geometric):
         values = Transform.settle(self, raw, gate, context)
         if gate is not None:
             whole = {"top": 0.0, "left": 0.0, "height": float(context.canvas[0]), "width": float(context.canvas[1])}
-            values |= {name: torch.where(gate, values[name], value) for name, value in whole.items()}
+            values.update({name: torch.where(gate, values[name], value) for name, value in whole.items()})
         values["matrix"] = self.matrix(values, context)
         return values
 
