@@ -14,7 +14,7 @@ from torchvision.ops import box_iou
 from torchvision.transforms import v2
 
 import gpuaug as ga
-from gpuaug.testing import annotated, example
+from gpuaug.testing import example
 
 
 def random_boxes(batch: int, rows: int, seed: int, h: int = H, w: int = W, largest: float = 0.4) -> Tensor:
@@ -334,85 +334,6 @@ def test_the_content_at_a_moved_point(name: str, small: int, monkeypatch: pytest
     assert error.numel() >= 100 and error.mean() < 0.05 and error.max() < 0.25
 
 
-def everything(device: str = "cpu", batch: int = 5) -> dict[str, Tensor]:
-    data = annotated(example(batch, (3, 40, 56)).to(device))
-    row = torch.rand((batch, 4, 2, 2), generator=torch.Generator().manual_seed(0)) * 40
-    masks = torch.ones(batch, 4, 40, 56, dtype=torch.uint8, device=device)
-    return {**data, "keypoints": row.to(device), "masks": masks}
-
-
-def pipeline(**settings: Any) -> ga.Compose:
-    steps = [
-        ga.RandomZoomOut(p=0.5, side_range=(1.0, 2.0)),
-        ga.RandomIoUCrop(),
-        ga.ConstrainedCoarseDropout((1, 3), (0.2, 0.6), (0.2, 0.6), fill_mask=5, p=0.5, hide_keypoints=True),
-        ga.ConstrainedCoarseDropout(mask_indices=[1, 2], fill_mask=0, p=0.5),
-        ga.RandomRotation(10),
-        ga.BBoxSafeRandomCrop(0.2, p=0.5),
-        ga.ScaleJitter((44, 60), (0.5, 2.0)),
-        ga.AtLeastOneBBoxRandomCrop(36, 50, 0.5),
-        ga.CropNonEmptyMaskIfExists(30, 40),
-        ga.RandomErasing(p=0.5, fill_mask=7, hide_keypoints=True),
-        ga.GridDropout(p=0.5, fill_mask=8, hide_keypoints=True),
-    ]
-    return ga.Compose(steps, **settings)
-
-
-def test_nothing_synchronises_and_it_compiles_with_all_targets() -> None:
-    from gpuaug.diagnose import count
-
-    layer, meta = pipeline(seed=0), everything("meta")
-    layer(meta)
-    counts = count(lambda image: layer({**meta, "image": image})["image"], meta["image"])
-    assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0), counts.names
-    torch._dynamo.reset()
-    eager, real = pipeline(seed=0)[2:5], everything()  # the others are compiled by the contract
-    compiled = torch.compile(pipeline(seed=0)[2:5], fullgraph=True, backend="eager")
-    compiled(real)
-    eager(real)
-    with torch._dynamo.config.patch(error_on_recompile=True):
-        for _ in range(2):
-            out, expected = compiled(real), eager(real)
-            for key in expected:
-                far = (out[key].double() - expected[key].double()).abs() > 1e-3
-                assert far.double().mean() < 2e-3, key
-
-
-def test_replay_alone_equals_the_batch_and_inputs_stay() -> None:
-    data = everything()
-    kept, versions = {k: v.clone() for k, v in data.items()}, {k: v._version for k, v in data.items()}
-    layer = pipeline(seed=3)
-    out, params = layer(data, return_params=True)
-    again = layer.replay(data, params)
-    assert all(torch.equal(out[k], again[k]) for k in out)
-    assert all(torch.equal(data[k], kept[k]) and data[k]._version == versions[k] for k in data)
-    single = layer.replay({k: v[1] for k, v in data.items()}, params[1:2])
-    assert all(torch.equal(single[k], out[k][1]) for k in out)
-    ids = torch.arange(5)
-    whole, alone = pipeline(seed=3), pipeline(seed=3)
-    part = {k: v[2:4] for k, v in data.items()}
-    wide = {
-        k: torch.cat((v, torch.zeros_like(v[:, :1])), 1) if k in ("boxes", "labels", "valid") else v
-        for k, v in part.items()
-    }
-    wide = {k: v for k, v in wide.items() if k not in ("masks", "keypoints")}
-    expected = whole(data, ids=ids)
-    found = alone(wide, ids=ids[2:4])  # in another batch, with another number of rows
-    for key in ("image", "mask"):
-        assert torch.equal(found[key], expected[key][2:4]), key
-    assert torch.equal(found["boxes"][:, :4], expected["boxes"][2:4])
-
-
-def test_empty_batches_and_rows() -> None:
-    data = everything()
-    none = {k: v[:0] for k, v in data.items()}
-    out = pipeline(seed=0)(none)
-    assert out["image"].shape == (0, 3, 30, 40) and out["boxes"].shape == (0, 4, 4)
-    rowless = {**{k: v[:, :0] for k, v in data.items() if k not in ("image", "mask")}, "image": data["image"]}
-    out = pipeline(seed=0)({**rowless, "mask": data["mask"]})
-    assert out["boxes"].shape == (5, 0, 4) and out["masks"].shape == (5, 0, 30, 40)
-
-
 def test_eval_is_the_plain_preprocessing() -> None:
     images = example(2, (3, 40, 56))
     for same in (ga.RandomZoomOut(), ga.RandomIoUCrop(), ga.BBoxSafeRandomCrop(), ga.ConstrainedCoarseDropout()):
@@ -447,93 +368,3 @@ REFUSED: list[tuple[Any, str]] = [
 def test_refusals(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.mark.parametrize("small", [0, 10**9], ids=["walk", "definition"])
-def test_zoom_out_is_torchvisions_and_a_resize(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The larger canvas of the same parameters, resized: image, mask and boxes."""
-    monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
-    data = annotated(example(10, (3, H, W)))
-    for size in (None, (40, 70)):
-        layer = ga.Compose([ga.RandomZoomOut(0.25, (1.0, 3.0), p=0.6, size=size)], seed=1, fill={"mask": 9})
-        out, params = layer(data, return_params=True)
-        p = params["RandomZoomOut"]
-        assert 2 < p.gate.sum() < 10
-        for i in range(10):
-            top, left, h, w = (int(v[i]) for v in (-p.top, -p.left, p.height, p.width))
-            pad = [left, top, w - left - W, h - top - H]
-            assert p.gate[i] or pad == [0, 0, 0, 0]
-            shape = list(size or (H, W))
-            grown = v2.functional.pad(data["image"][i], pad, fill=0.25)
-            assert (out["image"][i] - v2.functional.resize(grown, shape, antialias=True)).abs().max() < 1e-5
-            mask = v2.functional.pad(data["mask"][i][None], pad, fill=9)
-            expected = v2.functional.resize(mask, shape, v2.InterpolationMode.NEAREST_EXACT)[0]
-            gap = out["mask"][i] != expected
-            assert not gap[~between(shape[0], 0, h / shape[0])][:, ~between(shape[1], 0, w / shape[1])].any()
-            boxes = tvt.BoundingBoxes(data["boxes"][i], format="XYXY", canvas_size=(H, W))
-            boxes = v2.functional.clamp_bounding_boxes(boxes)
-            boxes = v2.functional.resize(v2.functional.pad(boxes, pad), shape).as_subclass(Tensor)
-            assert (out["boxes"][i] - boxes).abs().max() < 1e-3
-    factors = ga.RandomZoomOut(side_range=(1.0, 3.0), p=1.0)
-    factors.reseed(0)
-    p = factors.sample(blank(4000))["RandomZoomOut"]
-    assert stats.kstest(p.factor.numpy(), stats.uniform(1, 2).cdf).pvalue > 1e-3
-    share = (-p.left / (p.width - W).clamp(min=1))[p.width > W + 40]
-    assert share.min() < 0.02 and share.max() > 0.96 and abs(share.mean() - 0.5) < 0.03
-
-
-@pytest.mark.parametrize("small", [0, 10**9], ids=["walk", "definition"])
-def test_scale_jitter_is_torchvisions_resize_cut_and_padded(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
-    data = annotated(example(10, (3, H, W)))
-    layer = ga.Compose([ga.ScaleJitter((50, 40), (0.4, 2.0), fill=0.25)], seed=1, fill={"mask": 9})
-    out, params = layer(data, return_params=True)
-    p = params["ScaleJitter"]
-    assert out["image"].shape == (10, 3, 50, 40)
-    assert (p.width > 40).any() and (p.width < 40).any()
-    for i in range(10):
-        top, left, h, w = (int(v[i]) for v in (p.top, p.left, p.height, p.width))
-        factor = float(p.scale[i]) * min(50 / H, 40 / W)
-        assert (h, w) == (int(H * factor), int(W * factor))
-        pad = [0, 0, max(0, 40 - w), max(0, 50 - h)]
-        for key, fill, mode in (("image", 0.25, "bilinear"), ("mask", 9, "nearest-exact")):
-            given = data[key][i] if key == "image" else data[key][i][None]
-            sized = v2.functional.resize(given, [h, w], v2.InterpolationMode(mode), antialias=mode == "bilinear")
-            part = v2.functional.pad(sized[:, top : top + 50, left : left + 40], pad, fill=fill)
-            found = out[key][i] if key == "image" else out[key][i][None]
-            gap = (found.double() - part.double()).abs()
-            if key == "mask":  # a place between two pixels is nearest to either
-                gap[:, between(50, top, H / h)] = 0
-                gap[:, :, between(40, left, W / w)] = 0
-            assert gap.max() < 1e-5, key
-        scale = torch.tensor([w / W, h / H]).repeat(2)
-        boxes = data["boxes"][i].clamp(min=0) * scale - torch.tensor([left, top]).repeat(2)
-        limit = torch.tensor([min(40, w - left), min(50, h - top)]).repeat(2)
-        assert (out["boxes"][i] - torch.minimum(boxes.clamp(min=0), limit)).abs().max() < 1e-3
-
-
-def between(count: int, start: int, scale: float) -> Tensor:
-    place = (torch.arange(count).double() + start + 0.5) * scale
-    return (place - place.round()).abs() < 1e-9
-
-
-def test_what_a_jitter_cuts_is_not_seen_again() -> None:
-    """Pixels that carry their place: after a zoom by 2 only a half each way is left, also when shrunk again."""
-    layer = ga.Compose([ga.ScaleJitter((H, W), (2.0, 2.0)), ga.RandomAffine((0, 0), scale=(0.4, 0.4))], seed=0)
-    out, params = layer({"image": coordinates(6), "keypoints": grid(6)}, return_params=True)
-    p = params["ScaleJitter"]
-    for i in range(6):
-        shown = out["image"][i, 2] > 0.999
-        x, y = out["image"][i, 0][shown] * 100, out["image"][i, 1][shown] * 100
-        left, top = p.left[i] / 2, p.top[i] / 2
-        assert x.min() > left - 1 and x.max() < left + W / 2 + 1 and y.min() > top - 1 and y.max() < top + H / 2 + 1
-        assert x.max() - x.min() > W / 2 - 6
-        points = grid(6)[i]
-        inside = (points[:, 0] > left) & (points[:, 0] < left + W / 2)
-        inside &= (points[:, 1] > top) & (points[:, 1] < top + H / 2)
-        assert torch.equal(out["visible"][i] > 0, inside)
-
-
-def grid(batch: int) -> Tensor:
-    y, x = torch.meshgrid(torch.arange(0, H, 3) + 0.25, torch.arange(0, W, 3) + 0.25, indexing="ij")
-    return torch.stack((x, y), dim=-1).flatten(0, 1).expand(batch, -1, 2)
