@@ -15,7 +15,7 @@ from cases import CASES, Case, classification
 from torch import Tensor
 
 import gpuaug as ga
-from gpuaug.testing import example
+from gpuaug.testing import annotated, example
 
 pytestmark = pytest.mark.usefixtures("device")
 IDS = [case.name for case in CASES]
@@ -24,6 +24,11 @@ IDS = [case.name for case in CASES]
 def far(a: Tensor, b: Tensor, tolerance: float) -> float:
     """Return the share of values that differ by more."""
     return ((a.double().cpu() - b.double().cpu()).abs() > tolerance).double().mean().item()
+
+
+def given(layer: Any, images: Tensor) -> Any:
+    """Return what a transform needs to draw."""
+    return annotated(images) if any(node.transform.sees for node in layer.nodes) else images
 
 
 def pipeline() -> ga.Compose:
@@ -37,8 +42,8 @@ def test_equal_to_the_cpu(case: Case, dtype: torch.dtype, device: torch.device) 
     layer.reseed(3)
     images = example(6, case.shape).mul(255).round().to(torch.uint8)
     images = images if dtype == torch.uint8 else (images / 255).to(dtype)
-    params = layer.sample(images)
-    moved = layer.sample(images.to(device))
+    params = layer.sample(given(layer, images))
+    moved = layer.sample(given(layer, images.to(device)))
     for name, drawn in params.values.items():
         for key, value in drawn.items():
             there = moved.values[name][key]
@@ -59,11 +64,12 @@ def test_nothing_waits_for_the_host(case: Case, device: torch.device) -> None:
     layer: Any = case.make()
     layer.reseed(3)
     images = example(6, case.shape, torch.uint8).to(device)
-    layer(images)
+    inputs = given(layer, images)
+    layer(inputs)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        layer(images)
+        layer(inputs)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -19,6 +19,7 @@ __all__ = [
     "following",
     "hosts",
     "larger",
+    "largest",
     "numbers",
     "ratio",
     "rectangle",
@@ -65,6 +66,12 @@ def hosts(canvas: Canvas) -> tuple[Size, ...]:
 def numbers(canvas: Canvas) -> tuple[Any, ...]:
     """Return a canvas as plain numbers: (height, width), or one such pair for each sample."""
     return canvas.host if isinstance(canvas, Sizes) else canvas
+
+
+def largest(canvas: Canvas) -> Size:
+    """Return the largest height and width."""
+    have = hosts(canvas)
+    return max(h for h, _ in have), max(w for _, w in have)
 
 
 def following(canvas: Canvas, size: Callable[[Canvas], Canvas]) -> Canvas:
