@@ -12,10 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.matrix import matrix_dtype
+
 __all__ = [
     "Canvas",
     "Sizes",
     "along",
+    "exact",
     "following",
     "hosts",
     "larger",
@@ -61,6 +64,11 @@ class Sizes(tuple[Tensor, Tensor]):
 def hosts(canvas: Canvas) -> tuple[Size, ...]:
     """Return the sizes that occur, as numbers."""
     return tuple(dict.fromkeys(canvas.host)) if isinstance(canvas, Sizes) else (canvas,)
+
+
+def exact(canvas: Canvas) -> Canvas:
+    """Return sizes that are tensors in the dtype of matrices."""
+    return canvas.to(matrix_dtype(canvas[0].device)) if isinstance(canvas, Sizes) else canvas
 
 
 def numbers(canvas: Canvas) -> tuple[Any, ...]:

@@ -125,6 +125,8 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     if batch.frames > 1:
         rows = None if rows is None else rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
         mask = None if mask is None else mask.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2)
+    if isinstance(mask, Ragged):
+        mask = mask.padded(largest(contexts[place].canvas))
     return replace(
         context,
         objects=rows if "objects" in sees else None,

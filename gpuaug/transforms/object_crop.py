@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, along, exact, larger, smaller, whole
 from gpuaug.sampling.distributions import Uniform
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.crop import Size, as_size
@@ -120,7 +121,7 @@ class RandomIoUCrop(_ObjectCrop):
         """
         if context.objects is None or context.objects.boxes is None:
             raise TypeError("RandomIoUCrop: the batch must have boxes, got none: give a dict with image and boxes")
-        h, w = context.canvas
+        h, w = (along(n, 1) for n in context.canvas)
         # Columns in pairs, so that the draws of a trial do not depend on how many there are.
         scale, place = raw["_scale"].reshape(-1, self.trials, 2), raw["_place"].reshape(-1, self.trials, 2)
         width, height = torch.floor(w * scale[..., 0]), torch.floor(h * scale[..., 1])
@@ -140,7 +141,8 @@ class RandomIoUCrop(_ObjectCrop):
         first = good & (torch.cumsum(good.to(torch.int32), dim=1) == 1)
         cropped = good.any(dim=1)
         rectangle = {"top": top, "left": left, "height": height, "width": width}
-        neutral = {"top": 0.0, "left": 0.0, "height": float(h), "width": float(w)}
+        h, w = context.canvas
+        neutral = {"top": 0.0, "left": 0.0, "height": h * 1.0, "width": w * 1.0}
         values = {k: torch.where(cropped, (v * first).sum(1), neutral[k]) for k, v in rectangle.items()}
         values["option"] = torch.where(possible.any(dim=1), option, torch.full_like(option, -1))
         values["cropped"] = cropped
@@ -224,7 +226,7 @@ class BBoxSafeRandomCrop(_ObjectCrop):
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `top`, `left`, `height` and `width` in whole pixels."""
-        canvas, u = context.canvas, mat.wide(raw["_sides"])
+        canvas, u = exact(context.canvas), mat.wide(raw["_sides"])
         free = self._free(u, canvas)
         seen = seen_boxes(context) if self.erosion_rate < 1 else None
         if seen is None:
@@ -243,12 +245,12 @@ class BBoxSafeRandomCrop(_ObjectCrop):
         there = valid.any(dim=1)
         return {k: torch.where(there, held[k], free[k]) for k in free}
 
-    def _free(self, u: Tensor, canvas: tuple[int, int]) -> Drawn:
+    def _free(self, u: Tensor, canvas: Canvas) -> Drawn:
         """Return the rectangles of samples without objects."""
         h, w = canvas
-        least = max(1, int(h * (1 - self.erosion_rate)))
-        height = least + torch.floor(u[:, 2] * (h - least + 1)).clamp(max=h - least)
-        width = torch.floor(height * (w / h) + 1e-6).clamp(1, w)
+        least = larger(whole(h * (1 - self.erosion_rate)), 1)
+        height = least + smaller(torch.floor(u[:, 2] * (h - least + 1)), h - least)
+        width = smaller(torch.floor(height * (w / h) + 1e-6).clamp(min=1), w)
         top, left = (torch.floor(u[:, i] * (n - n_in + 1)) for i, (n, n_in) in enumerate(((h, height), (w, width))))
         return {
             "top": torch.minimum(top, h - height),

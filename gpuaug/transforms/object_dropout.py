@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import along, smaller
 from gpuaug.sampling.distributions import Distribution, Integers, as_distribution
 from gpuaug.sampling.generator import uniform
 from gpuaug.transforms.base import Drawn
@@ -138,7 +139,7 @@ class ConstrainedCoarseDropout(Rectangles):
             first, last = torch.ceil(low), torch.floor(high)  # a hole lies on whole pixels, within the box
             side = torch.minimum(torch.floor(share * (high - low)), last - first).clamp(min=1)
             place = first + torch.floor(u[:, :, axis] * ((last - side - first).clamp(min=0) + 1))
-            starts.append(torch.minimum(place, context.canvas[axis] - side))
+            starts.append(torch.minimum(place, along(context.canvas[axis], 2) - side))
             sides.append(side)
         return torch.stack((*starts, *sides), dim=-1) * there[..., None, None]
 
@@ -161,7 +162,7 @@ class ConstrainedCoarseDropout(Rectangles):
             for n, pixel, share in zip(context.canvas, (row, column), shares, strict=True):
                 side = torch.floor(share[:, k] * mat.wide(area).sqrt()[:, None]).clamp(min=1)
                 start = pixel.view(-1, most) - torch.floor(side / 2)
-                bounds.append((start.clamp(min=0), (start + side).clamp(max=n)))
+                bounds.append((start.clamp(min=0), smaller(start + side, along(n, 1))))
             (top, bottom), (left, right) = bounds
             hole = torch.stack((top, left, bottom - top, right - left), dim=-1)
             holes.append(hole * (area > 0)[:, None, None])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, exact, hosts, smaller
 from gpuaug.render.plan import Kind
 from gpuaug.sampling.distributions import Uniform
 from gpuaug.transforms.base import Drawn, Geometric
@@ -35,19 +36,20 @@ class _PlacedCrop(Geometric):
         """Return the centre crop."""
         return CenterCrop(self.size)
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
         return self.size
 
-    def room(self, context: Context) -> tuple[int, int]:
+    def room(self, context: Context) -> tuple[Any, Any]:
         """Return the last `top` and `left`, or raise where the canvas is too small."""
-        spare = [have - want for have, want in zip(context.canvas, self.size, strict=True)]
-        if min(spare) < 0:
-            raise ValueError(
-                f"{type(self).__name__}: height and width must not be larger than the image, got {self.size} for "
-                f"{context.canvas}"
-            )
-        return spare[0], spare[1]
+        for size in hosts(context.canvas):
+            if size[0] < self.size[0] or size[1] < self.size[1]:
+                raise ValueError(
+                    f"{type(self).__name__}: height and width must not be larger than the image, got {self.size} for "
+                    f"{size}"
+                )
+        h, w = exact(context.canvas)
+        return h - self.size[0], w - self.size[1]
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the shift."""
@@ -56,6 +58,11 @@ class _PlacedCrop(Geometric):
     def extra_repr(self) -> str:
         """Show the size."""
         return f"height={self.size[0]}, width={self.size[1]}"
+
+
+def _within(place: Tensor, room: Any) -> Tensor:
+    held: Tensor = smaller(place.clamp(min=0), room)
+    return held
 
 
 def _between(u: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -123,7 +130,7 @@ class AtLeastOneBBoxRandomCrop(_PlacedCrop):
                 low, high = torch.ceil(low), torch.floor(high)
             # Between two whole numbers there may be none: then the nearest place, which cuts less than a pixel.
             low, high = torch.where(low > high, high, low), torch.where(low > high, high, high)
-            place = _between(u[:, axis], low.clamp(0, room[axis]), high.clamp(0, room[axis]))
+            place = _between(u[:, axis], _within(low, room[axis]), _within(high, room[axis]))
             values[name] = torch.where(valid.any(1), place, free[axis])
         return values
 
@@ -198,6 +205,6 @@ class CropNonEmptyMaskIfExists(_PlacedCrop):
         values = {}
         for axis, (name, pixel) in enumerate((("top", row), ("left", column))):
             n = self.size[axis]
-            place = (pixel - torch.floor(u[:, axis] * n).clamp(max=n - 1.0)).clamp(0, room[axis])
+            place = _within(pixel - torch.floor(u[:, axis] * n).clamp(max=n - 1.0), room[axis])
             values[name] = torch.where(there, place, free[axis])
         return values

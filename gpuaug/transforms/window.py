@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
-from gpuaug.geometry.canvas import Canvas
+from gpuaug.geometry.canvas import Canvas, ratio
 from gpuaug.render.plan import Kind
 from gpuaug.transforms.base import Drawn, Geometric, Transform
 from gpuaug.transforms.layer import Context
@@ -32,7 +32,7 @@ class Window(Geometric):
     def shrink(self, canvas: tuple[int, int]) -> float:
         """Return the factor of a rectangle that is the whole canvas."""
         h, w = self.output_canvas(canvas)
-        return max(1.0, canvas[0] / h, canvas[1] / w)
+        return max(1.0, float(canvas[0] / h), float(canvas[1] / w))
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Compute the matrix; of samples that the gate leaves out the rectangle is the whole canvas."""
@@ -48,7 +48,7 @@ class Window(Geometric):
         """Return the map of the rectangle onto the output."""
         h, w = self.output_canvas(context.canvas)
         top, left, height, width = (mat.wide(values[k]) for k in ("top", "left", "height", "width"))
-        sy, sx = h / height, w / width
+        sy, sx = ratio(h, height), ratio(w, width)
         return mat.scale_shift(sx, -left * sx, sy, -top * sy, context.like)
 
     def window(self, values: Drawn, context: Context) -> Tensor:

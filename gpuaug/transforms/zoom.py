@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, exact, ratio, rectangle, smaller
 from gpuaug.render.plan import Kind, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
-from gpuaug.transforms.base import Drawn, Geometric, whole_canvas
+from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import Size, as_size
 from gpuaug.transforms.layer import Context, Layer, Node
 from gpuaug.transforms.resize import Resize
@@ -145,16 +146,17 @@ class ScaleJitter(Geometric):
         fixed = ScaleJitter(self.target_size, (1.0, 1.0), self.interpolation, self.antialias, fill=self.fill)
         return self if self.deterministic else fixed
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
         return self.target_size
 
-    def _fit(self, canvas: tuple[int, int]) -> float:
-        return min(want / have for want, have in zip(self.target_size, canvas, strict=True))
+    def _fit(self, canvas: Canvas) -> Any:
+        h, w = exact(canvas)
+        return smaller(ratio(self.target_size[0], h), ratio(self.target_size[1], w))
 
     def shrink(self, canvas: tuple[int, int]) -> float:
         """Return how much the smallest image is smaller than the canvas; its sides are rounded down."""
-        least = self._fit(canvas) * static_range(self.scale)[0]
+        least = float(self._fit(canvas)) * static_range(self.scale)[0]
         return max(n / max(1.0, n * least - 1) for n in canvas)
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
@@ -178,7 +180,7 @@ class ScaleJitter(Geometric):
 
     def window(self, values: Drawn, context: Context) -> Tensor:
         """Return the whole canvas: the filter is cut at its border, not at the crop's."""
-        return whole_canvas(context)
+        return rectangle(context.canvas, context.like).expand(len(context.like), 4)
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Multiply into the pending warp, and cut what lies outside the canvas."""
