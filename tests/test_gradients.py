@@ -33,7 +33,7 @@ WARPS: dict[str, Any] = {
 @pytest.mark.parametrize("settings", [{}, {"antialias": False}, {"interpolation": "bicubic"}], ids=str)
 @pytest.mark.parametrize("name", WARPS)
 def test_warps(name: str, settings: dict[str, Any]) -> None:
-    """By finite differences, at positions that are not the pixels' own and scales that are not 1: the filter's corners."""
+    """By finite differences, where the filter has no corner: off the centres of pixels, at scales that are not 1."""
     layer = WARPS[name](**settings)
     layer.reseed(3)
     images = smooth().requires_grad_()
@@ -79,7 +79,7 @@ def test_a_chain_with_colour_and_a_left_out_sample() -> None:
     """The image's gradient through warp, blur and colour; exactly one where nothing is done."""
     blur = ga.RandomApply([ga.GaussianBlur(3)], p=0.4)
     layer = ga.Compose([ga.RandomAffine(15, p=0.4), blur, ga.RandomGamma(p=0.4), ga.ColorJitter(0.3, p=0.4)], seed=0)
-    images = smooth(6).requires_grad_()
+    images = smooth(12).requires_grad_()
     drawn = layer.sample(images.detach())
     gates = torch.stack([values["gate"] for values in drawn.values.values()])
     assert gates.any() and not gates.all()
