@@ -194,3 +194,16 @@ def test_nothing_synchronises_and_it_compiles_with_all_targets() -> None:
             out, expected = compiled(real), eager(real)
             for key in expected:
                 assert (out[key].double() - expected[key].double()).abs().max() < 1e-3
+
+
+def test_mirrors_of_keypoints_without_pairs_warn() -> None:
+    """Nobody said which points are left and right: a flip says so, () and other transforms do not."""
+    given = {"image": coordinates(2), "keypoints": torch.ones(2, 3, 2)}
+    with pytest.warns(UserWarning, match="Compose: RandomHorizontalFlip mirrors keypoints, and nobody says"):
+        ga.Compose([ga.RandomHorizontalFlip()])(given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ga.Compose([ga.RandomHorizontalFlip()], keypoint_params=ga.KeypointParams(flip_pairs=()))(given)
+        ga.Compose([ga.RandomHorizontalFlip()], keypoint_params=ga.KeypointParams(flip_pairs=[(0, 1)]))(given)
+        ga.Compose([ga.RandomRotation(20)])(given)
+        ga.Compose([ga.RandomHorizontalFlip()])({"image": given["image"]})

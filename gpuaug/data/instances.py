@@ -115,7 +115,7 @@ class KeypointParams:
     Args:
         origin: "edge": positions in [0, W], as boxes; "center": indices of pixels, whose centres are whole numbers.
         flip_pairs: pairs of keypoints that a mirror exchanges, or the whole permutation as one list of numbers (what
-            Ultralytics calls `flip_idx`); () says that they have no sides; None does too.
+            Ultralytics calls `flip_idx`); () says that they have no sides; None too, but a mirror then warns once.
         angle: key of a column of directions, (B, N, K) or (B, K) as the keypoints, in degrees, counter-clockwise;
             0 points right. A direction turns as a short arrow painted at its keypoint does.
 

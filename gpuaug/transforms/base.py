@@ -57,6 +57,8 @@ class Transform(Layer):
     """Whether it does something to boxes alone, at its place: see `gpuaug.transforms.boxes`."""
     box_format: str | None = None
     """What boxes are written as if this is the last transform that says."""
+    mirrors: ClassVar[bool] = False
+    """Whether it is there to exchange left and right, or up and down."""
     fill_mask: float | None = None
     """What masks become where the image is occluded; None where they stay."""
     hide_keypoints: bool = False

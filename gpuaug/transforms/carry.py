@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Layer, Node, Values
 
 __all__ = ["carry", "seeing"]
+
+_NO_PAIRS = (
+    "{}: {} mirrors keypoints, and nobody says which are the left and right of each other: give"
+    " Compose(keypoint_params=KeypointParams(flip_pairs=[(0, 1), ...])), or flip_pairs=() where they have no sides"
+)
+"""Shown once, as Python does with a warning of one place."""
 
 
 def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
@@ -65,6 +72,10 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
 
 def _objects(layer: Layer, batch: Batch, rows: Instances, values: Values, box_format: str, judged: bool) -> Instances:
     contexts, s = layer.contexts(batch), layer.settings
+    if rows.keypoints is not None and s.keypoint.flip_pairs is None and not torch.compiler.is_compiling():
+        mirrors = [node.name for node in layer.nodes if node.transform.mirrors]
+        if mirrors:
+            warnings.warn(_NO_PAIRS.format(type(layer).__name__, mirrors[0]), stacklevel=2)
     masks = None if rows.masks is None else _picked(layer, rows.masks, values, "masks", batch.canvas)
     like = torch.zeros(len(batch), dtype=matrix_dtype(batch.image.device), device=batch.image.device)
     path = track(layer.nodes, contexts, values)

@@ -52,6 +52,8 @@ class RandomHorizontalFlip(_Lattice):
         [3.0, 2.0, 1.0]
     """
 
+    mirrors: ClassVar[bool] = True
+
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return x -> W - x."""
         return mat.scale_shift(-1.0, context.canvas[1], 1.0, 0.0, context.like)
@@ -76,6 +78,8 @@ class RandomVerticalFlip(_Lattice):
         >>> ga.RandomVerticalFlip(p=1.0)(torch.tensor([[[[1.0], [2.0]]]])).flatten().tolist()
         [2.0, 1.0]
     """
+
+    mirrors: ClassVar[bool] = True
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return y -> H - y."""
@@ -123,6 +127,8 @@ class RandomTranspose(_Turning):
         >>> ga.RandomTranspose(p=1.0)(torch.zeros(2, 3, 4, 6)).shape
         torch.Size([2, 3, 6, 4])
     """
+
+    mirrors: ClassVar[bool] = True
 
     def _whole_batch(self) -> bool:
         return self.p == 1
@@ -191,6 +197,8 @@ class SquareSymmetry(_Turning):
         >>> ga.SquareSymmetry()(torch.zeros(2, 3, 5, 5)).shape
         torch.Size([2, 3, 5, 5])
     """
+
+    mirrors: ClassVar[bool] = True
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability."""
