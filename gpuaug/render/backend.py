@@ -1,4 +1,4 @@
-"""The torch backend: run the passes of a plan on a batch.
+"""The choice of a backend, and the torch backend: run the passes of a plan on a batch.
 
 `render` takes whole batches through plain tensor operations (the definition: differentiable, any device, and what
 a compiler traces) or, on the CPU in eager mode without gradients, walks the batch sample by sample, in cache,
@@ -7,19 +7,26 @@ skipping what gates leave out.
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import Pixels, each, join, split
-from gpuaug.render.plan import Choice, Pass, Plan
+from gpuaug.render.plan import Choice, Pass, Plan, unrolled
 from gpuaug.render.reading import read_planes
 from gpuaug.render.walk import walk
 
-__all__ = ["render"]
+__all__ = ["apply_choice", "render"]
 
+TRITON = importlib.util.find_spec("triton") is not None
+"""Whether Triton is installed; it is imported where a kernel runs."""
+MAX_CHANNELS = 4
+"""Images of more channels take the torch backend: the kernels hold a pixel's channels in registers."""
 SMALL = 48 * 48
 """Pixels of an image below which a batch is not walked."""
 
@@ -35,16 +42,45 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     passes = plan.finish()
     if not passes and plan.out_dtype == x.dtype and not plan.relaid:
         return x
+    if walking is None and uses_triton(x, plan, passes):
+        from gpuaug.render.lowering import run
+
+        return run(x, plan, passes)
     if walking is None:
         walking = _can_walk(x, passes) and _worth_walking(x, passes)
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     return walk(x, plan, passes, work) if walking else _batched(x, plan, passes, work)
 
 
+def uses_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
+    """Tell whether the Triton backend takes a batch; raise where it was asked for and cannot run at all."""
+    device = x.device.type
+    if plan.backend == "torch" or (plan.backend is None and (device != "cuda" or not TRITON)):
+        return False
+    if plan.backend == "triton":
+        _check_triton(device)
+    if x.dtype == torch.float64 or max(x.shape[1], plan.out_channels) > MAX_CHANNELS:
+        return False
+    return not _needs_gradients(x, passes)
+
+
+def _check_triton(device: str) -> None:
+    if not TRITON:
+        raise RuntimeError("Compose: backend='triton' needs Triton, which is not installed; backend=None needs nothing")
+    if device == "cpu" and not torch.compiler.is_compiling() and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            "Compose: backend='triton' needs images on a CUDA device, got cpu (TRITON_INTERPRET=1 lets tests run there)"
+        )
+
+
+def _needs_gradients(x: Tensor, passes: list[Pass]) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes)))
+
+
 def _can_walk(x: Tensor, passes: list[Pass]) -> bool:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or isinstance(x, FakeTensor):
         return False
-    return not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes))))
+    return not _needs_gradients(x, passes)
 
 
 def _worth_walking(x: Tensor, passes: list[Pass]) -> bool:
@@ -82,12 +118,12 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
             image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
         raw = False
         if step.filter is not None:
-            image = _apply(image, step.filter, plan.levels)
+            image = apply_choice(image, step.filter, plan.levels)
         if by_plane:
             image = split(image)
         for slot in step.program:
-            for choice in slot.choices:
-                image = _apply(image, choice, plan.levels)
+            for choice in unrolled(slot):
+                image = apply_choice(image, choice, plan.levels)
         if plan.rounds and plan.levels and not step.normalized:
             image = each(image, lambda v: torch.round(v.clamp(0, 1) * scale) / scale)
     if raw:
@@ -99,13 +135,14 @@ def _whole(image: Pixels) -> Tensor:
     return torch.stack(image, dim=1) if isinstance(image, list) else image
 
 
-def _apply(image: Pixels, choice: Choice, levels: int | None) -> Pixels:
+def apply_choice(image: Pixels, choice: Choice, levels: int | None) -> Any:
+    """Return images after one operation, for the samples where it applies, by its torch definition."""
     if isinstance(image, list) and not getattr(choice.apply, "planar", False):
-        return split(_apply(_whole(image), choice, levels))
+        return split(apply_choice(_whole(image), choice, levels))
     if choice.channels is not None:
         planes = list(split(image))
         chosen = join([planes[c] for c in choice.channels], image)
-        changed = _apply(chosen, replace(choice, channels=None), levels)
+        changed = apply_choice(chosen, replace(choice, channels=None), levels)
         for c, plane in zip(choice.channels, split(changed), strict=True):
             planes[c] = plane
         merged: Pixels = join(planes, image)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 
-__all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
+__all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation", "unrolled"]
 
 Canvas = tuple[int, int]
 Kind = Literal["lattice", "axis", "warp"]
@@ -95,6 +95,8 @@ class Choice:
     channels: tuple[int, ...] | None = None
     levels: bool = False
     """True where the operation is defined by the source's integer levels (posterize, equalize)."""
+    measures: bool = False
+    """True where the operation needs a statistic of the whole image, which makes it the costliest of its group."""
     apply_one: Callable[..., Tensor] | None = None
     """What the CPU's walk calls instead for its one sample, if that is cheaper."""
     write_one: Callable[..., None] | None = None
@@ -103,9 +105,41 @@ class Choice:
 
 @dataclass
 class Slot:
-    """A place of the program: at most one of its choices applies to a sample."""
+    """A place of the program: at most one of its choices applies to a sample, or, with an order, all of them."""
 
     choices: list[Choice]
+    order: Tensor | None = None
+    """(B, n): the numbers of the choices in the order that each sample takes."""
+
+
+def unrolled(slot: Slot) -> list[Choice]:
+    """Return a sequence of choices that holds every order of a slot's, each with the samples where it applies."""
+    if slot.order is None:
+        return slot.choices
+    place = torch.argsort(slot.order, dim=1).unbind(1)
+    numbers = sorted(range(len(slot.choices)), key=lambda n: slot.choices[n].measures)
+    return [_where(slot.choices[n], conditions, place) for n, conditions in _in_any_order(numbers)]
+
+
+def _in_any_order(numbers: list[int]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+    """Return places (number, conditions): it applies where, for each condition (a, b), a comes before b.
+
+    The last number stands once, in the middle; the others stand on both sides of it, and apply on one.
+    """
+    if not numbers:
+        return []
+    pivot, rest = numbers[-1], _in_any_order(numbers[:-1])
+    before = [(number, ((number, pivot), *conditions)) for number, conditions in rest]
+    after = [(number, ((pivot, number), *conditions)) for number, conditions in rest]
+    return [*before, (pivot, ()), *after]
+
+
+def _where(choice: Choice, conditions: tuple[tuple[int, int], ...], place: tuple[Tensor, ...]) -> Choice:
+    on = choice.on
+    for first, second in conditions:
+        holds = place[first] < place[second]
+        on = holds if on is None else on & holds
+    return replace(choice, on=on)
 
 
 @dataclass
@@ -155,6 +189,8 @@ class Plan:
         """Whether the memory format was asked for, and is not the input's."""
         self.rounds = False
         """Whether every pass of an integer image ends in a rounding (unfused pipelines)."""
+        self.backend: str | None = None
+        """Which backend renders it: "torch" or "triton"; None for what suits the device."""
         self.passes: list[Pass] = []
         self._open = Pass(canvas)
         self._cut = False  # something of the source lies outside the present canvas, for good
@@ -286,9 +322,9 @@ class Plan:
         self._open = Pass(self.canvas)
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
-    def slot(self, *choices: Choice) -> None:
+    def slot(self, *choices: Choice, order: Tensor | None = None) -> None:
         """Append a place to the program."""
-        self._open.program.append(Slot(list(choices)))
+        self._open.program.append(Slot(list(choices), order))
 
     def filter(self, choice: Choice) -> None:
         """Begin a pass whose head is a neighbourhood filter."""
