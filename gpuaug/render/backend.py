@@ -7,7 +7,6 @@ skipping what gates leave out.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from dataclasses import replace
 from typing import Any
@@ -20,11 +19,11 @@ from gpuaug.functional._door import Pixels, each, join, split
 from gpuaug.render.plan import Choice, Pass, Plan, unrolled
 from gpuaug.render.reading import read_planes
 from gpuaug.render.walk import walk
+from gpuaug.sampling.generator import TRITON
 
-__all__ = ["apply_choice", "render"]
+__all__ = ["BACKENDS", "apply_choice", "render", "uses_triton"]
 
-TRITON = importlib.util.find_spec("triton") is not None
-"""Whether Triton is installed; it is imported where a kernel runs."""
+BACKENDS = (None, "torch", "triton")
 MAX_CHANNELS = 4
 """Images of more channels take the torch backend: the kernels hold a pixel's channels in registers."""
 SMALL = 48 * 48
@@ -42,7 +41,7 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     passes = plan.finish()
     if not passes and plan.out_dtype == x.dtype and not plan.relaid:
         return x
-    if walking is None and uses_triton(x, plan, passes):
+    if walking is None and uses_triton(x, plan.backend) and _suits_triton(x, plan, passes):
         from gpuaug.render.lowering import run
 
         return run(x, plan, passes)
@@ -52,16 +51,19 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     return walk(x, plan, passes, work) if walking else _batched(x, plan, passes, work)
 
 
-def uses_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
-    """Tell whether the Triton backend takes a batch; raise where it was asked for and cannot run at all."""
+def uses_triton(x: Tensor, backend: str | None) -> bool:
+    """Tell whether the Triton backend is wanted for a batch; raise where it was asked for and cannot run at all."""
     device = x.device.type
-    if plan.backend == "torch" or (plan.backend is None and (device != "cuda" or not TRITON)):
-        return False
-    if plan.backend == "triton":
+    if backend == "triton":
         _check_triton(device)
-    if x.dtype == torch.float64 or max(x.shape[1], plan.out_channels) > MAX_CHANNELS:
-        return False
-    return not _needs_gradients(x, passes)
+        return True
+    return backend is None and device == "cuda" and TRITON
+
+
+def _suits_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
+    """Tell whether the kernels can render a batch: no float64, no more channels than registers hold, no gradients."""
+    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS
+    return few and x.dtype != torch.float64 and not _needs_gradients(x, passes)
 
 
 def _check_triton(device: str) -> None:

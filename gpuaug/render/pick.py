@@ -6,13 +6,18 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.render.backend import uses_triton
 from gpuaug.render.plan import Canvas, Pass, Warp
 
 __all__ = ["pick"]
 
 
-def pick(x: Tensor, passes: list[Pass], fill: float) -> Tensor:
+def pick(x: Tensor, passes: list[Pass], fill: float, backend: str | None = None) -> Tensor:
     """Return (B, C, h, w) of the dtype of (B, C, H, W): the warps of some passes, nearest to the centre."""
+    if uses_triton(x, backend) and not (torch.is_grad_enabled() and x.requires_grad):
+        from gpuaug.render.lowering import run_pick
+
+        return run_pick(x, passes, fill)
     for step in passes:
         if step.warp is not None:
             x = _through(x, step.warp, step.canvas, fill)

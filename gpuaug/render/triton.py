@@ -344,15 +344,16 @@ def _filtered(
     reach_x, reach_y = filter[3], filter[4]
     tile = _block((canvas[0], canvas[1]), 32, 64)
     pitch, lines = tile[1] + 2 * reach_x, tile[0] + 2 * reach_y
-    size = (_power(lines), _power(pitch)) if _interpreting() else (16, 64)
+    size = (_power(lines), _power(pitch)) if _interpreting() else (16, 32)
     tile = (max(tile[0], size[0]), max(tile[1], size[1])) if _interpreting() else tile
     pitch, lines = tile[1] + 2 * reach_x, tile[0] + 2 * reach_y
     tiles_x, tiles = _tiles((canvas[0], canvas[1]), tile)
     total = x.shape[0] * tiles
     programs = min(total, 3 * _processors(x.device))
     planes = pitch * lines
-    halves = planes * filter[6]
-    scratch = torch.empty(programs * 2 * halves, dtype=torch.float32, device=x.device)
+    half = planes * filter[6]
+    whole = half + pitch * tile[0] * filter[6]
+    scratch = torch.empty(programs * whole, dtype=torch.float32, device=x.device)
     with _on(x):
         filter_kernel[(programs,)](
             *_source(x, scale),
@@ -361,7 +362,9 @@ def _filtered(
             scratch,
             pitch,
             planes,
-            halves,
+            half,
+            pitch * tile[0],
+            whole,
             out,
             *out.stride(),
             *canvas,
@@ -381,7 +384,7 @@ def _filtered(
             TW=tile[1],
             BH=size[0],
             BW=size[1],
-            num_warps=8,
+            num_warps=4,  # with eight, sm_80 and sm_90 spill
             num_stages=1,
         )
     return out

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
 
-SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation")
+SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
 
 
@@ -84,6 +84,7 @@ class Layer(Stateful):
         self.interpolation: str | None = None
         self.fill: Any = None
         self.antialias: bool | None = None
+        self.backend: str | None = None
         self.settings = Settings()
         self.target_fill: dict[str, Any] = {}
         self.target_interpolation: dict[str, Any] = {}
@@ -275,7 +276,7 @@ class Layer(Stateful):
     def _picked(self, batch: Batch, mask: Tensor, params: Params, target: str) -> Tensor:
         fill = self.target_fill.get(target, 0)
         plan = self._plan(Batch(mask), params, Reading("nearest", False, (float(fill),)))
-        return pick(mask, plan.finish(), fill)
+        return pick(mask, plan.finish(), fill, self.backend)
 
     def _further(self, batch: Batch, value: Tensor, params: Params, key: str, role: str) -> Tensor:
         if role == "mask":
@@ -295,7 +296,7 @@ class Layer(Stateful):
         plan.interpolation, plan.fill, plan.antialias = self.interpolation, self.fill, self.antialias is not False
         if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
             plan.layout = torch.channels_last
-        plan.rounds = not self.fuse
+        plan.rounds, plan.backend = not self.fuse, self.backend
         for node, context in zip(self._nodes, contexts, strict=True):
             if reading is not None and not moves(params.values[node.name]):
                 continue

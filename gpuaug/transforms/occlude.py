@@ -124,8 +124,9 @@ class RandomErasing(_Rectangles):
         most = self.count_range[1]
         values: Drawn = {}
         count = raw.get("count")
-        share = torch.ones((), device=context.like.device) if count is None else count[:, None, None]
-        area = raw["_area"].unflatten(1, (most, TRIES)) * float(h * w) / share
+        area = raw["_area"].unflatten(1, (most, TRIES)) * float(h * w)
+        if count is not None:
+            area = area / count[:, None, None]
         aspect = raw["_aspect"].unflatten(1, (most, TRIES))
         heights, widths = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
         fits = (heights < h) & (widths < w)

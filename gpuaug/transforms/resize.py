@@ -225,6 +225,11 @@ class LetterBox(_Resizing):
         return f"size={self.size}"
 
 
+def _rectangle(values: Drawn) -> tuple[Tensor, ...]:
+    """Return top, left, height and width in the dtype of matrices, by one conversion."""
+    return mat.wide(torch.stack([values[k] for k in ("top", "left", "height", "width")])).unbind(0)
+
+
 class RandomResizedCrop(Geometric):
     """Cut a rectangle of an area and aspect drawn for each sample, and resize it to one size.
 
@@ -317,11 +322,11 @@ class RandomResizedCrop(Geometric):
             fallback = (round(w / low), w)
         elif w / h > high:
             fallback = (h, round(h * high))
-        height = torch.where(none, float(fallback[0]), (heights * first).sum(1))
-        width = torch.where(none, float(fallback[1]), (widths * first).sum(1))
+        height = (heights * first).sum(1).masked_fill(none, float(fallback[0]))
+        width = (widths * first).sum(1).masked_fill(none, float(fallback[1]))
         place = raw["place"]
-        top = torch.where(none, float((h - fallback[0]) // 2), torch.floor(place[:, 0] * (h - height + 1)))
-        left = torch.where(none, float((w - fallback[1]) // 2), torch.floor(place[:, 1] * (w - width + 1)))
+        top = torch.floor(place[:, 0] * (h - height + 1)).masked_fill(none, float((h - fallback[0]) // 2))
+        left = torch.floor(place[:, 1] * (w - width + 1)).masked_fill(none, float((w - fallback[1]) // 2))
         # A uniform just under one may round up to the place after the last.
         return {
             "top": torch.minimum(top, h - height),
@@ -332,11 +337,11 @@ class RandomResizedCrop(Geometric):
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the map of the rectangle onto the output."""
-        top, left, height, width = (mat.wide(values[k]) for k in ("top", "left", "height", "width"))
+        top, left, height, width = _rectangle(values)
         sy, sx = self.size[0] / height, self.size[1] / width
         return mat.scale_shift(sx, -left * sx, sy, -top * sy, context.like)
 
     def window(self, values: Drawn, context: Context) -> Tensor:
         """Return the rectangle."""
-        top, left, height, width = (mat.wide(values[k]) for k in ("top", "left", "height", "width"))
+        top, left, height, width = _rectangle(values)
         return torch.stack((left, top, left + width, top + height), dim=-1)

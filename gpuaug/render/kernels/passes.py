@@ -421,7 +421,7 @@ def filter_kernel(
     src, sb, sc, sh, sw, rows, cols, inverse_scale,
     geo, field, fb, fc, fh, shrink, taps,
     ops, strides,
-    scratch, pitch, planes, halves,
+    scratch, pitch, planes, half, lower, whole,
     out, ob, oc, oh, ow, h, w, tiles_x, tiles, total,
     C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, UINT8: tl.constexpr,
@@ -433,16 +433,16 @@ def filter_kernel(
     which stays in the cache, filters it there, and goes on to the next tile.
 
     Args:
-        scratch: for each program two stacks of `planes` values by plane: rendered, and filtered along columns.
-        halves: values of one stack.
+        scratch: `whole` values for each program: first `half` values of planes as rendered (`planes` each), then planes
+            filtered along columns (`lower` each), in rows of `pitch`.
         FILTER: kind (1 Gaussian, 2 sharpness), gate or -1, operand, reach along x and y, the channels it is
             limited to as bits, channels before it.
         TH, TW: size of a tile, made of blocks of BH x BW.
     """
     GAUSSIAN: tl.constexpr = FILTER[0] == 1
     MIDDLE: tl.constexpr = FILTER[6]
-    store = scratch + tl.program_id(0).to(tl.int64) * (2 * halves)
-    into = store + halves
+    store = scratch + tl.program_id(0).to(tl.int64) * whole
+    into = store + half
     for job in range(tl.program_id(0), total, tl.num_programs(0)):
         sample, tile = job // tiles, job % tiles
         far = sample.to(tl.int64)
@@ -489,7 +489,7 @@ def filter_kernel(
                     u = (block % across) * BW + tl.arange(0, BW)[None, :]
                     for k in range(MIDDLE):
                         _blur_down(
-                            store + k * planes, into + k * planes, v, u, (v < TH) & (u < wide),
+                            store + k * planes, into + k * lower, v, u, (v < TH) & (u < wide),
                             reach_y, value, inverse_y, pitch,
                         )  # fmt: skip
                 tl.debug_barrier()
@@ -505,7 +505,7 @@ def filter_kernel(
                     if (FILTER[5] >> k) & 1 == 0:
                         p = tl.load(store + k * planes + (v + reach_y) * pitch + u + reach_x, mask=mask, other=0.0)
                     elif GAUSSIAN:
-                        p = _blur_across(into + k * planes, v, u, mask, reach_x, value, inverse_x, pitch)
+                        p = _blur_across(into + k * lower, v, u, mask, reach_x, value, inverse_x, pitch)
                     else:
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = _put(a, b, c, d, p, k)

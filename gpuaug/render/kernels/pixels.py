@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 from gpuaug.render.kernels.head import rint
-from gpuaug.render.kernels.philox import normal_lanes
+from gpuaug.sampling.kernels import normal_lanes
 
 __all__ = ["operate"]
 

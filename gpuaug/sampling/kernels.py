@@ -1,9 +1,16 @@
-"""Philox4x32-10 and what is drawn from it: the uniforms of parameters, and noise inside the renderer."""
+"""Philox4x32-10 in Triton and what is drawn from it: the uniforms of parameters, and noise, also inside the renderer.
 
+Imported where a kernel runs only: Triton may be missing.
+"""
+
+from typing import Any
+
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
-__all__ = ["cosine_sine", "normal_lanes", "philox", "uniform_kernel"]
+__all__ = ["draw_noise", "draw_uniform", "normal_lanes", "philox"]
 
 
 @triton.jit
@@ -78,7 +85,7 @@ def uniform_kernel(state, ss, ids, si, copy, sy, blocks, columns, out, total, wi
 
 
 @triton.jit
-def noise_kernel(keys, sk, out, channels, pixels, total, NORMAL: tl.constexpr, BLOCK: tl.constexpr):
+def noise_kernel(keys, sk, out, channels, pixels, NORMAL: tl.constexpr, BLOCK: tl.constexpr):
     """Fill out (B, channels, pixels) with noise; one program takes pixels of one group of four channels."""
     sample, group = tl.program_id(0), tl.program_id(1)
     pixel = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
@@ -91,8 +98,48 @@ def noise_kernel(keys, sk, out, channels, pixels, total, NORMAL: tl.constexpr, B
         w0, w1, w2, w3 = philox(pixel.to(tl.uint32), zero + group.to(tl.uint32), zero, zero, k0, k1)
         a, b, c, d = as_uniform(w0), as_uniform(w1), as_uniform(w2), as_uniform(w3)
     row = out + (sample.to(tl.int64) * channels + group * 4) * pixels
-    mask = pixel < pixels
-    tl.store(row + pixel, a, mask=mask & (group * 4 < channels))
-    tl.store(row + pixels + pixel, b, mask=mask & (group * 4 + 1 < channels))
-    tl.store(row + pixels * 2 + pixel, c, mask=mask & (group * 4 + 2 < channels))
-    tl.store(row + pixels * 3 + pixel, d, mask=mask & (group * 4 + 3 < channels))
+    left = channels - group * 4
+    tl.store(row + pixel, a, mask=pixel < pixels)
+    tl.store(row + pixels + pixel, b, mask=pixel < tl.where(left > 1, pixels, 0))
+    tl.store(row + pixels * 2 + pixel, c, mask=pixel < tl.where(left > 2, pixels, 0))
+    tl.store(row + pixels * 3 + pixel, d, mask=pixel < tl.where(left > 3, pixels, 0))
+
+
+def _on(x: Tensor) -> Any:
+    return torch.cuda.device(x.device) if x.device.type == "cuda" else torch.no_grad()
+
+
+def draw_uniform(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor, columns: Tensor) -> Tensor:
+    """Compute `generator.uniform` by one kernel."""
+    out = torch.empty((ids.shape[0], columns.shape[0]), dtype=torch.float32, device=ids.device)
+    block = 256 if isinstance(uniform_kernel, triton.JITFunction) else 4096
+    if out.numel():
+        with _on(ids):
+            uniform_kernel[(-(-out.numel() // block),)](
+                state,
+                state.stride(0),
+                ids,
+                ids.stride(0),
+                copy,
+                copy.stride(0) if copy.shape[0] > 1 else 0,
+                blocks.contiguous(),
+                columns.contiguous(),
+                out,
+                out.numel(),
+                columns.shape[0],
+                BLOCK=block,
+                num_warps=4,
+            )
+    return out
+
+
+def draw_noise(keys: Tensor, channels: int, height: int, width: int, normal: bool) -> Tensor:
+    """Compute `noise.normal_noise` or `noise.uniform_noise` by one kernel."""
+    out = torch.empty((keys.shape[0], channels, height, width), dtype=torch.float32, device=keys.device)
+    block = 512 if isinstance(noise_kernel, triton.JITFunction) else 1 << max(height * width - 1, 0).bit_length()
+    if out.numel():
+        with _on(keys):
+            noise_kernel[(keys.shape[0], -(-channels // 4), -(-height * width // block))](
+                keys, keys.stride(0), out, channels, height * width, NORMAL=normal, BLOCK=block, num_warps=4
+            )
+    return out
