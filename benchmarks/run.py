@@ -82,7 +82,7 @@ def race(rows: dict[str, Callable[[Tensor], Any]], images: Tensor, rounds: int) 
 def in_whole_batches(layer: Any, images: Tensor) -> Tensor:
     """Run the batched definition, which is what a compiler is given, operation by operation."""
     batch = Batch(images)
-    return render(images, layer._plan(batch, layer.sample(images)), walking=False)
+    return render(images, layer.plan(batch, layer.sample(images).values), walking=False)
 
 
 def show(title: str, result: dict[str, dict[str, float]], base: str, batch: int) -> None:

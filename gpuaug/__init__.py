@@ -1,7 +1,10 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
 from gpuaug import functional
+from gpuaug.data.collate import collate
 from gpuaug.data.instances import BboxParams, KeypointParams
+from gpuaug.data.pad import Padded
+from gpuaug.data.ragged import Ragged
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -78,7 +81,9 @@ __all__ = [
     "Normalize",
     "OpticalDistortion",
     "Pad",
+    "Padded",
     "Params",
+    "Ragged",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -109,5 +114,6 @@ __all__ = [
     "ToDtype",
     "TruncatedNormal",
     "Uniform",
+    "collate",
     "functional",
 ]

@@ -71,8 +71,8 @@ def check_walk_is_definition(make: Make, shape: tuple[int, int, int]) -> None:
         layer, images = _seeded(make), example(5, shape, dtype)
         params = layer.sample(images)
         batch = Batch(images)
-        walked = render(images, layer._plan(batch, params), walking=True)
-        batched = render(images, layer._plan(batch, params), walking=False)
+        walked = render(images, layer.plan(batch, params.values), walking=True)
+        batched = render(images, layer.plan(batch, params.values), walking=False)
         assert walked.dtype == batched.dtype and walked.shape == batched.shape
         gap = (walked.double() - batched.double()).abs()
         # float16-like steps (posterize, solarize, equalize) may fall on the other side for a few pixels.
@@ -84,7 +84,7 @@ def check_rows_differ(make: Make, shape: tuple[int, int, int]) -> None:
     """Every sample draws its own parameters."""
     layer = _seeded(make)
     params = layer.sample(example(1, shape).expand(64, -1, -1, -1))
-    for node in layer._nodes:
+    for node in layer.nodes:
         drawn = params.values[node.name]
         varied = any(bool((t != t[:1]).any()) for t in drawn.values())
         assert varied or node.transform.deterministic, f"{node.name}: 64 samples drew the same {sorted(drawn)}"
@@ -127,7 +127,7 @@ def check_probability(make: Make, shape: tuple[int, int, int]) -> None:
     layer = _seeded(make)
     images = torch.zeros(1, *shape).expand(4000, -1, -1, -1)
     params = layer.sample(images)
-    for node in layer._nodes:
+    for node in layer.nodes:
         name, p, drawn = node.name, node.transform.p, params.values[node.name]
         if "gate" not in drawn or node.gates:
             continue
@@ -192,7 +192,7 @@ def check_dtypes(make: Make, shape: tuple[int, int, int]) -> None:
         layer, images = _seeded(make), example(4, shape, dtype)
         out, params = layer(images, return_params=True)
         expected[dtype] = out.dtype
-        fixed = any(node.transform.normalizes or node.transform.changes_dtype for node in layer._nodes)
+        fixed = any(node.transform.normalizes or node.transform.changes_dtype for node in layer.nodes)
         assert out.dtype == dtype or fixed, f"{dtype} became {out.dtype}"
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert _same(layer.replay(images, params), out), f"autocast changes the result for {dtype}"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.interpolate
 import torch
-from test_targets import H, W, coordinates, read_at
+from content import H, W, coordinates, read_at
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 

@@ -27,7 +27,7 @@ def both_ways(layer: Any, images: Tensor) -> tuple[list[Tensor], Any]:
 def both_ways_of(layer: Any, images: Tensor, params: Any) -> list[Tensor]:
     """Return the result for given parameters of the walk and of the batched definition."""
     batch = Batch(images)
-    return [render(images, layer._plan(batch, params), walking=walking) for walking in (True, False)]
+    return [render(images, layer.plan(batch, params.values), walking=walking) for walking in (True, False)]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.uint8, torch.float64], ids=str)

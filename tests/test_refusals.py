@@ -86,10 +86,12 @@ def test_wrong_arguments_are_refused_at_construction(build: Any, kind: Any, mess
 
 DOOR: list[tuple[Any, type[Exception], str]] = [
     (np.zeros((2, 3, 4, 5)), TypeError, r"Compose: images must be a tensor \(B, C, H, W\), got ndarray"),
-    ([X[0], X[1]], TypeError, "Compose: images must be one tensor .*stack a list.*list of 2 tensors"),
-    ([X[0]], TypeError, "Compose: images must be a tensor"),
+    ((X[0], X[1]), TypeError, "Compose: images must be a tensor .* or a list of tensors .*tuple of 2 tensors"),
+    ([], ValueError, "Compose: a list of images must hold at least one"),
+    ([X[0], X[0, :1]], ValueError, "Ragged: images must have one number of channels.* got 1, .* after 3, "),
+    ([X[0], X[0].double()], ValueError, "Ragged: .*got 3, torch.float64"),
     (X.long(), TypeError, "Compose: images must have one of the dtypes uint8.*got torch.int64"),
-    (X[0, 0], ValueError, r"Compose: images must have shape \(B, C, H, W\) or \(C, H, W\), got \(23, 17\)"),
+    (X[0, 0], ValueError, r"images must have shape \(B, C, H, W\), .* or \(B, T, C, H, W\), got \(23, 17\)"),
     (torch.zeros(5, 23, 17), ValueError, r"a 3-D tensor is one image .* \(B, 1, H, W\).*got shape \(5, 23, 17\)"),
     (torch.zeros(2, 0, 23, 17), ValueError, "at least one channel, row and column"),
     (torch.zeros(2, 3, 0, 17), ValueError, "at least one channel, row and column"),

@@ -131,8 +131,6 @@ def test_resize_with_a_largest_side_equals_torchvision(
         close(out, expected, 1e-5)
 
 
-
-
 @pytest.mark.parametrize(("balanced", "share"), [(False, 1 / 3), (True, 1 / 2)])
 def test_a_balanced_scale_is_asked_for(balanced: bool, share: float) -> None:
     """From a half to two, a third of the factors shrink, or a half where the logarithm is uniform."""

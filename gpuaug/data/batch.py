@@ -10,10 +10,15 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.values import ValueRange
 
 __all__ = ["NAMED", "ROLES", "Batch", "Settings", "open_door"]
 
-IMAGE_DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+Images = Any
+"""A tensor (B, C, H, W), or `Ragged` where sizes differ."""
+IMAGE_DTYPES = (torch.uint8, torch.uint16, torch.int16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 NAMED = ("ultralytics", "yolox")
 ROLES = ("image", "dense", "mask")
 """What a further input is: transformed as the image is; moved and blended; moved by nearest pixel."""
@@ -23,18 +28,49 @@ ROLES = ("image", "dense", "mask")
 class Batch:
     """Hold what is transformed; tensors of the caller, never copied, never modified."""
 
-    image: Tensor
-    """(B, C, H, W)."""
-    mask: Tensor | None = None
+    image: Images
+    """(B, C, H, W); the frames of clips one after another, (B * T, C, H, W); images of several sizes as `Ragged`."""
+    mask: Images | None = None
     """(B, C, H, W), of any dtype: classes, which are not blended."""
     instances: Instances | None = None
-    extra: dict[str, tuple[str, Tensor]] = field(default_factory=dict)
+    extra: dict[str, tuple[str, Images]] = field(default_factory=dict)
     """Further inputs (B, C, H, W) with their role."""
+    frames: int = 1
+    """T: how many images in a row share their parameters."""
+    padding_mask: Tensor | None = None
+    """(B, H, W) bool: where a pipeline has padded images to one canvas."""
+    sizes: Tensor | None = None
+    """(B, 2) int64: height and width of the images in it."""
 
     @property
-    def canvas(self) -> tuple[int, int]:
+    def canvas(self) -> Canvas:
         """(height, width)."""
-        return (self.image.shape[2], self.image.shape[3])
+        image = self.image
+        return image.canvas if isinstance(image, Ragged) else (image.shape[2], image.shape[3])
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.image.channels if isinstance(self.image, Ragged) else self.image.shape[1]
+
+    def map(self, function: Callable[[Any], Any]) -> Batch:
+        """Return the same with a function applied to every tensor."""
+        return Batch(
+            function(self.image),
+            None if self.mask is None else function(self.mask),
+            None if self.instances is None else self.instances.map(function),
+            {key: (role, function(value)) for key, (role, value) in self.extra.items()},
+            self.frames,
+        )
+
+    @property
+    def samples(self) -> int:
+        """B."""
+        return len(self) // self.frames
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.image) if isinstance(self.image, Ragged) else self.image.shape[0]
 
 
 @dataclass(frozen=True)
@@ -45,6 +81,11 @@ class Settings:
     keypoint: KeypointParams = field(default_factory=KeypointParams)
     roles: tuple[tuple[str, str], ...] = ()
     mirror_labels: tuple[tuple[int, int], ...] = ()
+    pad_to: tuple[int, int] | None = None
+    """Canvas to which what comes out is padded; None with a divisor takes the largest image's."""
+    pad_divisor: int | None = None
+    value_range: ValueRange | None = None
+    """Black and white, where the dtype does not say."""
     format: str | None = None
     """One of `NAMED`, for structures whose type does not say what they are."""
 
@@ -66,41 +107,74 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
     from gpuaug.data.formats import plain, rows, torchvision
+    from gpuaug.data.pad import Padded
 
     settings = settings or Settings()
     if settings.format is not None:
         return getattr(rows, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
-    if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), Tensor):
+    if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), (Tensor, Ragged, list)):
         if not torchvision.holds(inputs[0]):
             return plain.read(inputs[0], owner, settings)
     if torchvision.is_detection(inputs):
         return torchvision.read_detection(inputs, owner, settings)
     if torchvision.holds(inputs):
         return torchvision.read(inputs, owner, settings)
-    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1:
+    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1 and not _are_images(inputs[0]):
         if all(isinstance(x, Tensor) and x.dim() >= 3 for x in inputs[0]):
             raise TypeError(
-                f"{owner}: images must be one tensor (B, C, H, W); stack a list of images of one size first, got a "
-                f"{type(inputs[0]).__name__} of {len(inputs[0])} tensors"
+                f"{owner}: images must be a tensor (B, C, H, W) or a list of tensors (C, H, W), got a "
+                f"{type(inputs[0]).__name__} of {len(inputs[0])} tensors of other shapes"
             )
         kind = type(inputs[0])
         batch, write_inner = open_door(tuple(inputs[0]), owner, settings)
         return batch, lambda out: kind(write_inner(out))
+    if len(inputs) == 1 and isinstance(inputs[0], list) and not inputs[0]:
+        raise ValueError(f"{owner}: a list of images must hold at least one, got none")
     if not inputs:
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got nothing")
     image, rest = inputs[0], inputs[1:]
     given = as_images(image, owner)
-    single = image.dim() == 3
+    shaped = as_given(image)
 
     def write(out: Batch) -> Any:
-        result = image if out.image is given else out.image[0] if single else out.image
+        result = image if out.image is given else shaped(out.image)
+        if out.padding_mask is not None and out.sizes is not None:
+            result = Padded(result, out.padding_mask, out.sizes)
         return (result, *rest) if rest else result
 
-    return Batch(given), write
+    return Batch(given, frames=frames_of(image)), write
 
 
-def as_images(image: Any, owner: str) -> Tensor:
-    """Return images (B, C, H, W), or raise; one image (C, H, W) becomes a batch of one."""
+def _are_images(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(x, Tensor) and x.dim() == 3 for x in value)
+
+
+def frames_of(image: Any) -> int:
+    """Return T of clips (B, T, C, H, W), else 1."""
+    return image.shape[1] if isinstance(image, Tensor) and image.dim() == 5 else 1
+
+
+def as_given(image: Any) -> Callable[[Any], Any]:
+    """Return how a batch inside the library becomes what the user gave: one sample, samples, clips or a list."""
+    if not isinstance(image, Tensor):
+        as_list = isinstance(image, list)
+        return lambda value: list(value) if as_list and isinstance(value, Ragged) else value
+    if image.dim() == 3:
+        return lambda value: value[0]
+    if image.dim() == 5:
+        return lambda value: value.unflatten(0, (image.shape[0], image.shape[1]))
+    return lambda value: value
+
+
+def as_images(image: Any, owner: str) -> Any:
+    """Return images (B, C, H, W), or raise; one image (C, H, W) becomes a batch of one, clips become frames.
+
+    A list of images (C, H, W) is packed, at the price of one copy.
+    """
+    if isinstance(image, list) and image and _are_images(image):
+        image = Ragged.pack(image)
+    if isinstance(image, Ragged):
+        return image
     if not isinstance(image, Tensor):
         raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}")
     if image.dtype not in IMAGE_DTYPES:
@@ -112,8 +186,14 @@ def as_images(image: Any, owner: str) -> Tensor:
             f"{owner}: a 3-D tensor is one image (C, H, W) with 1, 3 or 4 channels; give a batch of gray images as"
             f" (B, 1, H, W), one image of other channels as image[None], got shape {tuple(image.shape)}"
         )
-    if not single and image.dim() != 4:
-        raise ValueError(f"{owner}: images must have shape (B, C, H, W) or (C, H, W), got {tuple(image.shape)}")
+    if not single and image.dim() not in (4, 5):
+        raise ValueError(
+            f"{owner}: images must have shape (B, C, H, W), (C, H, W) or (B, T, C, H, W), got {tuple(image.shape)}"
+        )
     if 0 in image.shape[-3:]:
         raise ValueError(f"{owner}: images must have at least one channel, row and column, got {tuple(image.shape)}")
+    if image.dim() == 5:
+        if image.shape[1] == 0:
+            raise ValueError(f"{owner}: clips must have at least one frame, got {tuple(image.shape)}")
+        return image.flatten(0, 1)
     return image[None] if single else image

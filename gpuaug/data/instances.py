@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Canvas, along
+
 __all__ = ["BboxParams", "Instances", "KeypointParams"]
 
 FORMATS = {
@@ -139,8 +142,8 @@ class Instances:
     """(B, N, 4) xyxy in pixels."""
     labels: Tensor | None = None
     """(B, N)."""
-    masks: Tensor | None = None
-    """(B, N, H, W)."""
+    masks: Any = None
+    """(B, N, H, W); `Ragged` of N channels where images have several sizes."""
     keypoints: Tensor | None = None
     """(B, N, K, 2) x and y."""
     visible: Tensor | None = None
@@ -169,20 +172,26 @@ class Instances:
             room = t.new_zeros((t.shape[0], count - n, *t.shape[2:]))
             return torch.cat((rows, room), dim=1)
 
-        return self.map(pick)
+        if not isinstance(self.masks, Ragged):
+            return self.map(pick)
+        few = replace(self, masks=None).map(pick)
+        rows = torch.nn.functional.pad(order, (0, max(0, count - n)))
+        masks = [one[index] * ok[:, None, None] for one, index, ok in zip(self.masks, rows, few.valid, strict=True)]
+        return few.with_(masks=Ragged.pack(masks))
 
     def with_(self, **fields: Any) -> Instances:
         """Return the same with some fields replaced."""
         return replace(self, **fields)
 
 
-def boxes_to_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tensor:
+def boxes_to_xyxy(boxes: Tensor, format: str, canvas: Canvas) -> Tensor:
     """Return (..., 4) boxes as xyxy in pixels, in float32 or wider."""
     layout, fractions = FORMATS[format]
     wide = boxes if boxes.dtype == torch.float64 else boxes.to(torch.float32)
     if fractions:
         x, y, z, w = wide.unbind(-1)
-        wide = torch.stack((x * canvas[1], y * canvas[0], z * canvas[1], w * canvas[0]), dim=-1)
+        height, width = (along(n, x.dim() - 1) for n in canvas)
+        wide = torch.stack((x * width, y * height, z * width, w * height), dim=-1).to(wide.dtype)
     a, b = wide[..., :2], wide[..., 2:]
     if layout == "xywh":
         return torch.cat((a, a + b), dim=-1)
@@ -191,7 +200,7 @@ def boxes_to_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tensor
     return wide
 
 
-def boxes_from_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tensor:
+def boxes_from_xyxy(boxes: Tensor, format: str, canvas: Canvas) -> Tensor:
     """Return xyxy boxes in pixels in a format."""
     layout, fractions = FORMATS[format]
     a, b = boxes[..., :2], boxes[..., 2:]
@@ -201,5 +210,6 @@ def boxes_from_xyxy(boxes: Tensor, format: str, canvas: tuple[int, int]) -> Tens
         boxes = torch.cat(((a + b) / 2, b - a), dim=-1)
     if fractions:
         x, y, z, w = boxes.unbind(-1)
-        boxes = torch.stack((x / canvas[1], y / canvas[0], z / canvas[1], w / canvas[0]), dim=-1)
+        height, width = (along(n, x.dim() - 1) for n in canvas)
+        boxes = torch.stack((x / width, y / height, z / width, w / height), dim=-1).to(boxes.dtype)
     return boxes

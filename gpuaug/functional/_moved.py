@@ -49,8 +49,10 @@ def moved(
     """Read images through the matrix (B, 3, 3) that a function makes of zeros (B,) and the canvas."""
     batch, write = open_door((image,), name)
     x = batch.image
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}: images must be one tensor (B, C, H, W), got images of several sizes")
     like = torch.zeros(x.shape[0], dtype=mat.matrix_dtype(x.device), device=x.device)
-    plan = Plan(batch.canvas, x.shape[1], x.dtype, like)
+    plan = Plan(batch.canvas, x.shape[1], x.dtype)
     if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
         plan.layout = torch.channels_last
     values = as_fill(fill, name) or (0.0,)

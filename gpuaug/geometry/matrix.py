@@ -57,7 +57,7 @@ def scale_shift(sx: Number, tx: Number, sy: Number, ty: Number, like: Tensor) ->
     return from_entries((sx, 0.0, tx, 0.0, sy, ty, 0.0, 0.0, 1.0), like)
 
 
-def quarter_turn(turns: Tensor, height: int, width: int) -> Tensor:
+def quarter_turn(turns: Tensor, height: Number, width: Number) -> Tensor:
     """Return the matrix of `turns` (B,) counter-clockwise quarter turns, built from integers so that it is exact."""
     k = wide(turns)
     odd = k - 2 * torch.floor(k / 2)
@@ -65,8 +65,8 @@ def quarter_turn(turns: Tensor, height: int, width: int) -> Tensor:
     sin = (2 - k) * odd  # 0, 1, 0, -1
     # On a screen whose y axis points down, counter-clockwise is x' = cos x + sin y, y' = -sin x + cos y.
     # The shift brings the turned rectangle back to the origin.
-    tx = torch.where(cos < 0, float(width), 0.0) + torch.where(sin < 0, float(height), 0.0)
-    ty = torch.where(cos < 0, float(height), 0.0) + torch.where(sin > 0, float(width), 0.0)
+    tx = torch.where(cos < 0, width, 0.0) + torch.where(sin < 0, height, 0.0)
+    ty = torch.where(cos < 0, height, 0.0) + torch.where(sin > 0, width, 0.0)
     return from_entries((cos, sin, tx, -sin, cos, ty, 0.0, 0.0, 1.0), k)
 
 
@@ -75,7 +75,7 @@ def affine(
     translate: tuple[Number, Number],
     scale: tuple[Number, Number],
     shear: tuple[Tensor, Tensor] | None,
-    center: tuple[float, float],
+    center: tuple[Number, Number],
 ) -> Tensor:
     """Return torchvision's affine matrix for a clockwise angle and shears in degrees, about `center`."""
     rot = wide(angle) * (math.pi / 180)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, along, smaller
 
 __all__ = ["area", "bounds", "clip", "ellipse_bounds", "inside", "outline"]
 
@@ -56,11 +57,10 @@ def outline(boxes: Tensor, method: str, per_side: int = 8) -> Tensor:
     return middle[:, :, None] + half[:, :, None] * torch.stack((x, y), dim=-1)
 
 
-def clip(boxes: Tensor, canvas: tuple[int, int]) -> Tensor:
+def clip(boxes: Tensor, canvas: Canvas) -> Tensor:
     """Return what of the boxes lies in a canvas (height, width)."""
-    h, w = canvas
-    x = boxes[..., 0::2].clamp(0, w)
-    y = boxes[..., 1::2].clamp(0, h)
+    h, w = (along(n, boxes.dim() - 1) for n in canvas)
+    x, y = smaller(boxes[..., 0::2].clamp(min=0), w), smaller(boxes[..., 1::2].clamp(min=0), h)
     return torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), dim=-1)
 
 
@@ -69,8 +69,9 @@ def area(boxes: Tensor) -> Tensor:
     return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
-def inside(points: Tensor, canvas: tuple[int, int]) -> Tensor:
+def inside(points: Tensor, canvas: Canvas) -> Tensor:
     """Tell which points (..., 2) lie in a canvas, its border included; NaN does not."""
-    h, w = canvas
     x, y = points[..., 0], points[..., 1]
-    return (x >= 0) & (x <= w) & (y >= 0) & (y <= h)
+    h, w = (along(n, x.dim() - 1) for n in canvas)
+    seen: Tensor = (x >= 0) & (x <= w) & (y >= 0) & (y <= h)
+    return seen

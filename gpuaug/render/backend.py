@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from gpuaug.functional._door import Pixels, each, join, split
 from gpuaug.render.plan import Choice, Pass, Plan, unrolled
 from gpuaug.render.reading import read_planes
+from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
 from gpuaug.sampling.generator import TRITON
 
@@ -45,6 +47,8 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
         from gpuaug.render.lowering import run
 
         return run(x, plan, passes)
+    if x.dtype in (torch.uint16, torch.int16):  # of which torch has few operations
+        x = x.to(torch.float32)
     if walking is None:
         walking = _can_walk(x, passes) and _worth_walking(x, passes)
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
@@ -91,7 +95,7 @@ def _worth_walking(x: Tensor, passes: list[Pass]) -> bool:
     A matter of the canvases alone: a sample must not come out differently in a larger batch.
     """
     canvases = [(x.shape[2], x.shape[3]), *(step.canvas for step in passes)]
-    return max(h * w for h, w in canvases) >= SMALL
+    return any(h * w >= SMALL for h, w in canvases)
 
 
 def _tensors(passes: list[Pass]) -> list[Tensor]:
@@ -107,7 +111,7 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
 
 
 def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
-    scale = float(plan.levels or 1)
+    scale = plan.scale
     image: Pixels = x
     # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
     by_plane = torch.compiler.is_compiling()
@@ -126,8 +130,9 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
         for slot in step.program:
             for choice in unrolled(slot):
                 image = apply_choice(image, choice, plan.levels)
-        if plan.rounds and plan.levels and not step.normalized:
-            image = each(image, lambda v: torch.round(v.clamp(0, 1) * scale) / scale)
+        if plan.rounds and not plan.dtype.is_floating_point and not step.normalized:
+            image = each(image, partial(quantize, dtype=plan.dtype, own=step.own))
+            image = each(image, lambda v: v / scale)
     if raw:
         image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
     return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)

@@ -15,6 +15,7 @@ from torch import Tensor
 from gpuaug.render import triton as ops
 from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp, unrolled
 from gpuaug.render.reading import tap_count
+from gpuaug.render.values import ValueRange
 
 __all__ = ["CODES", "FILTERS", "TORCH_ONLY", "run", "run_pick"]
 
@@ -41,6 +42,7 @@ CODES = {
     "erase_noise": 20,
     "erase_color": 21,
     "grid_dropout": 22,
+    "to_unit": 23,
 }
 """Pixel operations that have a kernel (`kernels/pixels.py`), by the name of their choice."""
 FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2}
@@ -56,14 +58,16 @@ _STATIC: dict[str, set[str]] = {
     "erase": {"value"},
     "grid_dropout": {"fill"},
     "gaussian_blur": {"kernel_size"},
+    "to_unit": {"values"},
 }
+Numbers = tuple[float, ...]
 _MODES = ("image", "image_per_channel", "min_max", "min_max_per_channel")
 _INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
 
 
 def _has_kernel(choice: Choice) -> bool:
     """Tell whether a choice is one that its kernel knows, arguments and all."""
-    known = choice.name in CODES or choice.name in FILTERS
+    known = choice.name in CODES or (choice.name in FILTERS and choice.values is None)
     return known and set(choice.static) == _STATIC.get(choice.name, set())
 
 
@@ -114,6 +118,16 @@ def _shrink(warp: Warp) -> float:
     return min(warp.shrink, MAX_HALF_WIDTH) if warp.projective else warp.shrink
 
 
+def _to_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
+    """Return slope and shift from an image's own scale to 0..1."""
+    slope = tuple(1 / (w - b) for b, w in zip(*values, strict=True))
+    return slope, tuple(-b * s for b, s in zip(values.black, slope, strict=True))
+
+
+def _from_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
+    return tuple(w - b for b, w in zip(*values, strict=True)), values.black
+
+
 def _inner(t: Tensor) -> Tensor:
     """Return a tensor whose rows lie in order, whatever lies between them."""
     stride = 1
@@ -151,7 +165,7 @@ class _Run:
 
     def __init__(self, x: Tensor, plan: Plan) -> None:
         self.plan = plan
-        self.open = self._source(x, float(plan.levels or 1))
+        self.open = self._source(x, plan.scale)
 
     def _source(self, image: Tensor, scale: float) -> _Open:
         return _Open(image, scale, canvas=(image.shape[2], image.shape[3]), channels=image.shape[1])
@@ -188,7 +202,7 @@ class _Run:
         members = slot.choices
         if slot.order is not None:
             measured = [len(_statistics(c)) for c in members]
-            if all(_has_kernel(c) for c in members) and max(measured) <= 1 and sum(measured) <= 1:
+            if all(_has_kernel(c) and c.values is None for c in members) and sum(measured) <= 1:
                 self._group(slot)
                 return
             members = unrolled(slot)
@@ -198,17 +212,22 @@ class _Run:
                 continue
             if _statistics(choice) and self.open.filter is not None:
                 self._write()  # what is measured must be read again, and a filter is too dear to run twice
+            if choice.values is not None:
+                self._append(self._affine(choice, _to_unit(choice.values)))
             self._append(self._row(choice, self._measured(choice, -1)))
+            if choice.values is not None:
+                self._append(self._affine(choice, _from_unit(choice.values)))
 
-    def round(self) -> None:
+    def round(self, own: bool) -> None:
         """Round an integer image, as pipelines that are not fused do after each pass."""
-        levels = float(self.plan.levels or 1)
-        self.open = self._source(self._rendered(torch.uint8, False, True), levels)
+        dtype = self.plan.dtype
+        self.open = self._source(self._rendered(dtype, False, 2 if own else 1), self.plan.scale)
 
     def finish(self) -> Tensor:
         plan = self.plan
-        rounds = plan.out_dtype == torch.uint8 and not plan.normalized
-        return self._rendered(plan.out_dtype, plan.layout == torch.channels_last, rounds)
+        rounds = not plan.out_dtype.is_floating_point and not plan.normalized
+        encode = 0 if not rounds else 1 if plan.values is None else 2
+        return self._rendered(plan.out_dtype, plan.layout == torch.channels_last, encode)
 
     # -- rows
 
@@ -271,6 +290,10 @@ class _Run:
             if name == "erase":
                 o.constants.extend(static["value"])
                 stat = len(static["value"])
+        elif name == "to_unit":
+            slope, shift = _to_unit(static["values"])
+            o.constants.extend((*slope, *shift))
+            extra = len(slope)
         elif name == "grid_dropout":
             o.constants.extend(static["fill"])
             extra = len(static["fill"])
@@ -281,6 +304,15 @@ class _Run:
         row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._channels(choice), ops.parts_of(o.canvas)]
         o.channels = o_channels
         return row
+
+    def _affine(self, choice: Choice, rows: tuple[Numbers, Numbers]) -> list[int]:
+        """Return the row of slope * x + shift, where a choice applies."""
+        o = self.open
+        first, count = len(o.constants), len(rows[0])
+        o.constants.extend((*rows[0], *rows[1]))
+        seen = len(choice.channels) if choice.channels is not None else o.channels
+        on = -1 if choice.on is None else self._operand(choice.on)
+        return [CODES["to_unit"], on, 0, -1, count, first, -1, 0, 0, seen, self._channels(choice), 1]
 
     def _channels(self, choice: Choice) -> int:
         if choice.channels is None:
@@ -321,9 +353,9 @@ class _Run:
         shrink = 1.0 if o.warp is None else _shrink(o.warp)
         return (o.image, o.scale, o.geo, bent, list(o.operands), _head(o.warp), fill, shrink, list(o.canvas))
 
-    def _rendered(self, dtype: torch.dtype, channels_last: bool, rounds: bool) -> Tensor:
+    def _rendered(self, dtype: torch.dtype, channels_last: bool, encode: int) -> Tensor:
         o = self.open
-        ends = (o.constants, o.channels, dtype, channels_last, rounds)
+        ends = (o.constants, o.channels, dtype, channels_last, encode)
         if o.filter is None:
             out: Tensor = ops.render(*self._head_arguments(), o.before, *ends)
         else:
@@ -332,12 +364,13 @@ class _Run:
 
     def _write(self) -> None:
         """End the kernel: its result is the source of the next."""
-        self.open = self._source(self._rendered(torch.float32, False, False), 1.0)
+        self.open = self._source(self._rendered(torch.float32, False, 0), 1.0)
 
     def _by_torch(self, choice: Choice) -> None:
         from gpuaug.render.backend import apply_choice
 
-        if self.open.touched or self.open.scale != 1 or self.open.image.dtype != torch.float32:
+        o = self.open
+        if o.touched or o.scale != 1 or o.image.dtype != torch.float32:
             self._write()
         self.open = self._source(apply_choice(self.open.image, choice, self.plan.levels), 1.0)
 
@@ -352,9 +385,9 @@ def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
             going.filter(step.filter)
         for slot in step.program:
             going.slot(slot)
-        last = number == len(passes) - 1 and plan.out_dtype == torch.uint8
-        if plan.rounds and plan.levels and not step.normalized and not last:
-            going.round()
+        ends = number == len(passes) - 1 and plan.out_dtype == plan.dtype
+        if plan.rounds and not plan.dtype.is_floating_point and not step.normalized and not ends:
+            going.round(step.own)
     return going.finish()
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.backend import uses_triton
-from gpuaug.render.plan import Canvas, Pass, Warp
+from gpuaug.render.plan import Pass, Warp
 
 __all__ = ["pick"]
 

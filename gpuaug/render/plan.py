@@ -6,6 +6,7 @@ of pixel operations. Which passes exist depends on the pipeline and the canvas a
 
 from __future__ import annotations
 
+import copy as copying
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -14,10 +15,11 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
+from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 
 __all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation", "unrolled"]
 
-Canvas = tuple[int, int]
 Kind = Literal["lattice", "axis", "warp"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
@@ -82,25 +84,39 @@ class Warp:
     hard: Tensor | None = None
     """(B, 4) source rectangle at whose border the filter is cut and normalised; positions outside are fill."""
 
+    def of(self, sample: int) -> Warp:
+        """Return the warp of one sample."""
+        soft, hard, field = (
+            None if value is None else value[sample : sample + 1] for value in (self.soft, self.hard, self.field)
+        )
+        return replace(self, matrix=self.matrix[sample : sample + 1], soft=soft, hard=hard, field=field)
+
 
 @dataclass
 class Choice:
     """One pixel operation with its operands, for the samples where `on` holds."""
 
     name: str
-    apply: Callable[..., Tensor]
+    apply: Callable[..., Any]
     operands: tuple[Tensor, ...] = ()
     static: dict[str, Any] = field(default_factory=dict)
     on: Tensor | None = None
     channels: tuple[int, ...] | None = None
     levels: bool = False
     """True where the operation is defined by the source's integer levels (posterize, equalize)."""
+    values: ValueRange | None = None
+    """Black and white where the image keeps its own scale, and `apply` goes to 0..1 and back."""
     measures: bool = False
     """True where the operation needs a statistic of the whole image, which makes it the costliest of its group."""
     apply_one: Callable[..., Tensor] | None = None
     """What the CPU's walk calls instead for its one sample, if that is cheaper."""
     write_one: Callable[..., None] | None = None
     """Likewise where it is the last operation: (output, image, what white is in the image, *operands)."""
+
+    def of(self, sample: int) -> Choice:
+        """Return the operation on one sample."""
+        rows = tuple(operand[sample : sample + 1] for operand in self.operands)
+        return replace(self, operands=rows, on=None if self.on is None else self.on[sample : sample + 1])
 
 
 @dataclass
@@ -110,6 +126,11 @@ class Slot:
     choices: list[Choice]
     order: Tensor | None = None
     """(B, n): the numbers of the choices in the order that each sample takes."""
+
+    def of(self, sample: int) -> Slot:
+        """Return the slot of one sample."""
+        order = None if self.order is None else self.order[sample : sample + 1]
+        return Slot([choice.of(sample) for choice in self.choices], order)
 
 
 def unrolled(slot: Slot) -> list[Choice]:
@@ -155,6 +176,19 @@ class Pass:
     ended: str = "end of the pipeline"
     normalized: bool = False
     """Whether its values are no longer in 0..1."""
+    own: bool = False
+    """Whether they are on the image's own scale."""
+
+    def of(self, sample: int) -> Pass:
+        """Return the pass of one sample."""
+        canvas = self.canvas.host[sample] if isinstance(self.canvas, Sizes) else self.canvas
+        return replace(
+            self,
+            canvas=canvas,
+            warp=None if self.warp is None else self.warp.of(sample),
+            filter=None if self.filter is None else self.filter.of(sample),
+            program=[slot.of(sample) for slot in self.program],
+        )
 
     @property
     def empty(self) -> bool:
@@ -165,16 +199,18 @@ class Pass:
 class Plan:
     """Collect the contributions of transforms into passes."""
 
-    def __init__(self, canvas: Canvas, channels: int, dtype: torch.dtype, like: Tensor) -> None:
-        """Start with an empty pass on `canvas`; `like` is (B,) on the batch's device."""
+    def __init__(self, canvas: Canvas, channels: int, dtype: torch.dtype) -> None:
+        """Start with an empty pass on `canvas`."""
         self.source = canvas
         self.canvas = canvas
         self.channels = channels
         self.dtype = dtype
-        self.like = like
         self.levels: int | None = 255 if dtype == torch.uint8 else None
-        self.unit = 1.0 if self.levels is None else float(self.levels)
-        """What the user's numbers are divided by to get working units; 1 after Normalize."""
+        """Of uint8, which posterize and equalize are defined by."""
+        self.scale = default_range(dtype).white[0]
+        """What pixels are divided by when they are read."""
+        self.values: ValueRange | None = None
+        """Black and white where the image keeps its own scale and operations are wrapped."""
         self.normalized = False
         self.interpolation: Any = None
         self.fill: Any = None
@@ -202,9 +238,15 @@ class Plan:
         if self._open.empty:
             return
         self._open.ended = why
-        self._open.normalized = self.normalized
+        self._open.normalized, self._open.own = self.normalized, self.values is not None
         self.passes.append(self._open)
         self._open = Pass(self.canvas)
+
+    def of(self, sample: int) -> Plan:
+        """Return the finished plan of one sample, with a canvas of its own."""
+        one = copying.copy(self)
+        one.passes = [step.of(sample) for step in self.passes]
+        return one
 
     def finish(self) -> list[Pass]:
         """Return the passes."""
@@ -280,7 +322,7 @@ class Plan:
             return mat.bounds_of(mat.inverse(pending.matrix), rectangle)
 
         if looks_out and self._cut and pending.kind != "warp":
-            soft = _intersect(soft, to_source(self._rectangle(matrix)))
+            soft = _intersect(soft, to_source(rectangle(self.canvas, matrix)))
             self._cut = False
         if kind == "warp" and hard is not None:
             soft, hard = _intersect(soft, hard), None
@@ -306,13 +348,6 @@ class Plan:
         )
         self.canvas = self._open.canvas = canvas
 
-    def _rectangle(self, like: Tensor) -> Tensor:
-        h, w = self.canvas
-        corner = like.new_zeros(4)
-        corner[2].fill_(w)
-        corner[3].fill_(h)
-        return corner
-
     def bend(self, field: Tensor, reading: Reading) -> None:
         """Begin a pass whose head is a displacement field (B, 2, h, w) on the present canvas."""
         if not self._open.empty:
@@ -324,23 +359,46 @@ class Plan:
 
     def slot(self, *choices: Choice, order: Tensor | None = None) -> None:
         """Append a place to the program."""
+        for choice in choices:
+            self._wrap(choice)
         self._open.program.append(Slot(list(choices), order))
 
     def filter(self, choice: Choice) -> None:
         """Begin a pass whose head is a neighbourhood filter."""
         if not self._open.empty:
             self.close("a neighbourhood filter")
+        self._wrap(choice)
         self._open.filter = choice
+
+    def _wrap(self, choice: Choice) -> None:
+        if self.values is not None:
+            values = choice.values = self.values.of(choice.channels)
+            choice.apply, choice.write_one = in_range(choice.apply, values), None
+            choice.apply_one = None if choice.apply_one is None else in_range(choice.apply_one, values)
+
+    def own_range(self, values: ValueRange) -> None:
+        """Let the image keep its own scale, of which operations see black as 0 and white as 1."""
+        if self.channels != len(values.black) != 1:
+            raise ValueError(
+                f"Compose: value_range must have one number or {self.channels}, one for each channel, got {values}"
+            )
+        self.values, self.levels, self.scale = values, None, 1.0
+
+    def to_unit(self) -> None:
+        """Leave the image's own scale for 0..1, for good."""
+        if self.values is not None:
+            values, self.values = self.values, None
+            self.slot(Choice("to_unit", to_unit, static={"values": values}))
 
     def encode(self, x: Tensor) -> Tensor:
         """Return working values in the output's dtype: the one rounding of integer images."""
-        if self.out_dtype == torch.uint8 and not self.normalized:
-            x = torch.round(x.clamp(0, 1) * 255)
+        if not self.out_dtype.is_floating_point and not self.normalized:
+            x = quantize(x, self.out_dtype, self.values is not None)
         return x.to(self.out_dtype)
 
     def working(self, values: tuple[float, ...]) -> tuple[float, ...]:
-        """Return numbers in the input's unit as working units."""
-        return tuple(v / self.unit for v in values)
+        """Return numbers in the input's unit as those in which pixels are read."""
+        return values if self.normalized else tuple(v / self.scale for v in values)
 
 
 def _intersect(a: Tensor | None, b: Tensor) -> Tensor:

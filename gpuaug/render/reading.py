@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
-from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Reading, Warp
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.plan import MAX_HALF_WIDTH, Reading, Warp
 
 __all__ = ["read", "read_planes", "support"]
 

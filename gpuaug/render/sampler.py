@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.plan import MAX_HALF_WIDTH
 
 __all__ = ["Frames", "sample_image"]
 

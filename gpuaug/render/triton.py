@@ -73,6 +73,14 @@ def _head(head: list[int]) -> tuple[int, ...]:
     return (*head[:7], 0) if head[3] else tuple(head)
 
 
+def _encoding(mode: int, dtype: torch.dtype) -> tuple[float, ...]:
+    """Return how values are rounded: not at all, from 0..1 to white, or on the scale of an integer dtype."""
+    if mode == 0:
+        return (0, 0.0, 0.0)
+    limits = torch.iinfo(dtype)
+    return (mode, float(limits.min), float(limits.max))
+
+
 def _tiles(canvas: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     across = -(-canvas[1] // size[1])
     return across, -(-canvas[0] // size[0]) * across
@@ -152,7 +160,7 @@ def _render(
     channels: int,
     dtype: torch.dtype,
     channels_last: bool,
-    rounds: bool,
+    encode: int,
 ) -> Tensor:
     from gpuaug.render.kernels.passes import render_kernel
 
@@ -176,7 +184,7 @@ def _render(
                 FILL=tuple(fill),
                 PROGRAM=_rows(tuple(program)),
                 CONSTANTS=tuple(constants),
-                UINT8=rounds,
+                ENCODE=_encoding(encode, dtype),
                 BH=size[0],
                 BW=size[1],
                 num_warps=4,
@@ -199,7 +207,7 @@ def _render_fake(
     channels: int,
     dtype: torch.dtype,
     channels_last: bool,
-    rounds: bool,
+    encode: int,
 ) -> Tensor:
     return _new(x, channels, canvas, dtype, channels_last)
 
@@ -334,7 +342,7 @@ def _filtered(
     channels: int,
     dtype: torch.dtype,
     channels_last: bool,
-    rounds: bool,
+    encode: int,
 ) -> Tensor:
     from gpuaug.render.kernels.passes import filter_kernel
 
@@ -378,7 +386,7 @@ def _filtered(
             BEFORE=_rows(tuple(before)),
             AFTER=_rows(tuple(after)),
             CONSTANTS=tuple(constants),
-            UINT8=rounds,
+            ENCODE=_encoding(encode, dtype),
             FILTER=(*filter, _power(max(reach_x, reach_y) + 1)),
             TH=tile[0],
             TW=tile[1],
@@ -412,7 +420,7 @@ def _filtered_fake(
     channels: int,
     dtype: torch.dtype,
     channels_last: bool,
-    rounds: bool,
+    encode: int,
 ) -> Tensor:
     return _new(x, channels, canvas, dtype, channels_last)
 
@@ -463,7 +471,7 @@ _SOURCE = (
     "Tensor x, float scale, Tensor? geo, Tensor? field, Tensor[] operands, int[] head, float[] fill, float shrink, "
     "SymInt[] canvas"
 )
-_ENDS = "SymInt channels, ScalarType dtype, bool channels_last, bool rounds"
+_ENDS = "SymInt channels, ScalarType dtype, bool channels_last, int encode"
 for _signature, _run, _fake in (
     (
         "prepare(Tensor matrix, Tensor? soft, Tensor? hard, SymInt[] canvas, float shrink, bool projective, bool exact)",

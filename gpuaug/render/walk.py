@@ -14,9 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.render.plan import MAX_HALF_WIDTH, Canvas, Choice, Pass, Plan, Reading
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Reading
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, sample_image
+from gpuaug.render.values import quantize
 
 __all__ = ["walk"]
 
@@ -44,7 +46,7 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
     hosts = [_host(step) for step in passes]
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
     out = torch.empty((batch, plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
-    scale = float(plan.levels or 1)
+    scale = plan.scale
     # A last warp may write its pixels where they belong.
     ends = bool(passes) and not passes[-1].program and passes[-1].filter is None and last is None
     direct = ends and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
@@ -63,8 +65,8 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
                     if gate is None or gate[b]:
                         image, unit = _working(image, unit, work), 1.0
                         image = _apply(image, choice, b, plan.levels)
-            if plan.rounds and plan.levels and image.dtype == work and not step.normalized:
-                image, unit = torch.round((image * (scale / unit)).clamp_(0, scale)), scale
+            if plan.rounds and not plan.dtype.is_floating_point and image.dtype == work and not step.normalized:
+                image, unit = quantize(image / unit, plan.dtype, step.own), scale
         if last is not None and last.write_one is not None:
             last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))
         elif not (direct and image.data_ptr() == out[b].data_ptr()):
@@ -85,7 +87,7 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
 
 def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: torch.dtype) -> Tensor:
     """Return an image in the output's dtype, or in one that copies to it as it is."""
-    if image.dtype == dtype and plan.out_dtype == dtype and unit == (plan.levels or 1):
+    if image.dtype == dtype and plan.out_dtype == dtype and unit == plan.scale:
         return image
     if plan.out_dtype == torch.uint8 and unit == 255:
         return image.clamp(0, 255).round_()
@@ -113,8 +115,7 @@ def _host(step: Pass) -> _Host:
 def _working(image: Tensor, unit: float, work: torch.dtype) -> Tensor:
     if unit == 1:
         return image.to(work)
-    # Where there is a unit the source is of integers: a working dtype is an image of our own.
-    return image.to(work).div_(unit)
+    return image.to(work) / unit if image.dtype == work else image.to(work).div_(unit)
 
 
 def _apply(image: Tensor, choice: Choice, b: int, levels: int | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +16,7 @@ from gpuaug.sampling.layout import Draws
 
 __all__ = ["Geometry", "Params"]
 
-_HIDDEN = ("matrix", "field", "key", "gate", "window")
+_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Geometry:
     kind: str = "lattice"
     projective: bool = False
     transposes: bool = False
-    canvas: tuple[int, int] = (0, 0)
-    """(height, width) of the output."""
+    canvas: tuple[Any, ...] = (0, 0)
+    """(height, width) of the output, or one such pair for each sample."""
     inverted: bool = False
 
 
@@ -49,8 +49,8 @@ class Params:
     """
 
     values: Draws
-    canvas: tuple[int, int]
-    """(height, width) of the images the parameters were drawn for."""
+    canvas: tuple[Any, ...]
+    """(height, width) of the images the parameters were drawn for, or one such pair for each sample."""
     state: Tensor
     """A copy of (seed, clock)."""
     ids: Tensor
@@ -117,7 +117,10 @@ class Params:
             return self._describe(index)
         if isinstance(index, list):
             index = torch.tensor(index, device=self.ids.device)
-        return self.map(lambda t: t[index])
+        some = self.map(lambda t: t[index])
+        some.canvas = _some(self.canvas, index)
+        some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
+        return some
 
     def _describe(self, i: int) -> list[tuple[str, dict[str, Any]]]:
         """Read the parameters of sample i back to the host: for people, not for the hot path."""
@@ -132,7 +135,8 @@ class Params:
 
     def __repr__(self) -> str:
         """Show what is done to the first samples."""
-        lines = [f"Params({len(self)} samples, canvas {self.canvas[0]}x{self.canvas[1]})"]
+        sizes = list(dict.fromkeys(self.canvas)) if _several(self.canvas) else [self.canvas]
+        lines = [f"Params({len(self)} samples, canvas {', '.join(f'{h}x{w}' for h, w in sizes[:4])})"]
         if self.ids.device.type == "meta":
             return lines[0]
         for i in range(min(len(self), 4)):
@@ -141,6 +145,19 @@ class Params:
         if len(self) > 4:
             lines.append(f"  ... {len(self) - 4} more")
         return "\n".join(lines)
+
+
+def _several(canvas: tuple[Any, ...]) -> bool:
+    return bool(canvas) and isinstance(canvas[0], tuple)
+
+
+def _some(canvas: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
+    """Return the sizes of some samples; one size of all stays."""
+    if not _several(canvas):
+        return canvas
+    if isinstance(index, slice):
+        return canvas[index]
+    return tuple(canvas[i] for i in torch.arange(len(canvas))[index.cpu()].tolist())
 
 
 def _plain(value: Tensor) -> Any:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, Sizes, along, rectangle, whole
 from gpuaug.render.plan import MAX_HALF_WIDTH
 from gpuaug.sampling.distributions import (
     Constant,
@@ -20,7 +21,7 @@ from gpuaug.sampling.distributions import (
     static_range,
 )
 from gpuaug.sampling.params import Geometry
-from gpuaug.transforms.base import Drawn, Geometric, whole_canvas
+from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context
 
 __all__ = ["GivenMap", "RandomAffine", "RandomPerspective", "RandomRotation"]
@@ -88,10 +89,12 @@ class RandomRotation(Geometric):
         self.pads = expand
         self.declare(angle=self.degrees)
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas that holds every rotation of the range, where it expands."""
         if not self.expand:
             return canvas
+        if isinstance(canvas, Sizes):
+            raise ValueError("RandomRotation: expand needs images of one size, got several; resize or crop first")
         h, w = canvas
         low, high = (math.radians(a) for a in static_range(self.degrees))
         angles = [low, high]
@@ -203,7 +206,7 @@ class RandomAffine(Geometric):
         h, w = context.canvas
         shift: tuple[Any, Any] = (0.0, 0.0)
         if "translate_x" in values:
-            shift = (values["translate_x"] * w, values["translate_y"] * h)
+            shift = (mat.wide(values["translate_x"]) * w, mat.wide(values["translate_y"]) * h)
         scale: Any = values.get("scale", 1.0)
         shear = (values["shear_x"], values["shear_y"]) if "shear_x" in values else None
         return mat.affine(values["angle"], shift, (scale, scale), shear, self.center or (w / 2, h / 2))
@@ -266,7 +269,7 @@ class RandomPerspective(Geometric):
         h, w = context.canvas
         inwards = []
         for i, size in enumerate((w, h) * 4):
-            reach = int(self.distortion_scale * (size // 2)) + 1
+            reach = whole(self.distortion_scale * whole(size / 2)) + 1
             inwards.append(torch.floor(raw["corners"][:, i] * reach))
         right, bottom = w - 1.0, h - 1.0
         ends = (
@@ -282,22 +285,25 @@ class RandomPerspective(Geometric):
         h, w = context.canvas
         end = mat.wide(values["corners"])
         start = torch.zeros_like(end)
-        start[:, 2:5:2].fill_(w - 1.0)  # x of the right corners
-        start[:, 5:8:2].fill_(h - 1.0)  # y of the bottom ones
+        start[:, 2:5:2] += along(w - 1.0, 1)  # x of the right corners
+        start[:, 5:8:2] += along(h - 1.0, 1)  # y of the bottom ones
         return mat.perspective(start.unflatten(-1, (4, 2)), end.unflatten(-1, (4, 2)))
 
 
 class GivenMap(Geometric):
     """Move samples by matrices that are there already: what `Params.inverse` is replayed by."""
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, device: torch.device) -> None:
         """Take over what is known of the map."""
         super().__init__()
         self.kind, self.projective, self.transposes = geometry.kind, geometry.projective, geometry.transposes  # type: ignore[misc,assignment]
         self.pads = True
-        self.canvas = geometry.canvas
+        self.canvas: Canvas = geometry.canvas
+        if geometry.canvas and isinstance(geometry.canvas[0], tuple):
+            table = torch.tensor(geometry.canvas, dtype=mat.matrix_dtype(device)).to(device)
+            self.canvas = Sizes(table[:, 0], table[:, 1], geometry.canvas)
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas of the input that the parameters were drawn for."""
         return self.canvas
 
@@ -309,4 +315,4 @@ class GivenMap(Geometric):
         """Return the whole canvas, where axes stay axes: the filter is cut at its border."""
         if self.kind != "axis" or self.transposes:
             return None
-        return whole_canvas(context)
+        return rectangle(context.canvas, context.like)

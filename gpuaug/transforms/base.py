@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
 from gpuaug.render.plan import Choice, Kind, Plan, Reading, as_fill, as_interpolation
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
@@ -49,6 +51,8 @@ class Transform(Layer):
     changes_dtype: ClassVar[bool] = False
     selectable: ClassVar[bool] = False
     """Whether it can be limited to some bands."""
+    sees: ClassVar[tuple[str, ...]] = ()
+    """What of the annotations its draws depend on: "objects", "mask"."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -78,7 +82,7 @@ class Transform(Layer):
         """Return itself where it is deterministic, else None."""
         return self if self.deterministic else None
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas after the transform."""
         return canvas
 
@@ -88,7 +92,10 @@ class Transform(Layer):
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Turn what was drawn into parameters for this canvas."""
-        values = self.parameters_for(raw, context)
+        # Draws are computed in float32, whether sizes are numbers or, in ragged batches, tensors.
+        canvas = context.canvas
+        narrow = replace(context, canvas=canvas.to(torch.float32)) if isinstance(canvas, Sizes) else context
+        values = self.parameters_for(raw, narrow)
         if gate is not None:
             values["gate"] = gate
         return values
@@ -157,10 +164,10 @@ class Geometric(Transform):
         """Multiply into the pending warp."""
         plan.warp(
             values["matrix"],
-            self.output_canvas(context.canvas),
+            following(context.canvas, self.output_canvas),
             self.kind,
             self.reading(plan, context) if self.reads else None,
-            shrink=self.shrink(context.canvas),
+            shrink=max(self.shrink(size) for size in hosts(context.canvas)),
             projective=self.projective,
             transposes=self.transposes,
             window=self.window(values, context),
@@ -168,9 +175,9 @@ class Geometric(Transform):
             cuts=self.cuts,
         )
 
-    def default_fill(self, context: Context) -> float:
-        """Return what is shown outside the image where nobody says, in the input's unit."""
-        return 0.0
+    def default_fill(self, context: Context) -> tuple[float, ...]:
+        """Return what is shown outside the image where nobody says, in the input's unit: black."""
+        return context.values.black
 
     def reading(self, plan: Plan, context: Context) -> Reading:
         """Return interpolation, antialiasing and fill, in working units."""
@@ -179,21 +186,13 @@ class Geometric(Transform):
         interpolation = self.interpolation or plan.interpolation or "bilinear"
         fill = self.fill if self.fill is not None else plan.fill
         if fill is None:
-            fill = (self.default_fill(context),)
+            fill = self.default_fill(context)
         if len(fill) not in (1, context.channels):
             raise ValueError(
                 f"{type(self).__name__}: fill must be one number or {context.channels} numbers, got {fill}"
             )
         antialias = plan.antialias if self.antialias is None else self.antialias
         return Reading(interpolation, antialias, plan.working(fill))  # type: ignore[arg-type]
-
-
-def whole_canvas(context: Context) -> Tensor:
-    """Return the rectangle (4,) of a canvas, made on its device."""
-    corners = context.like.new_zeros(4)
-    corners[2].fill_(context.canvas[1])
-    corners[3].fill_(context.canvas[0])
-    return corners
 
 
 class Photometric(Transform):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.noise import uniform_noise
@@ -31,6 +32,11 @@ class Bending(Geometric):
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Compute the field; samples that the gate leaves out get none."""
+        if isinstance(context.canvas, Sizes):
+            raise ValueError(
+                f"{type(self).__name__}: images must have one size, got {len(context.canvas.host)} of several; "
+                "resize or crop first"
+            )
         values = Transform.settle(self, raw, gate, context)
         field = self.field(values, context)
         if gate is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import blur_one
+from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant, Distribution, as_distribution
 from gpuaug.transforms.base import Drawn, Filter
@@ -63,11 +64,11 @@ class GaussianBlur(Filter):
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter."""
         kx, ky = self.kernel_size
-        h, w = context.canvas
-        if h <= ky // 2 or w <= kx // 2:
-            raise ValueError(
-                f"GaussianBlur: images must be larger than half the kernel {self.kernel_size}, got {h}x{w}"
-            )
+        for h, w in hosts(context.canvas):
+            if h <= ky // 2 or w <= kx // 2:
+                raise ValueError(
+                    f"GaussianBlur: images must be larger than half the kernel {self.kernel_size}, got {h}x{w}"
+                )
         blur = choice(F.gaussian_blur, values["sigma"], kernel_size=(kx, ky))
         blur.apply_one = blur_one
         return blur

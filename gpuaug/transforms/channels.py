@@ -127,7 +127,7 @@ class ChannelDropout(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the fill."""
-        return [[choice(F.drop_channels, values["dropped"], fill=self.drop_fill / context.unit)]]
+        return [[choice(F.drop_channels, values["dropped"], fill=context.values.one(self.drop_fill, "ChannelDropout"))]]
 
 
 class RandomPhotometricDistort(Photometric):

@@ -11,8 +11,10 @@ from gpuaug.data.batch import NAMED, ROLES, Settings
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.backend import BACKENDS
 from gpuaug.render.plan import as_fill, as_interpolation
+from gpuaug.render.values import as_value_range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p
+from gpuaug.transforms.crop import as_size
 from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
 
 __all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]
@@ -84,6 +86,14 @@ class Compose(Container):
         mirror_labels: classes that a mirror exchanges, such as {2: 3} for left and right.
         roles: further keys of a dict, each "image" (as the image), "dense" (moved and blended, such as depth) or
             "mask" (moved by nearest pixel).
+        pad_to: (height, width), or a number for a square, to which what comes out is padded at the bottom right with
+            `fill`; what comes out then has `padding_mask` (B, H, W), True = padding, and `sizes` (B, 2): as keys of a
+            dict, or as fields of a named tuple with `images`.
+        pad_divisor: whole number of which height and width become a multiple, likewise; without `pad_to` from the
+            largest image's.
+        value_range: (black, white), numbers or one for each channel, in the input's unit; None is 0 to the largest
+            value of an unsigned dtype, 0 to 1 for floats; needed for int16. Pixel operations see black as 0 and white
+            as 1, and clamp where they clamp; geometry keeps values beyond. Where no fill is said it is black.
         format: "ultralytics" (a dict of `img`, `batch_idx`, `cls`, `bboxes`) or "yolox" (images and rows (B, N, 5));
             None knows tensors, dicts with `image` and torchvision's structures by their type.
         backend: "torch" or "triton"; None takes Triton where it is installed, for images of up to four channels on a
@@ -124,6 +134,9 @@ class Compose(Container):
         keypoint_params: KeypointParams | None = None,
         mirror_labels: Mapping[int, int] | None = None,
         roles: Mapping[str, str] | None = None,
+        pad_to: int | Sequence[int] | None = None,
+        pad_divisor: int | None = None,
+        value_range: Any = None,
         format: str | None = None,
         backend: str | None = None,
         rank: int | None = None,
@@ -144,6 +157,9 @@ class Compose(Container):
             keypoint_params or KeypointParams(),
             _as_roles(roles),
             tuple((mirror_labels or {}).items()),
+            None if pad_to is None else as_size(pad_to, "Compose", "pad_to"),
+            None if pad_divisor is None else as_size(pad_divisor, "Compose", "pad_divisor")[0],
+            as_value_range(value_range, "Compose"),
             format,
         )
         if format is not None and format not in NAMED:
@@ -157,11 +173,11 @@ class Compose(Container):
 
     def _check_order(self) -> None:
         normalizer: str | None = None
-        for node in self._nodes:
+        for node in self.nodes:
             if normalizer is not None and node.transform.clamps:
                 raise ValueError(
                     f"Compose: {node.name} needs values between black and white and may not follow {normalizer}, "
-                    f"got it at place {self._nodes.index(node)}"
+                    f"got it at place {self.nodes.index(node)}"
                 )
             if node.transform.normalizes:
                 normalizer = node.name
@@ -215,7 +231,7 @@ class RandomApply(Container):
         super().__init__(transforms)
         self.p = check_p(p, "RandomApply")
         self._build()
-        for node in self._nodes:
+        for node in self.nodes:
             refuse_changing(node.transform, "RandomApply")
 
     def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
@@ -262,7 +278,7 @@ class SelectiveChannelTransform(Container):
         super().__init__([transforms] if isinstance(transforms, nn.Module) else transforms)
         self.channels = as_channels(channels, "SelectiveChannelTransform") or ()
         self._build()
-        for node in self._nodes:
+        for node in self.nodes:
             if not node.transform.selectable:
                 raise TypeError(
                     f"SelectiveChannelTransform: transforms must change values only and keep the dtype, got {node.name}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, hosts, larger, rounded, smaller, whole
 from gpuaug.render.plan import Kind
 from gpuaug.sampling.distributions import Uniform
 from gpuaug.transforms.base import Drawn, Geometric
@@ -81,7 +82,7 @@ class Pad(Geometric):
             raise ValueError(f"Pad: padding_mode must be 'constant', got {padding_mode!r}")
         self.padding = as_padding(padding, "Pad")
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the larger canvas."""
         left, top, right, bottom = self.padding
         return (canvas[0] + top + bottom, canvas[1] + left + right)
@@ -128,7 +129,7 @@ class CenterCrop(Geometric):
         super().__init__(fill=fill)
         self.size = as_size(size, "CenterCrop")
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
         return self.size
 
@@ -136,10 +137,10 @@ class CenterCrop(Geometric):
         """Return the shift: torchvision's anchor, which rounds halves to even, and its padding where too small."""
         shifts = []
         for have, want in zip(context.canvas, self.size, strict=True):
-            before = (want - have) // 2 if want > have else 0
-            after = (want - have + 1) // 2 if want > have else 0
-            shifts.append(before - round((have + before + after - want) / 2.0))
-        return mat.scale_shift(1.0, float(shifts[1]), 1.0, float(shifts[0]), context.like)
+            missing = larger(want - have, 0)
+            before = whole(missing / 2)
+            shifts.append(before - rounded((have + missing - want) / 2))
+        return mat.scale_shift(1.0, shifts[1], 1.0, shifts[0], context.like)
 
     def extra_repr(self) -> str:
         """Show the size."""
@@ -198,7 +199,7 @@ class RandomCrop(Geometric):
         """Return the centre crop."""
         return CenterCrop(self.size, fill=self.fill)
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
         return self.size
 
@@ -207,17 +208,17 @@ class RandomCrop(Geometric):
         left, top, right, bottom = self.padding
         values = {}
         for i, (name, before, after) in enumerate((("top", top, bottom), ("left", left, right))):
-            have, want = context.canvas[i] + before + after, self.size[i]
-            if have < want:
-                if not self.pad_if_needed:
+            want = self.size[i]
+            for size in hosts(context.canvas):
+                if size[i] + before + after < want and not self.pad_if_needed:
                     raise ValueError(
                         f"RandomCrop: the padded image must be at least {self.size} unless pad_if_needed, got "
-                        f"{context.canvas} with padding {self.padding}"
+                        f"{size} with padding {self.padding}"
                     )
-                before += want - have
-                have += 2 * (want - have)
-            places = have - want + 1
-            values[name] = torch.floor(raw["place"][:, i] * places).clamp(max=places - 1.0) - before
+            have = context.canvas[i] + before + after
+            missing = larger(want - have, 0)
+            places = have + 2 * missing - want + 1
+            values[name] = smaller(torch.floor(raw["place"][:, i] * places), places - 1.0) - (before + missing)
         return values
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:

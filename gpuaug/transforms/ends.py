@@ -113,7 +113,8 @@ class Normalize(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation, and fix dtype and memory format of the output."""
-        plan.normalized, plan.unit = True, 1.0
+        plan.to_unit()
+        plan.normalized = True
         plan.out_dtype = self.dtype or (plan.out_dtype if plan.out_dtype.is_floating_point else torch.float32)
         plan.lay_out(self.memory_format)
         if self.normalization == "standard":
@@ -173,6 +174,7 @@ class ToDtype(Transform):
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Fix dtype and memory format of the output."""
+        plan.to_unit()
         plan.out_dtype = self.dtype
         plan.lay_out(self.memory_format)
 

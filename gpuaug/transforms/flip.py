@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Kind
 from gpuaug.sampling.distributions import Integers
 from gpuaug.transforms.base import Drawn, Geometric
@@ -53,7 +54,7 @@ class RandomHorizontalFlip(_Lattice):
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return x -> W - x."""
-        return mat.scale_shift(-1.0, float(context.canvas[1]), 1.0, 0.0, context.like)
+        return mat.scale_shift(-1.0, context.canvas[1], 1.0, 0.0, context.like)
 
 
 class RandomVerticalFlip(_Lattice):
@@ -78,7 +79,7 @@ class RandomVerticalFlip(_Lattice):
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return y -> H - y."""
-        return mat.scale_shift(1.0, 0.0, -1.0, float(context.canvas[0]), context.like)
+        return mat.scale_shift(1.0, 0.0, -1.0, context.canvas[0], context.like)
 
 
 class _Turning(_Lattice):
@@ -88,12 +89,12 @@ class _Turning(_Lattice):
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Refuse a canvas that is not square, where a sample could come out with another size than its neighbour."""
-        h, w = context.canvas
-        if h != w and not self._whole_batch():
-            raise ValueError(
-                f"{type(self).__name__}: the canvas must be square, because samples that are turned and samples that"
-                f" are not share a batch, got {h}x{w}"
-            )
+        for h, w in hosts(context.canvas):
+            if h != w and not self._whole_batch():
+                raise ValueError(
+                    f"{type(self).__name__}: the canvas must be square, because samples that are turned and samples"
+                    f" that are not share a batch, got {h}x{w}"
+                )
         return super().settle(raw, gate, context)
 
     def _whole_batch(self) -> bool:

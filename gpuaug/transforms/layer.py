@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +10,23 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
-from gpuaug.render.backend import render
-from gpuaug.render.pick import pick
+from gpuaug.data.instances import Instances
+from gpuaug.geometry.canvas import Canvas, Sizes, following, numbers
 from gpuaug.render.plan import RANKS, Plan, Reading
+from gpuaug.render.values import UNIT, ValueRange, default_range
 from gpuaug.sampling.layout import Declaration, Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
-from gpuaug.transforms.track import move, moves, track
+from gpuaug.transforms.carry import carry, seeing
+from gpuaug.transforms.track import moves
 
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
 
 __all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
+
+Values = dict[str, dict[str, Tensor]]
+"""What was drawn, by transform and parameter."""
 
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
@@ -31,14 +36,18 @@ SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fi
 class Context:
     """What a transform may know of the batch when it draws: never values of pixels."""
 
-    canvas: tuple[int, int]
-    """(height, width) at this point of the pipeline."""
+    canvas: Canvas
+    """(height, width) at this point of the pipeline: integers, or tensors (B,) where samples differ in size."""
     channels: int
     """Of the image, or as many as the transform is limited to."""
     like: Tensor
     """(B,) zeros in the dtype of matrices, on the batch's device."""
-    unit: float
-    """What the user's numbers (fill, thresholds) are divided by: 255 for uint8, 1 for floats and after Normalize."""
+    values: ValueRange
+    """What black and white are in the unit of the user's numbers (fill, thresholds)."""
+    objects: Instances | None = None
+    """For a transform that `sees` objects: their boxes, in this canvas, and which of them are still there."""
+    mask: Tensor | None = None
+    """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
 
 
 @dataclass
@@ -102,7 +111,7 @@ class Layer(Stateful):
 
     def _build(self) -> None:
         names = Names()
-        self._nodes = list(self.flatten(names, (), None))
+        self.nodes = list(self.flatten(names, (), None))
         self._layout = Layout(names.declarations)
         self._random = bool(names.declarations) and any(d.random or d.p is not None for d in names.declarations)
 
@@ -130,23 +139,24 @@ class Layer(Stateful):
         if not isinstance(params, Params):
             raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
         batch, write = open_door(tuple(given), owner, self.settings)
-        if len(params) != batch.image.shape[0] or params.canvas != batch.canvas:
+        canvas = numbers(batch.canvas)
+        if len(params) != batch.samples or params.canvas != canvas:
             raise ValueError(
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
-                f"{batch.image.shape[0]} samples of {batch.canvas}"
+                f"{batch.samples} samples of {canvas}"
             )
         layer = self._undoing(params) if params.geometry.inverted else self
-        return write(layer._transform(batch, params))
+        return write(carry(layer, batch, params.values))
 
     def _undoing(self, params: Params) -> Layer:
         """Return the pipeline of one given map that inverse parameters are for, with the settings of this one."""
         from gpuaug.transforms.affine import GivenMap
         from gpuaug.transforms.compose import Compose
 
-        layer = Compose([GivenMap(params.geometry)])
+        layer = Compose([GivenMap(params.geometry, params.ids.device)])
         for setting in SETTINGS:
             setattr(layer, setting, getattr(self, setting))
-        layer._nodes[0].name = "Inverse"
+        layer.nodes[0].name = "Inverse"
         return layer
 
     def forward(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False) -> Any:
@@ -167,7 +177,7 @@ class Layer(Stateful):
         params = layer._sample(batch, ids if self.training else None, copy)
         if self.training and self._random and not _only_inferring():
             self._advance()
-        out = write(layer._transform(batch, params))
+        out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
 
     def train(self, mode: bool = True) -> Layer:
@@ -193,7 +203,11 @@ class Layer(Stateful):
 
     def _sample(self, batch: Batch, ids: Tensor | None, copy: int) -> Params:
         image = batch.image
-        n = image.shape[0]
+        if image.dtype == torch.int16 and self.settings.value_range is None:
+            raise ValueError(
+                f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
+            )
+        n = batch.samples
         if self._random:
             state, ids, copies = self._clock(n, image.device, ids, copy)
             draws = self._layout.draw(state, ids, copies)
@@ -202,42 +216,47 @@ class Layer(Stateful):
             ids = torch.arange(n, device=image.device)
             state = self._zero
             draws = self._layout.draw(state, ids, state) if self._layout.groups else {}
-        values: dict[str, dict[str, Tensor]] = {}
-        contexts = self._contexts(batch)
-        for node, context in zip(self._nodes, contexts, strict=True):
+        values: Values = {}
+        contexts = self.contexts(batch, n)
+        for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
             raw = dict(draws.get(node.name, {}))
             gate = raw.pop("gate", None)
             for container in node.gates:
                 outer = draws[container]["gate"]
                 gate = outer if gate is None else gate & outer
+            if node.transform.sees:
+                context = seeing(self, i, batch, values, context)
             values[node.name] = node.transform.settle(raw, gate, context)
-        names = tuple(node.name for node in self._nodes)
-        return Params(values, batch.canvas, state, ids, names, self._geometry(values, batch.canvas))
+        names = tuple(node.name for node in self.nodes)
+        return Params(values, numbers(batch.canvas), state, ids, names, self._geometry(values, batch.canvas))
 
-    def _geometry(self, values: dict[str, dict[str, Tensor]], canvas: tuple[int, int]) -> Geometry:
-        maps: list[Any] = [node.transform for node in self._nodes if moves(values[node.name])]
+    def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
+        maps: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
         for transform in maps:
-            canvas = transform.output_canvas(canvas)
+            canvas = following(canvas, transform.output_canvas)
         return Geometry(
             max((m.kind for m in maps), key=RANKS.__getitem__, default="lattice"),
             any(m.projective for m in maps),
             any(m.transposes for m in maps),
-            canvas,
+            numbers(canvas),
         )
 
-    def _contexts(self, batch: Batch) -> list[Context]:
+    def contexts(self, batch: Batch, count: int | None = None) -> list[Context]:
+        """Return what each transform may know of a batch; with `count`, of as many samples instead of frames."""
         from gpuaug.geometry.matrix import matrix_dtype
 
         image = batch.image
-        like = torch.zeros(image.shape[0], dtype=matrix_dtype(image.device), device=image.device)
-        canvas, channels = batch.canvas, image.shape[1]
-        unit = 255.0 if image.dtype == torch.uint8 else 1.0
+        like = torch.zeros(
+            len(batch) if count is None else count, dtype=matrix_dtype(image.device), device=image.device
+        )
+        canvas, channels = batch.canvas, batch.channels
+        values = self.settings.value_range or default_range(image.dtype)
         contexts = []
-        for node in self._nodes:
-            contexts.append(Context(canvas, self._seen_channels(node, channels), like, unit))
-            canvas = node.transform.output_canvas(canvas)
+        for node in self.nodes:
+            contexts.append(Context(canvas, self._seen_channels(node, channels), like, values.of(node.channels)))
+            canvas = following(canvas, node.transform.output_canvas)
             channels = node.transform.output_channels(channels)
-            unit = 1.0 if node.transform.normalizes else unit
+            values = UNIT if node.transform.normalizes or node.transform.changes_dtype else values
         return contexts
 
     def _seen_channels(self, node: Node, channels: int) -> int:
@@ -250,57 +269,26 @@ class Layer(Stateful):
             )
         return len(node.channels)
 
-    def _transform(self, batch: Batch, params: Params) -> Batch:
-        """Return the batch with everything in it transformed."""
-        out = Batch(render(batch.image, self._plan(batch, params)))
-        if not any(moves(params.values[node.name]) for node in self._nodes):
-            out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
-            for key, (role, value) in batch.extra.items():
-                if role == "image":
-                    out.extra[key] = (role, render(value, self._plan(Batch(value), params)))
-            return out
-        if batch.mask is not None:
-            out.mask = self._picked(batch, batch.mask, params, "mask")
-        for key, (role, value) in batch.extra.items():
-            out.extra[key] = (role, self._further(batch, value, params, key, role))
-        if batch.instances is not None:
-            rows = batch.instances
-            path = track(self._nodes, self._contexts(batch), params)
-            assert path is not None
-            if rows.masks is not None:
-                rows = rows.with_(masks=self._picked(batch, rows.masks, params, "masks"))
-            s = self.settings
-            out.instances = move(rows, path, s.bbox, s.keypoint, dict(s.mirror_labels))
-        return out
-
-    def _picked(self, batch: Batch, mask: Tensor, params: Params, target: str) -> Tensor:
-        fill = self.target_fill.get(target, 0)
-        plan = self._plan(Batch(mask), params, Reading("nearest", False, (float(fill),)))
-        return pick(mask, plan.finish(), fill, self.backend)
-
-    def _further(self, batch: Batch, value: Tensor, params: Params, key: str, role: str) -> Tensor:
-        if role == "mask":
-            return self._picked(batch, value, params, key)
-        if role == "image":
-            return render(value, self._plan(Batch(value), params))
-        interpolation = self.target_interpolation.get(key, "bilinear")
-        unit = 255.0 if value.dtype == torch.uint8 else 1.0
-        fill = float(self.target_fill.get(key, 0)) / unit
-        return render(value, self._plan(Batch(value), params, Reading(interpolation, True, (fill,))))
-
-    def _plan(self, batch: Batch, params: Params, reading: Reading | None = None) -> Plan:
-        contexts = self._contexts(batch)
+    def plan(
+        self, batch: Batch, values: Values, reading: Reading | None = None, nodes: Sequence[Node] | None = None
+    ) -> Plan:
+        """Return the passes of a batch, or of `nodes` alone, the first ones; with `reading` of the geometry only."""
+        nodes = self.nodes if nodes is None else nodes
+        contexts = self.contexts(batch)
         image = batch.image
-        plan = Plan(batch.canvas, image.shape[1], image.dtype, contexts[0].like if contexts else image)
+        plan = Plan(batch.canvas, batch.channels, image.dtype)
         plan.reading = reading
+        if reading is None and self.settings.value_range is not None:
+            plan.own_range(self.settings.value_range)
         plan.interpolation, plan.fill, plan.antialias = self.interpolation, self.fill, self.antialias is not False
-        if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
-            plan.layout = torch.channels_last
+        last = torch.channels_last
+        if isinstance(image, Tensor) and image.is_contiguous(memory_format=last) and not image.is_contiguous():
+            plan.layout = last
         plan.rounds, plan.backend = not self.fuse, self.backend
-        for node, context in zip(self._nodes, contexts, strict=True):
-            if reading is not None and not moves(params.values[node.name]):
+        for node, context in zip(nodes, contexts, strict=False):
+            if reading is not None and not moves(values[node.name]):
                 continue
-            node.transform.contribute(plan, params.values[node.name], context, node)
+            node.transform.contribute(plan, values[node.name], context, node)
             plan.joined(node.name)
             if not self.fuse:
                 plan.close("fuse=False")
@@ -313,27 +301,27 @@ class Layer(Stateful):
             inputs: an example of what `forward` takes; nothing is drawn and nothing is computed for it.
         """
         batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        image = batch.image.to("meta")
-        shadow = Batch(image)
-        values = Params({}, batch.canvas, torch.zeros(2), torch.zeros(image.shape[0]))
+        image = batch.image
+        shadow = batch.map(lambda t: t.to("meta"))
         layer = self if self.training else self._evaluation_layer()
         with torch.no_grad():
             import copy as copying
 
             ghost = copying.deepcopy(layer)
-            values = ghost._sample(shadow, None, 0)
-            plan = ghost._plan(shadow, values)
+            plan = ghost.plan(shadow, ghost._sample(shadow, None, 0).values)
         passes = plan.finish()
         lines = []
-        elements = image.shape[0] * image.shape[1]
-        read = image.numel() * image.element_size()
+        sizes = numbers(batch.canvas) if isinstance(batch.canvas, Sizes) else (batch.canvas,) * len(batch)
+        read = sum(h * w for h, w in sizes) * batch.channels * image.dtype.itemsize
         for number, step in enumerate(passes, 1):
             last = number == len(passes)
             size = plan.out_dtype.itemsize if last else 4
-            written = elements * step.canvas[0] * step.canvas[1] * size
+            after = numbers(step.canvas) if isinstance(step.canvas, Sizes) else (step.canvas,) * len(batch)
+            written = sum(h * w for h, w in after) * batch.channels * size
+            shown = "their own sizes" if isinstance(step.canvas, Sizes) else f"{step.canvas[0]}x{step.canvas[1]}"
             lines.append(
-                f"pass {number}: {', '.join(step.joined) or '-'} -> {step.canvas[0]}x{step.canvas[1]}; reads"
-                f" {read:,} bytes, writes {written:,}; ends: {step.ended}"
+                f"pass {number}: {', '.join(step.joined) or '-'} -> {shown}; reads {read:,} bytes, writes {written:,};"
+                f" ends: {step.ended}"
             )
             read = written
         return "\n".join(lines) or "no pass: the batch comes back as it is"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan, as_fill
 from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution
@@ -40,14 +41,14 @@ class _Rectangles(Photometric):
         if self.value == "random":
             return [[Choice("erase_noise", ops.erase_with_noise, (boxes, values["key"]))]]
         if self.value == "color":
-            return [[Choice("erase_color", ops.erase_with_color, (boxes, values["key"]))]]
+            return [[Choice("erase_color", ops.erase_with_color, (boxes, values["color_key"]))]]
         assert not isinstance(self.value, str)
         if len(self.value) not in (1, context.channels):
             raise ValueError(
                 f"{type(self).__name__}: the value must be one number or one for each of the {context.channels} "
                 f"channels, got {self.value}"
             )
-        value = tuple(v / context.unit for v in self.value)
+        value = context.values.working(self.value)
         return [[Choice("erase", ops.erase_with_value, (boxes,), {"value": value})]]
 
 
@@ -124,30 +125,32 @@ class RandomErasing(_Rectangles):
         most = self.count_range[1]
         values: Drawn = {}
         count = raw.get("count")
-        area = raw["_area"].unflatten(1, (most, TRIES)) * float(h * w)
+        area = raw["_area"].unflatten(1, (most, TRIES)) * along(h * w * 1.0, 2)
         if count is not None:
             area = area / count[:, None, None]
         aspect = raw["_aspect"].unflatten(1, (most, TRIES))
         heights, widths = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
-        fits = (heights < h) & (widths < w)
+        fits = (heights < along(h, 2)) & (widths < along(w, 2))
         first = fits & (torch.cumsum(fits.to(torch.int32), dim=2) == 1)
         height, width = (heights * first).sum(2), (widths * first).sum(2)
         place = raw["_place"].unflatten(1, (most, 2))
-        top = torch.floor(place[..., 0] * (h - height + 1)).clamp(max=float(h))
-        left = torch.floor(place[..., 1] * (w - width + 1)).clamp(max=float(w))
+        h, w = along(h, 1), along(w, 1)
+        top = torch.floor(place[..., 0] * (h - height + 1))
+        left = torch.floor(place[..., 1] * (w - width + 1))
         boxes = torch.stack((torch.minimum(top, h - height), torch.minimum(left, w - width), height, width), dim=-1)
         if count is not None:
             values["count"] = count
             boxes = boxes * (torch.arange(most, device=boxes.device) < count[:, None])[..., None]
         values["boxes"] = boxes.to(torch.int64)
         if "_key" in raw:
-            values["key"] = as_key(raw["_key"])
+            values["color_key" if self.value == "color" else "key"] = as_key(raw["_key"])
         return values
 
 
-def _lengths(draws: Tensor, size: int, fraction: bool) -> Tensor:
+def _lengths(draws: Tensor, size: Any, fraction: bool) -> Tensor:
     lengths = draws * size if fraction else draws
-    return torch.floor(lengths).clamp(1, size)
+    lengths = torch.floor(lengths).clamp(min=1)
+    return torch.minimum(lengths, size) if isinstance(size, Tensor) else lengths.clamp(max=size)
 
 
 def _is_fraction(value: Any, owner: str, name: str) -> bool:
@@ -231,7 +234,7 @@ class CoarseDropout(_Rectangles):
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `count` and `boxes`."""
-        h, w = context.canvas
+        h, w = (along(n, 1) for n in context.canvas)
         most = self.count_range[1]
         height = _lengths(raw["_height"].reshape(-1, most), h, self._fractions[0])
         width = _lengths(raw["_width"].reshape(-1, most), w, self._fractions[1])
@@ -242,7 +245,7 @@ class CoarseDropout(_Rectangles):
         boxes = boxes * (torch.arange(most, device=boxes.device) < raw["count"][:, None])[..., None]
         values = {"count": raw["count"], "boxes": boxes.to(torch.int64)}
         if "_key" in raw:
-            values["key"] = as_key(raw["_key"])
+            values["color_key" if self.value == "color" else "key"] = as_key(raw["_key"])
         return values
 
 
@@ -312,12 +315,12 @@ class GridDropout(Photometric):
         h, w = context.canvas
         ones = torch.ones_like(context.like, dtype=torch.float32)
         if "_unit" in raw:
-            unit = torch.stack((raw["_unit"].clamp(max=float(h)), raw["_unit"].clamp(max=float(w))), dim=-1)
+            unit = torch.stack((smaller(raw["_unit"], h), smaller(raw["_unit"], w)), dim=-1)
         elif self.holes_number_xy is not None:
             nx, ny = self.holes_number_xy
-            unit = torch.stack((ones * max(h // ny, 2), ones * max(w // nx, 2)), dim=-1)
+            unit = torch.stack((ones * larger(whole(h / ny), 2), ones * larger(whole(w / nx), 2)), dim=-1)
         else:
-            side = max(min(h, w) // 10, 2)
+            side = larger(whole(smaller(h, w) / 10), 2)
             unit = torch.stack((ones * side, ones * side), dim=-1)
         hole = torch.minimum(torch.floor(unit * self.ratio).clamp(min=1), (unit - 1).clamp(min=1))
         shift = torch.zeros_like(unit)
@@ -328,6 +331,6 @@ class GridDropout(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
-        fill = tuple(v / context.unit for v in self.hole_fill)
+        fill = context.values.working(self.hole_fill)
         operands = (values["unit"], values["hole"], values["shift"])
         return [[Choice("grid_dropout", ops.drop_grid, operands, {"fill": fill})]]

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, smaller, whole
 from gpuaug.render.plan import Kind
 from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution
-from gpuaug.transforms.base import Drawn, Geometric, whole_canvas
+from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
 
@@ -27,29 +28,30 @@ class _Resizing(Geometric):
 
     kind: ClassVar[Kind] = "axis"
 
-    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size of the resized image, without padding."""
         raise NotImplementedError  # pragma: no cover
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size after resizing."""
         return self.inner_size(canvas)
 
     def shrink(self, canvas: tuple[int, int]) -> float:
         """Return the larger of the two factors."""
         h, w = self.inner_size(canvas)
-        return max(1.0, canvas[0] / h, canvas[1] / w)
+        return max(1.0, float(canvas[0] / h), float(canvas[1] / w))
 
     def window(self, values: Drawn, context: Context) -> Tensor | None:
         """Return the whole canvas: the filter is cut at its border; None where the size stays."""
-        if self.inner_size(context.canvas) == context.canvas:
+        if not isinstance(context.canvas, Sizes) and self.inner_size(context.canvas) == context.canvas:
             return None
-        return whole_canvas(context)
+        return rectangle(context.canvas, context.like)
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the scaling."""
         h, w = self.inner_size(context.canvas)
-        return mat.scale_shift(w / context.canvas[1], 0.0, h / context.canvas[0], 0.0, context.like)
+        rows, cols = context.canvas
+        return mat.scale_shift(ratio(w, cols), 0.0, ratio(h, rows), 0.0, context.like)
 
 
 class Resize(_Resizing):
@@ -93,23 +95,25 @@ class Resize(_Resizing):
             raise ValueError(f"Resize: max_size needs a number as size and must be larger, got {max_size} with {size}")
         self.max_size = max_size
 
-    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size for a canvas."""
         if self.shorter is None:
             return self.size
-        short, long = sorted(canvas)
-        new_short, new_long = self.shorter, int(self.shorter * long / short)
-        if self.max_size is not None and new_long > self.max_size:
-            new_short, new_long = int(self.max_size * new_short / new_long), self.max_size
-        return (new_long, new_short) if canvas[0] >= canvas[1] else (new_short, new_long)
+        h, w = canvas
+        short, long = self.shorter, whole(self.shorter * larger(h, w) / smaller(h, w))
+        if self.max_size is not None:  # whichever side is at its limit
+            short, long = smaller(whole(ratio(self.max_size * short, long)), short), smaller(long, self.max_size)
+        if isinstance(h, Tensor):
+            return torch.where(h >= w, long, short), torch.where(h >= w, short, long)
+        return (long, short) if h >= w else (short, long)
 
     def extra_repr(self) -> str:
         """Show the size."""
         return f"size={self.shorter or self.size}"
 
 
-def _scaled(canvas: tuple[int, int], factor: float) -> tuple[int, int]:
-    return (max(1, round(canvas[0] * factor)), max(1, round(canvas[1] * factor)))
+def _scaled(canvas: Canvas, factor: Any) -> Canvas:
+    return (larger(rounded(canvas[0] * factor), 1), larger(rounded(canvas[1] * factor), 1))
 
 
 class LongestMaxSize(_Resizing):
@@ -138,9 +142,9 @@ class LongestMaxSize(_Resizing):
         super().__init__(interpolation=interpolation)
         self.max_size = as_size(max_size, type(self).__name__, "max_size")[0]
 
-    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size for a canvas."""
-        return _scaled(canvas, self.max_size / max(canvas))
+        return _scaled(canvas, ratio(self.max_size, larger(*canvas)))
 
     def extra_repr(self) -> str:
         """Show the size."""
@@ -168,9 +172,9 @@ class SmallestMaxSize(LongestMaxSize):
         torch.Size([2, 3, 4, 5])
     """
 
-    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size for a canvas."""
-        return _scaled(canvas, self.max_size / min(canvas))
+        return _scaled(canvas, ratio(self.max_size, smaller(*canvas)))
 
 
 class LetterBox(_Resizing):
@@ -202,23 +206,23 @@ class LetterBox(_Resizing):
         super().__init__(interpolation=interpolation, fill=fill)
         self.size = as_size(size, "LetterBox")
 
-    def default_fill(self, context: Context) -> float:
+    def default_fill(self, context: Context) -> tuple[float, ...]:
         """Return YOLO's gray."""
-        return 114.0 * context.unit / 255
+        return context.values.own(114.0 / 255)
 
-    def inner_size(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size of the image within the canvas."""
-        return _scaled(canvas, min(self.size[0] / canvas[0], self.size[1] / canvas[1]))
+        return _scaled(canvas, smaller(ratio(self.size[0], canvas[0]), ratio(self.size[1], canvas[1])))
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas."""
         return self.size
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return scaling and shift to the middle; an odd border has its extra pixel at the bottom right."""
         (h, w), (rows, cols) = self.inner_size(context.canvas), context.canvas
-        top, left = (self.size[0] - h) // 2, (self.size[1] - w) // 2
-        return mat.scale_shift(w / cols, float(left), h / rows, float(top), context.like)
+        top, left = whole((self.size[0] - h) / 2), whole((self.size[1] - w) / 2)
+        return mat.scale_shift(w / cols, left, h / rows, top, context.like)
 
     def extra_repr(self) -> str:
         """Show the size."""
@@ -228,6 +232,13 @@ class LetterBox(_Resizing):
 def _rectangle(values: Drawn) -> tuple[Tensor, ...]:
     """Return top, left, height and width in the dtype of matrices, by one conversion."""
     return mat.wide(torch.stack([values[k] for k in ("top", "left", "height", "width")])).unbind(0)
+
+
+def _or(values: Tensor, otherwise: Tensor, other: float | Tensor) -> Tensor:
+    """Return values (B,), and `other` where a mask says so: one operation where that is a number."""
+    if isinstance(other, Tensor):
+        return torch.where(otherwise, other.to(values.dtype), values)
+    return values.masked_fill(otherwise, other)
 
 
 class RandomResizedCrop(Geometric):
@@ -298,7 +309,7 @@ class RandomResizedCrop(Geometric):
         resize = Resize(size, interpolation=self.interpolation, antialias=self.antialias)
         return Compose([resize, CenterCrop(self.size)])
 
-    def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
+    def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
         return self.size
 
@@ -309,24 +320,22 @@ class RandomResizedCrop(Geometric):
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Take the first of ten rectangles that fits, or torchvision's fallback: `top`, `left`, `height`, `width`."""
         h, w = context.canvas
-        area, aspect = raw["area"] * float(h * w), raw["aspect"]
+        area, aspect = raw["area"] * along(h * w * 1.0, 1), raw["aspect"]
         widths, heights = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
-        fits = (widths > 0) & (widths <= w) & (heights > 0) & (heights <= h)
+        fits = (widths > 0) & (widths <= along(w, 1)) & (heights > 0) & (heights <= along(h, 1))
         first = fits & (torch.cumsum(fits.to(torch.int32), dim=1) == 1)
         none = ~fits.any(dim=1)
         low, high = self.ratio.bounds[0], self.ratio.bounds[-1]
         if isinstance(self.ratio, LogUniform):
             low, high = self.ratio.low, self.ratio.high
-        fallback = (h, w)
-        if w / h < low:
-            fallback = (round(w / low), w)
-        elif w / h > high:
-            fallback = (h, round(h * high))
-        height = (heights * first).sum(1).masked_fill(none, float(fallback[0]))
-        width = (widths * first).sum(1).masked_fill(none, float(fallback[1]))
+        # The whole image, or as much of it as has an aspect of the range.
+        fallback = smaller(h, rounded(w / low)), smaller(w, rounded(h * high))
+        height = _or((heights * first).sum(1), none, fallback[0] * 1.0)
+        width = _or((widths * first).sum(1), none, fallback[1] * 1.0)
         place = raw["place"]
-        top = torch.floor(place[:, 0] * (h - height + 1)).masked_fill(none, float((h - fallback[0]) // 2))
-        left = torch.floor(place[:, 1] * (w - width + 1)).masked_fill(none, float((w - fallback[1]) // 2))
+        middle = whole((h - fallback[0]) / 2) * 1.0, whole((w - fallback[1]) / 2) * 1.0
+        top = _or(torch.floor(place[:, 0] * (h - height + 1)), none, middle[0])
+        left = _or(torch.floor(place[:, 1] * (w - width + 1)), none, middle[1])
         # A uniform just under one may round up to the place after the last.
         return {
             "top": torch.minimum(top, h - height),

@@ -145,11 +145,10 @@ class RandomSolarize(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation, the threshold in working units."""
-        if max(self.threshold.bounds) > context.unit:
-            raise ValueError(
-                f"RandomSolarize: threshold must be at most white ({context.unit:g} here), got {self.threshold}"
-            )
-        threshold = values["threshold"] if context.unit == 1 else values["threshold"] / context.unit
+        white = context.values.white[0]
+        if max(self.threshold.bounds) > white:
+            raise ValueError(f"RandomSolarize: threshold must be at most white ({white:g} here), got {self.threshold}")
+        threshold = context.values.one(values["threshold"], "RandomSolarize")
         return [[choice(F.solarize, threshold)]]
 
 

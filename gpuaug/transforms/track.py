@@ -13,14 +13,13 @@ from gpuaug.data.instances import BboxParams, Instances, KeypointParams
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
-from gpuaug.sampling.params import Params
+from gpuaug.geometry.canvas import Canvas, following
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
 __all__ = ["Track", "move", "moves", "track"]
 
-Canvas = tuple[int, int]
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
 
@@ -102,15 +101,15 @@ class Track:
         return negative
 
 
-def track(nodes: Sequence[Node], contexts: Sequence[Context], params: Params) -> Track | None:
+def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, dict[str, Tensor]]) -> Track | None:
     """Follow a pipeline; None where nothing moves."""
-    canvas = (0, 0)
+    canvas: Canvas = (0, 0)
     stages: list[_Stage] = []
     pending: Tensor | None = None
     total: Tensor | None = None
-    for node, context in zip(nodes, contexts, strict=True):
+    for node, context in zip(nodes, contexts, strict=False):
         transform: Any = node.transform
-        values = params.values[node.name]
+        values = drawn[node.name]
         if not moves(values):
             continue
         if "field" in values:  # a pass of its own, which cuts on both sides
@@ -128,7 +127,7 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], params: Params) ->
         matrix = values["matrix"]
         pending = matrix if pending is None else matrix @ pending
         total = matrix if total is None else matrix @ total
-        canvas = transform.output_canvas(context.canvas)
+        canvas = following(context.canvas, transform.output_canvas)
         if transform.cuts:
             stages.append(_Stage(canvas, pending))
             pending = None

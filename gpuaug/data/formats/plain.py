@@ -7,37 +7,46 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import Batch, Settings, Write, as_images
+from gpuaug.data.batch import Batch, Settings, Write, as_given, as_images, frames_of
 from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Sizes
 
 __all__ = ["read"]
 
 Structure = dict[str, Any]
+_KNOWN = {"image", "mask", "boxes", "masks", "keypoints", "visible", "valid", "label", "labels"}
 
 
 def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]:
     """Read a dict; what comes out has the keys that went in, and `valid` and `visible` where objects can be lost."""
     given = as_images(data["image"], owner)
-    single = data["image"].dim() == 3
-    batch, (h, w) = given.shape[0], given.shape[2:]
+    frame = Batch(given, frames=frames_of(data["image"]))
+    single = isinstance(data["image"], Tensor) and data["image"].dim() == 3
+    clips = isinstance(data["image"], Tensor) and data["image"].dim() == 5
+    lead = data["image"].shape[:2] if clips else (len(frame),)
+    shown = ", ".join(str(n) for n in lead)
+    unbatched = as_given(data["image"])
 
     def batched(key: str) -> Tensor:
         value = data[key]
         if not isinstance(value, Tensor):
             raise TypeError(f"{owner}: {key} must be a tensor, got {type(value).__name__}")
         value = value[None] if single else value
-        if value.shape[0] != batch:
-            raise ValueError(f"{owner}: {key} must be of {batch} samples, as the images, got {tuple(value.shape)}")
+        if value.shape[: len(lead)] != lead:
+            raise ValueError(f"{owner}: {key} must begin with ({shown}), as the images, got {tuple(value.shape)}")
         if value.device != given.device:
             raise ValueError(f"{owner}: {key} must be on {given.device}, as the images, got {value.device}")
-        return value
+        return value.flatten(0, 1) if clips else value
 
-    def planes(key: str) -> tuple[Tensor, int]:
-        value = batched(key)
+    def planes(key: str) -> tuple[Any, int]:
+        if isinstance(given, Ragged):
+            return _ragged_planes(data[key], key, given, owner)
+        value, (h, w) = batched(key), frame.canvas
         if value.dim() not in (3, 4) or value.shape[-2:] != (h, w):
             raise ValueError(
-                f"{owner}: {key} must have shape ({batch}, {h}, {w}) or ({batch}, C, {h}, {w}), got "
-                f"{tuple(value.shape)}"
+                f"{owner}: {key} must have shape ({shown}, {h}, {w}) or ({shown}, C, {h}, {w}), got "
+                f"{tuple(data[key].shape)}"
             )
         return (value[:, None], 3) if value.dim() == 3 else (value, 4)
 
@@ -50,23 +59,24 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
         if key in data:
             value, dims[key] = planes(key)
             extra[key] = (role, value)
-    instances = _instances(data, batched, (h, w), owner, settings)
+    instances = _instances(data, batched, () if single else tuple(lead), frame, owner, settings)
     alone = "boxes" not in data and "keypoints" in data and batched("keypoints").dim() == 3
-
-    def unbatched(value: Tensor) -> Tensor:
-        return value[0] if single else value
 
     def write(out: Batch) -> Structure:
         result = dict(data)
         result["image"] = data["image"] if out.image is given else unbatched(out.image)
         found = {"mask": out.mask, **{key: value for key, (_, value) in out.extra.items()}}
         for key, value in found.items():
-            if value is not None:
+            if isinstance(value, Ragged):
+                result[key] = [v[0] if dims[key] == 3 else v for v in value] if isinstance(data[key], list) else value
+            elif value is not None:
                 result[key] = unbatched(value[:, 0] if dims[key] == 3 else value)
+        if out.padding_mask is not None:
+            result["padding_mask"], result["sizes"] = unbatched(out.padding_mask), unbatched(out.sizes)
         rows = out.instances
         if rows is None:
             return result
-        canvas = (out.image.shape[2], out.image.shape[3])
+        canvas = out.canvas
         if rows.boxes is not None:
             boxes = boxes_from_xyxy(rows.boxes, settings.bbox.format, canvas)
             result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
@@ -80,12 +90,26 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
         return result
 
-    return Batch(given, mask, instances, extra), write
+    return Batch(given, mask, instances, extra, frame.frames), write
 
 
-def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: str, settings: Settings) -> Any:
+def _ragged_planes(value: Any, key: str, images: Ragged, owner: str) -> tuple[Ragged, int]:
+    """Return maps of the images' own sizes: a list of (H, W) or (C, H, W), or a Ragged."""
+    dims = 4
+    if isinstance(value, list) and all(isinstance(v, Tensor) for v in value):
+        dims = value[0].dim() + 1 if value else 4
+        value = Ragged.pack([v[None] if v.dim() == 2 else v for v in value])
+    if not isinstance(value, Ragged) or value.host != images.host:
+        raise ValueError(f"{owner}: {key} must be a list or a Ragged of the sizes of the images, got {value!r:.60}")
+    return value, dims
+
+
+def _instances(
+    data: Structure, batched: Any, lead: tuple[int, ...], frame: Batch, owner: str, settings: Settings
+) -> Any:
     if not {"boxes", "keypoints", "masks"} & data.keys():
         return None
+    canvas, device = frame.canvas, frame.image.device
     boxes = keypoints = visible = masks = labels = None
     rows: tuple[int, int] | None = None
 
@@ -100,7 +124,12 @@ def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: st
 
     if "boxes" in data:
         boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (4,)), settings.bbox.format, canvas)
-    if "masks" in data:
+    if "masks" in data and isinstance(canvas, Sizes):
+        masks = data["masks"]
+        if not isinstance(masks, Ragged) or masks.host != canvas.host or (rows and masks.channels != rows[1]):
+            raise ValueError(f"{owner}: masks must be a Ragged of the images' sizes with N channels, got {masks!r:.60}")
+        rows = rows or (len(masks), masks.channels)
+    elif "masks" in data:
         masks = shaped("masks", batched("masks"), canvas)
     if "keypoints" in data:
         points = batched("keypoints")
@@ -114,7 +143,11 @@ def _instances(data: Structure, batched: Any, canvas: tuple[int, int], owner: st
     assert rows is not None
     if "labels" in data and boxes is not None:
         labels = shaped("labels", batched("labels"), (None,) * (batched("labels").dim() - 2))
-    device = data["image"].device
     valid = batched("valid").to(torch.bool) if "valid" in data else torch.ones(rows, dtype=torch.bool, device=device)
     shaped("valid", valid, ())
-    return Instances(valid, boxes, labels, masks, keypoints, visible)
+    columns = {}
+    for key in data.keys() - _KNOWN - {key for key, _ in settings.roles}:
+        value = data[key]
+        if boxes is not None and isinstance(value, Tensor) and tuple(value.shape[: len(lead) + 1]) == (*lead, rows[1]):
+            columns[key] = batched(key)
+    return Instances(valid, boxes, labels, masks, keypoints, visible, columns)

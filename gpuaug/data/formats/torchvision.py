@@ -12,6 +12,8 @@ from torchvision import tv_tensors as tvt
 
 from gpuaug.data.batch import Batch, Settings, Write, as_images
 from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.pad import Padded
+from gpuaug.data.ragged import Ragged
 
 __all__ = ["holds", "is_detection", "read", "read_detection"]
 
@@ -24,7 +26,7 @@ _FORMATS = {
 
 def holds(structure: Any) -> bool:
     """Tell whether some leaf is a torchvision image."""
-    return any(isinstance(leaf, tvt.Image) for leaf in tree.tree_leaves(structure))
+    return any(isinstance(leaf, (tvt.Image, tvt.Video)) for leaf in tree.tree_leaves(structure))
 
 
 def is_detection(inputs: tuple[Any, ...]) -> bool:
@@ -62,14 +64,14 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
     found: dict[str, int] = {}
     kinds = {"image": tvt.Image, "boxes": tvt.BoundingBoxes, "mask": tvt.Mask, "keypoints": tvt.KeyPoints}
     for i, leaf in enumerate(leaves):
-        if isinstance(leaf, tvt.Video):
-            raise TypeError(f"{owner}: a Video is not taken, got one at leaf {i}")
         for name, kind in kinds.items():
-            if isinstance(leaf, kind):
+            if isinstance(leaf, kind) or (name == "image" and isinstance(leaf, tvt.Video)):
                 if name in found:
                     raise ValueError(f"{owner}: a sample must have one {kind.__name__}, got two")
                 found[name] = i
     image = leaves[found["image"]]
+    if isinstance(image, tvt.Video):
+        return _read_video(leaves, spec, found, owner)
     given = as_images(image.as_subclass(Tensor), owner)
     if given.shape[0] != 1 and len(found) > 1:
         raise ValueError(
@@ -122,6 +124,30 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
     return Batch(given, mask, instances), write
 
 
+def _read_video(leaves: list[Any], spec: Any, found: dict[str, int], owner: str) -> tuple[Batch, Write]:
+    """Read a clip (..., T, C, H, W), whose frames share parameters, and a mask for each frame."""
+    video = leaves[found["image"]]
+    if video.dim() not in (4, 5) or {"boxes", "keypoints"} & found.keys():
+        raise ValueError(
+            f"{owner}: a Video must be (T, C, H, W) or (B, T, C, H, W), with masks at most, got {tuple(video.shape)}"
+            f" and {', '.join(found)}"
+        )
+    plain = video.as_subclass(Tensor)
+    given = as_images(plain if plain.dim() == 5 else plain[None], owner)
+    mask = leaves[found["mask"]].as_subclass(Tensor) if "mask" in found else None
+    flat = None if mask is None else mask.reshape(given.shape[0], -1, *given.shape[2:])
+
+    def write(out: Batch) -> Any:
+        results = list(leaves)
+        if out.image is not given:
+            results[found["image"]] = tvt.Video(out.image.reshape(*video.shape[:-3], *out.image.shape[1:]))
+        if mask is not None and out.mask is not None:
+            results[found["mask"]] = tvt.Mask(out.mask.reshape(*mask.shape[:-2], *out.mask.shape[2:]))
+        return tree.tree_unflatten(results, spec)
+
+    return Batch(given, flat, frames=video.shape[-4]), write
+
+
 def _padded(values: Sequence[Tensor], rows: int, like: Tensor) -> Tensor:
     out = like.new_zeros((len(values), rows, *like.shape[1:]))
     for i, value in enumerate(values):
@@ -139,27 +165,30 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
     as_one = len(inputs) == 1
     if len(images) != len(targets) or not images:
         raise ValueError(f"{owner}: images and targets must be of one number, got {len(images)} and {len(targets)}")
-    sizes = {tuple(image.shape) for image in images}
-    if len(sizes) > 1:
-        raise ValueError(f"{owner}: images of a batch must have one size, got {', '.join(map(str, sorted(sizes)))}")
-    stacked = as_images(torch.stack([image.as_subclass(Tensor) for image in images]), owner)
-    canvas = (stacked.shape[2], stacked.shape[3])
+    plain = [image.as_subclass(Tensor) for image in images]
+    one_size = len({image.shape for image in plain}) == 1
+    given = Batch(as_images(torch.stack(plain) if one_size else plain, owner))
+    canvas, device = given.canvas, plain[0].device
     counts = [int(t["boxes"].shape[0]) for t in targets]
     most = max(max(counts), 1)
-    first = targets[0]
+    example = targets[0]
     rowed = [
         key
-        for key, value in first.items()
+        for key, value in example.items()
         if isinstance(value, Tensor)
         and value.dim() >= 1
         and all(key in t and t[key].shape[:1] == (n,) for t, n in zip(targets, counts, strict=True))
     ]
-    tables = {
-        key: _padded([t[key].as_subclass(Tensor) for t in targets], most, first[key].as_subclass(Tensor))
+    tables: dict[str, Any] = {
+        key: _padded([t[key].as_subclass(Tensor) for t in targets], most, example[key].as_subclass(Tensor))
         for key in rowed
+        if one_size or key != "masks"
     }
-    valid = torch.stack([torch.arange(most, device=stacked.device) < n for n in counts])
-    formats = _box_format(first["boxes"], owner, settings.bbox.format)
+    if not one_size and "masks" in rowed:  # of their images' sizes; rows that are not there are empty
+        masks = [t["masks"].as_subclass(Tensor) for t in targets]
+        tables["masks"] = Ragged.pack([_padded([m], most, m.new_zeros((1, *m.shape[1:])))[0] for m in masks])
+    valid = torch.stack([torch.arange(most, device=device) < n for n in counts])
+    formats = _box_format(example["boxes"], owner, settings.bbox.format)
     points = tables.pop("keypoints", None)
     instances = Instances(
         valid,
@@ -174,9 +203,9 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
     def write(out: Batch) -> Any:
         rows = out.instances
         assert rows is not None and rows.boxes is not None
-        size = (out.image.shape[2], out.image.shape[3])
-        found: dict[str, Tensor | None] = {
-            "boxes": boxes_from_xyxy(rows.boxes, formats, size),
+        sizes = [tuple(image.shape[1:]) for image in out.image]
+        found: dict[str, Any] = {
+            "boxes": boxes_from_xyxy(rows.boxes, formats, out.canvas),
             "labels": rows.labels,
             "masks": rows.masks,
             **rows.columns,
@@ -191,10 +220,13 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
                 if value is not None:
                     kept = value[i][rows.valid[i]]
                     like = target[key]
-                    result[key] = _wrapped(kept.to(like.dtype) if like.is_floating_point() else kept, like, size)
+                    result[key] = _wrapped(kept.to(like.dtype) if like.is_floating_point() else kept, like, sizes[i])
             results.append(result)
-        new = [_wrapped(x, like, size) for x, like in zip(out.image.unbind(), images, strict=True)]
-        pair = (type(images)(new), type(targets)(results))
+        new = [_wrapped(x, like, size) for x, like, size in zip(out.image, images, sizes, strict=True)]
+        first: Any = type(images)(new)
+        if out.padding_mask is not None and out.sizes is not None:
+            first = Padded(out.image, out.padding_mask, out.sizes)
+        pair = (first, type(targets)(results))
         return type(inputs[0])(pair) if as_one else pair
 
-    return Batch(stacked, None, instances), write
+    return Batch(given.image, None, instances), write

@@ -173,21 +173,23 @@ def run(
 
 
 @triton.jit
-def _store(out, offset, mask, v, UINT8: tl.constexpr):
-    if UINT8:
-        v = rint(clamp(v) * 255.0)
+def _store(out, offset, mask, v, ENCODE: tl.constexpr):
+    if ENCODE[0] == 1:
+        v = rint(clamp(v) * ENCODE[2])
+    elif ENCODE[0] == 2:
+        v = tl.minimum(tl.maximum(rint(v), ENCODE[1]), ENCODE[2])
     tl.store(out + offset, v.to(out.dtype.element_ty), mask=mask)
 
 
 @triton.jit
-def _write(out, offset, oc, mask, a, b, c, d, OUT: tl.constexpr, UINT8: tl.constexpr):
-    _store(out, offset, mask, a, UINT8)
+def _write(out, offset, oc, mask, a, b, c, d, OUT: tl.constexpr, ENCODE: tl.constexpr):
+    _store(out, offset, mask, a, ENCODE)
     if OUT > 1:
-        _store(out, offset + oc, mask, b, UINT8)
+        _store(out, offset + oc, mask, b, ENCODE)
     if OUT > 2:
-        _store(out, offset + 2 * oc, mask, c, UINT8)
+        _store(out, offset + 2 * oc, mask, c, ENCODE)
     if OUT > 3:
-        _store(out, offset + 3 * oc, mask, d, UINT8)
+        _store(out, offset + 3 * oc, mask, d, ENCODE)
 
 
 @triton.jit
@@ -197,7 +199,7 @@ def render_kernel(
     ops, strides,
     out, ob, oc, oh, ow, h, w, tiles_x, tiles,
     C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
-    PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr, UINT8: tl.constexpr,
+    PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """Render a tile of a sample: read it through the warp, run the program, write it in its last form."""
@@ -213,7 +215,7 @@ def render_kernel(
         y, x, h, w, C, HEAD, FILL, BH, BW,
     )  # fmt: skip
     a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, PROGRAM, CONSTANTS, -1)
-    _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, UINT8)
+    _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
 
 
 @triton.jit
@@ -424,7 +426,7 @@ def filter_kernel(
     scratch, pitch, planes, half, lower, whole,
     out, ob, oc, oh, ow, h, w, tiles_x, tiles, total,
     C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
-    BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, UINT8: tl.constexpr,
+    BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     FILTER: tl.constexpr, TH: tl.constexpr, TW: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """Render tiles of samples through a neighbourhood filter, without an image in between.
@@ -462,7 +464,7 @@ def filter_kernel(
                 )  # fmt: skip
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, UINT8)
+                _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
         else:
             value = tl.load(ops[FILTER[2]] + far * strides[FILTER[2]]).to(tl.float32)
             reach_x, reach_y = tl.full((), 1, tl.int32), tl.full((), 1, tl.int32)
@@ -479,7 +481,7 @@ def filter_kernel(
                     shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
                 )  # fmt: skip
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
-                _write(store, v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE, False)
+                _write(store, v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE, (0,))
             tl.debug_barrier()
             if GAUSSIAN:
                 inverse_y = 1.0 / _taps_total(value, FILTER[4], FILTER[7])
@@ -510,5 +512,5 @@ def filter_kernel(
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = _put(a, b, c, d, p, k)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, UINT8)
+                _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
             tl.debug_barrier()

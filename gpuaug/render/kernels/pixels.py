@@ -396,4 +396,12 @@ def operate(
             c = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 2), c)
         if C > 3:
             d = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 3), d)
+    elif CODE == 23:  # to_unit, and back: EXTRA slopes, and as many shifts
+        a = a * _constant(CONSTANTS, FIRST, EXTRA, 0) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 0)
+        if C > 1:
+            b = b * _constant(CONSTANTS, FIRST, EXTRA, 1) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 1)
+        if C > 2:
+            c = c * _constant(CONSTANTS, FIRST, EXTRA, 2) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 2)
+        if C > 3:
+            d = d * _constant(CONSTANTS, FIRST, EXTRA, 3) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 3)
     return a, b, c, d

@@ -1,0 +1,58 @@
+"""Pad what a pipeline of no fixed size gives to one canvas, with a mask of the padding."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gpuaug.data.batch import Batch
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import hosts, rectangle
+
+__all__ = ["Padded", "pad"]
+
+
+class Padded(NamedTuple):
+    """Images on one canvas, where a structure has no keys for what belongs to them."""
+
+    images: Tensor
+    """(B, C, H, W): each image at the top left."""
+    padding_mask: Tensor
+    """(B, H, W) bool: True where there is padding."""
+    sizes: Tensor
+    """(B, 2) int64: height and width of each image."""
+
+
+def pad(batch: Batch, to: tuple[int, int] | None, divisor: int, fill: dict[str, Any], owner: str) -> Batch:
+    """Return a batch on one canvas: `to`, or the largest height and width, rounded up to a multiple of `divisor`."""
+    have = hosts(batch.canvas)
+    most = [max(size[i] for size in have) for i in (0, 1)]
+    if to is not None and (most[0] > to[0] or most[1] > to[1]):
+        raise ValueError(f"{owner}: pad_to must hold every image, up to {most[0]}x{most[1]} here, got {to[0]}x{to[1]}")
+    h, w = (-(-n // divisor) * divisor for n in (to or most))
+
+    def padded(value: Any, target: str) -> Tensor:
+        number = fill.get(target, 0)
+        if isinstance(value, Ragged):
+            return value.padded((h, w), number)
+        out: Tensor = torch.nn.functional.pad(value, (0, w - value.shape[3], 0, h - value.shape[2]), value=number)
+        return out
+
+    image = padded(batch.image, "image")
+    corner = rectangle(batch.canvas, torch.zeros((), device=image.device)).expand(len(batch), 4)
+    rows, columns = torch.arange(h, device=image.device), torch.arange(w, device=image.device)
+    outside = (rows[:, None] >= corner[:, 3, None, None]) | (columns >= corner[:, 2, None, None])
+    instances = batch.instances
+    if instances is not None and instances.masks is not None:
+        instances = instances.with_(masks=padded(instances.masks, "masks"))
+    return Batch(
+        image,
+        None if batch.mask is None else padded(batch.mask, "mask"),
+        instances,
+        {key: (role, padded(value, key)) for key, (role, value) in batch.extra.items()},
+        batch.frames,
+        outside,
+        corner[:, 2:].flip(-1).to(torch.int64),
+    )

@@ -1,0 +1,134 @@
+"""What a call does to a batch: the image is rendered, and everything annotated on it moves along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.data.batch import Batch, Images
+from gpuaug.data.instances import BboxParams, KeypointParams
+from gpuaug.data.pad import pad
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Sizes
+from gpuaug.render.backend import render
+from gpuaug.render.pick import pick
+from gpuaug.render.plan import Plan, Reading
+from gpuaug.render.values import default_range
+from gpuaug.transforms.track import move, moves, track
+
+if TYPE_CHECKING:
+    from gpuaug.transforms.layer import Context, Layer, Node, Values
+
+__all__ = ["carry", "seeing"]
+
+
+def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
+    """Return the batch with everything in it transformed."""
+    out = _carried(layer, batch, _by_frame(values, batch))
+    s = layer.settings
+    if s.pad_to is None and s.pad_divisor is None:
+        return out
+    fill = {"image": 0 if layer.fill is None else layer.fill[0], **layer.target_fill}
+    return pad(out, s.pad_to, s.pad_divisor or 1, fill, type(layer).__name__)
+
+
+def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
+    out = Batch(_rendered(batch.image, layer.plan(batch, values)))
+    if not any(moves(values[node.name]) for node in layer.nodes):
+        out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
+        for key, (role, value) in batch.extra.items():
+            if role == "image":
+                out.extra[key] = (role, _rendered(value, layer.plan(Batch(value), values)))
+        return out
+    if batch.mask is not None:
+        out.mask = _picked(layer, batch.mask, values, "mask")
+    for key, (role, value) in batch.extra.items():
+        out.extra[key] = (role, _further(layer, value, values, key, role))
+    if batch.instances is not None:
+        rows = batch.instances
+        path = track(layer.nodes, layer.contexts(batch), values)
+        assert path is not None
+        if rows.masks is not None:
+            rows = rows.with_(masks=_picked(layer, rows.masks, values, "masks"))
+        s = layer.settings
+        out.instances = move(rows, path, s.bbox, s.keypoint, dict(s.mirror_labels))
+    return out
+
+
+def _by_frame(values: Values, batch: Batch) -> Values:
+    """Return parameters for every frame: a clip's own, but noise of its own for each frame."""
+    if batch.frames == 1:
+        return values
+    frame = torch.arange(batch.frames, device=batch.image.device).repeat(batch.samples)
+    by_frame = {
+        name: {key: value.repeat_interleave(batch.frames, 0) for key, value in drawn.items()}
+        for name, drawn in values.items()
+    }
+    for drawn in by_frame.values():
+        if "key" in drawn:
+            drawn["key"] = drawn["key"] + frame
+    return by_frame
+
+
+def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Context) -> Context:
+    """Return the context of the transform at a place, with the annotations that it sees, as they are there.
+
+    Of a clip it sees those of all frames: a crop that keeps every box keeps it in every frame.
+    """
+    values = _by_frame(values, batch)
+    before, sees = layer.nodes[:place], layer.nodes[place].transform.sees
+    contexts = layer.contexts(batch)
+    rows, mask = batch.instances, batch.mask
+    moved = any(moves(values[node.name]) for node in before)
+    if rows is not None and "objects" in sees and moved:
+        path = track(before, contexts, values)
+        assert path is not None
+        rows = move(rows, path, BboxParams(rotate_method=layer.settings.bbox.rotate_method), KeypointParams(), None)
+    if mask is not None and "mask" in sees and moved:
+        mask = _picked(layer, mask, values, "mask", before)
+    if batch.frames > 1:
+        rows = None if rows is None else rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
+        mask = None if mask is None else mask.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2)
+    return replace(
+        context,
+        objects=rows if "objects" in sees else None,
+        mask=mask if "mask" in sees else None,
+    )
+
+
+def _rendered(image: Images, plan: Plan) -> Any:
+    return _by_size(image, plan, render)
+
+
+def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -> Any:
+    """Return images after a plan; where sizes differ, before or after it, one at a time.
+
+    What differs in size on the way out is packed again.
+    """
+    passes = plan.finish()
+    if isinstance(image, Tensor) and not any(isinstance(step.canvas, Sizes) for step in passes):
+        return run(image, plan)
+    if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
+        return image
+    done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
+    return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
+
+
+def _picked(layer: Layer, mask: Any, values: Values, target: str, nodes: Sequence[Node] | None = None) -> Any:
+    fill = layer.target_fill.get(target, 0)
+    plan = layer.plan(Batch(mask), values, Reading("nearest", False, (float(fill),)), nodes)
+    return _by_size(mask, plan, lambda one, given: pick(one, given.finish(), fill, given.backend))
+
+
+def _further(layer: Layer, value: Any, values: Values, key: str, role: str) -> Any:
+    if role == "mask":
+        return _picked(layer, value, values, key)
+    if role == "image":
+        return _rendered(value, layer.plan(Batch(value), values))
+    interpolation = layer.target_interpolation.get(key, "bilinear")
+    fill = default_range(value.dtype).one(float(layer.target_fill.get(key, 0)), key)
+    return _rendered(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,))))
