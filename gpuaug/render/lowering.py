@@ -17,7 +17,7 @@ from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp, u
 from gpuaug.render.reading import tap_count
 from gpuaug.render.values import ValueRange
 
-__all__ = ["CODES", "FILTERS", "TORCH_ONLY", "run", "run_pick"]
+__all__ = ["CODES", "FILTERS", "TORCH_ONLY", "has_kernel", "run", "run_pick"]
 
 CODES = {
     "adjust_brightness": 1,
@@ -65,7 +65,7 @@ _MODES = ("image", "image_per_channel", "min_max", "min_max_per_channel")
 _INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
 
 
-def _has_kernel(choice: Choice) -> bool:
+def has_kernel(choice: Choice) -> bool:
     """Tell whether a choice is one that its kernel knows, arguments and all."""
     known = choice.name in CODES or (choice.name in FILTERS and choice.values is None)
     return known and set(choice.static) == _STATIC.get(choice.name, set())
@@ -180,7 +180,7 @@ class _Run:
         o.geo = ops.prepare(warp.matrix, warp.soft, warp.hard, list(canvas), _shrink(warp), warp.projective, False)
 
     def filter(self, choice: Choice) -> None:
-        if not _has_kernel(choice):
+        if not has_kernel(choice):
             self._by_torch(choice)
             return
         if self.open.filter is not None:
@@ -202,12 +202,12 @@ class _Run:
         members = slot.choices
         if slot.order is not None:
             measured = [len(_statistics(c)) for c in members]
-            if all(_has_kernel(c) and c.values is None for c in members) and sum(measured) <= 1:
+            if all(has_kernel(c) and c.values is None for c in members) and sum(measured) <= 1:
                 self._group(slot)
                 return
             members = unrolled(slot)
         for choice in members:
-            if not _has_kernel(choice):
+            if not has_kernel(choice):
                 self._by_torch(choice)
                 continue
             if _statistics(choice) and self.open.filter is not None:
