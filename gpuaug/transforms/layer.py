@@ -180,6 +180,24 @@ class Layer(Stateful):
         out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
 
+    def capture(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0) -> Any:
+        """Record a call as a CUDA graph: a module that replays it on inputs of the same shapes, in one launch.
+
+        Args:
+            inputs: an example of what `forward` takes, on a CUDA device.
+            ids: an example of the ids, where calls will give them.
+            copy: tells repeats of the same samples apart.
+
+        Returns:
+            A module; what it returns lies in buffers that its next call overwrites.
+
+        Raises:
+            RuntimeError: where the inputs are not on a CUDA device.
+        """
+        from gpuaug.transforms.capture import Captured
+
+        return Captured(self, inputs, ids, copy)
+
     def train(self, mode: bool = True) -> Layer:
         """Switch between augmenting (True) and the validation preprocessing (False)."""
         super().train(mode)
