@@ -137,7 +137,7 @@ def test_fake_tensors(device: str) -> None:
     ids=["basic", "without blur", "classification", "with erasing"],
 )
 def test_budgets(steps: list[Any], image_sized: int, operations: int, traffic: float, normalize: ga.Normalize) -> None:
-    """Kernels of the size of an image, all operations, bytes, memory: of a batch on `meta`, which stands for a device."""
+    """Kernels of the size of an image, all operations, bytes, memory: on `meta`, which stands for a device."""
     after = [ga.RandomErasing(p=0.25)] if steps[-1] == "erase" else []
     layer = ga.Compose([*(s for s in steps if s != "erase"), normalize, *after], seed=0, backend="triton")
     x = torch.empty((64, 3, 256, 256), dtype=torch.uint8, device="meta")
@@ -180,7 +180,7 @@ def test_captured_calls_refuse_other_inputs() -> None:
 
     check({"image": x.clone(), "name": "a"})
     for image in (x[:2], x[..., :7], x.float(), x.to("meta")):
-        with pytest.raises(ValueError, match="need tensors as the example's, .3, 3, 5, 8., torch.uint8, cpu, got"):
+        with pytest.raises(ValueError, match=r"need tensors as the example's, \(3, 3, 5, 8\), torch.uint8, cpu, got"):
             check({"image": image, "name": "a"})
     with pytest.raises(ValueError, match="need the example's 'a', got 'b'"):
         check({"image": x, "name": "b"})

@@ -10,9 +10,9 @@ from cases import CASES, Case
 from kernels import assert_same, images, plans, rendered
 
 import gpuaug as ga
-from gpuaug.render import lowering
-from gpuaug.render.lowering import CODES, FILTERS, TORCH_ONLY
+from gpuaug.render import lowering, registry
 from gpuaug.render.plan import Choice
+from gpuaug.render.registry import CODES, FILTERS, TORCH_ONLY, has_kernel
 from gpuaug.transforms.base import Filter, Photometric
 
 IDS = [case.name for case in CASES]
@@ -36,7 +36,7 @@ def test_every_operation_has_a_kernel_or_is_listed(case: Case) -> None:
         assert found
     for choice in found:
         assert (choice.name in {**CODES, **FILTERS}) != (choice.name in TORCH_ONLY), choice.name
-        assert lowering.has_kernel(choice) != (choice.name in TORCH_ONLY), (choice.name, choice.static)
+        assert has_kernel(choice) != (choice.name in TORCH_ONLY), (choice.name, choice.static)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
@@ -51,11 +51,9 @@ def test_case(case: Case, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.uint16, torch.int16], ids=str)
 def test_dtypes(dtype: torch.dtype) -> None:
-    layer = ga.Compose(
-        [ga.RandomRotation(30), ga.ColorJitter(0.4, 0.4, 0.4, 0.1), ga.RandomSolarize(0.5 if dtype.is_floating_point else 400)],
-        seed=1,
-        value_range=(0, 1000) if dtype == torch.int16 else None,
-    )  # fmt: skip
+    threshold = 0.5 if dtype.is_floating_point else 400
+    steps = [ga.RandomRotation(30), ga.ColorJitter(0.4, 0.4, 0.4, 0.1), ga.RandomSolarize(threshold)]
+    layer = ga.Compose(steps, seed=1, value_range=(0, 1000) if dtype == torch.int16 else None)
     x = images((3, 13, 18), dtype)
     expected, out = rendered(layer, x)
     assert_same(out, expected, share=0.01)
@@ -169,8 +167,8 @@ def test_what_has_no_kernel_takes_its_definition(monkeypatch: pytest.MonkeyPatch
     for missing in ("invert", "gaussian_blur", "adjust_contrast", "adjust_gamma"):
         codes, filters = {**CODES}, {**FILTERS}
         codes.pop(missing, None), filters.pop(missing, None)
-        monkeypatch.setattr(lowering, "CODES", codes)
-        monkeypatch.setattr(lowering, "FILTERS", filters)
-        definition, kernels = plans(layer, x)
+        monkeypatch.setattr(registry, "CODES", codes)
+        monkeypatch.setattr(registry, "FILTERS", filters)
+        _, kernels = plans(layer, x)
         out = lowering.run(x, kernels, kernels.finish())
         assert_same(out, expected)

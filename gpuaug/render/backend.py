@@ -17,13 +17,13 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import Pixels, each, join, split
-from gpuaug.render.plan import Choice, Pass, Plan, unrolled
+from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import read_planes
 from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
 from gpuaug.sampling.generator import TRITON
 
-__all__ = ["BACKENDS", "apply_choice", "render", "uses_triton"]
+__all__ = ["BACKENDS", "apply_choice", "render", "unrolled", "uses_triton"]
 
 BACKENDS = (None, "torch", "triton")
 MAX_CHANNELS = 4
@@ -168,3 +168,33 @@ def apply_choice(image: Pixels, choice: Choice, levels: int | None) -> Any:
     if isinstance(image, list):
         return [torch.where(on.view(-1, 1, 1), new, old) for new, old in zip(changed, image, strict=True)]
     return torch.where(on.view(-1, 1, 1, 1), changed, image)
+
+
+def unrolled(slot: Slot) -> list[Choice]:
+    """Return a sequence of choices that holds every order of a slot's, each with the samples where it applies."""
+    if slot.order is None:
+        return slot.choices
+    place = torch.argsort(slot.order, dim=1).unbind(1)
+    numbers = sorted(range(len(slot.choices)), key=lambda n: slot.choices[n].measures)
+    return [_where(slot.choices[n], conditions, place) for n, conditions in _in_any_order(numbers)]
+
+
+def _in_any_order(numbers: list[int]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+    """Return places (number, conditions): it applies where, for each condition (a, b), a comes before b.
+
+    The last number stands once, in the middle; the others stand on both sides of it, and apply on one.
+    """
+    if not numbers:
+        return []
+    pivot, rest = numbers[-1], _in_any_order(numbers[:-1])
+    before = [(number, ((number, pivot), *conditions)) for number, conditions in rest]
+    after = [(number, ((pivot, number), *conditions)) for number, conditions in rest]
+    return [*before, (pivot, ()), *after]
+
+
+def _where(choice: Choice, conditions: tuple[tuple[int, int], ...], place: tuple[Tensor, ...]) -> Choice:
+    on = choice.on
+    for first, second in conditions:
+        holds = place[first] < place[second]
+        on = holds if on is None else on & holds
+    return replace(choice, on=on)

@@ -13,80 +13,18 @@ import torch
 from torch import Tensor
 
 from gpuaug.render import triton as ops
-from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp, unrolled
+from gpuaug.render.backend import apply_choice, unrolled
+from gpuaug.render.launch import ROW, STATISTICS, parts_of
+from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp
 from gpuaug.render.reading import tap_count
+from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
 from gpuaug.render.values import ValueRange
 
-__all__ = ["CODES", "FILTERS", "TORCH_ONLY", "has_kernel", "run", "run_pick"]
+__all__ = ["run", "run_pick"]
 
-CODES = {
-    "adjust_brightness": 1,
-    "adjust_contrast": 2,
-    "adjust_saturation": 3,
-    "adjust_hue": 4,
-    "adjust_hue_saturation_value": 5,
-    "rgb_to_grayscale": 6,
-    "brightness_contrast": 7,
-    "permute_channels": 8,
-    "drop_channels": 9,
-    "adjust_gamma": 10,
-    "invert": 11,
-    "solarize": 12,
-    "posterize": 13,
-    "autocontrast": 14,
-    "equalize": 15,
-    "normalize": 16,
-    "normalize_by_image": 17,
-    "gaussian_noise": 18,
-    "erase": 19,
-    "erase_noise": 20,
-    "erase_color": 21,
-    "grid_dropout": 22,
-    "to_unit": 23,
-}
-"""Pixel operations that have a kernel (`kernels/pixels.py`), by the name of their choice."""
-FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2}
-TORCH_ONLY: frozenset[str] = frozenset()
-"""Operations without a kernel, which take their torch definition on CUDA too."""
-
-_STATIC: dict[str, set[str]] = {
-    "rgb_to_grayscale": {"num_output_channels"},
-    "brightness_contrast": {"brightness_by_max"},
-    "drop_channels": {"fill"},
-    "normalize_by_image": {"mode"},
-    "gaussian_noise": {"clip"},
-    "erase": {"value"},
-    "grid_dropout": {"fill"},
-    "gaussian_blur": {"kernel_size"},
-    "to_unit": {"values"},
-}
 Numbers = tuple[float, ...]
-_MODES = ("image", "image_per_channel", "min_max", "min_max_per_channel")
+
 _INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
-
-
-def has_kernel(choice: Choice) -> bool:
-    """Tell whether a choice is one that its kernel knows, arguments and all."""
-    known = choice.name in CODES or (choice.name in FILTERS and choice.values is None)
-    return known and set(choice.static) == _STATIC.get(choice.name, set())
-
-
-def _statistics(choice: Choice) -> tuple[str, ...]:
-    """Return what must be measured before an operation."""
-    if choice.name == "adjust_contrast":
-        return ("gray",)
-    if choice.name == "brightness_contrast" and not choice.static["brightness_by_max"]:
-        return ("sums",)
-    if choice.name == "autocontrast":
-        return ("extremes",)
-    if choice.name == "equalize":
-        return ("histogram",)
-    if choice.name == "normalize_by_image":
-        mode = choice.static["mode"]
-        if mode.startswith("min_max"):
-            return ("extremes",)
-        return ("sums", "squares" if mode.endswith("per_channel") else "squares_of_all")
-    return ()
 
 
 def _head(warp: Warp | None) -> list[int]:
@@ -201,7 +139,7 @@ class _Run:
     def slot(self, slot: Slot) -> None:
         members = slot.choices
         if slot.order is not None:
-            measured = [len(_statistics(c)) for c in members]
+            measured = [len(statistics(c)) for c in members]
             if all(has_kernel(c) and c.values is None for c in members) and sum(measured) <= 1:
                 self._group(slot)
                 return
@@ -210,7 +148,7 @@ class _Run:
             if not has_kernel(choice):
                 self._by_torch(choice)
                 continue
-            if _statistics(choice) and self.open.filter is not None:
+            if statistics(choice) and self.open.filter is not None:
                 self._write()  # what is measured must be read again, and a filter is too dear to run twice
             if choice.values is not None:
                 self._append(self._affine(choice, _to_unit(choice.values)))
@@ -246,7 +184,7 @@ class _Run:
         """Append operations that each sample takes in an order of its own."""
         assert slot.order is not None
         o = self.open
-        if self.open.filter is not None and any(_statistics(c) for c in slot.choices):
+        if self.open.filter is not None and any(statistics(c) for c in slot.choices):
             self._write()
             o = self.open
         order = self._operand(slot.order)
@@ -255,9 +193,9 @@ class _Run:
             row[6:9] = [order, place, len(rows)]
         whole = [number for row in rows for number in row]
         for place, choice in enumerate(slot.choices):
-            if _statistics(choice):
+            if statistics(choice):
                 stat = self._measured(choice, place, [*o.before, *whole])
-                whole[place * ops.ROW + 3] = stat
+                whole[place * ROW + 3] = stat
         (o.before if o.filter is None else o.after).extend(whole)
 
     def _row(self, choice: Choice, stat: int) -> list[int]:
@@ -282,7 +220,7 @@ class _Run:
         elif name == "normalize":
             extra = choice.operands[0].shape[1]
         elif name == "normalize_by_image":
-            extra = _MODES.index(static["mode"])
+            extra = MODES.index(static["mode"])
         elif name == "gaussian_noise":
             extra = int(static["clip"])
         elif name in ("erase", "erase_noise", "erase_color"):
@@ -301,7 +239,7 @@ class _Run:
         at = len(o.operands)
         o.operands.extend(_inner(t) for t in choice.operands)
         on = -1 if choice.on is None else self._operand(choice.on)
-        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._channels(choice), ops.parts_of(o.canvas)]
+        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._channels(choice), parts_of(o.canvas)]
         o.channels = o_channels
         return row
 
@@ -325,8 +263,8 @@ class _Run:
         found = -1
         seen = len(choice.channels) if choice.channels is not None else o.channels
         on = -1 if choice.on is None else self._operand(choice.on)
-        for statistic in _statistics(choice):
-            kind = ops.STATISTICS[statistic]
+        for statistic in statistics(choice):
+            kind = STATISTICS[statistic]
             measured = ops.measure(
                 *self._head_arguments(),
                 o.before if program is None else program,
@@ -367,8 +305,6 @@ class _Run:
         self.open = self._source(self._rendered(torch.float32, False, 0), 1.0)
 
     def _by_torch(self, choice: Choice) -> None:
-        from gpuaug.render.backend import apply_choice
-
         o = self.open
         if o.touched or o.scale != 1 or o.image.dtype != torch.float32:
             self._write()

@@ -18,7 +18,7 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 
-__all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation", "unrolled"]
+__all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
 
 Kind = Literal["lattice", "axis", "warp"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
@@ -131,36 +131,6 @@ class Slot:
         """Return the slot of one sample."""
         order = None if self.order is None else self.order[sample : sample + 1]
         return Slot([choice.of(sample) for choice in self.choices], order)
-
-
-def unrolled(slot: Slot) -> list[Choice]:
-    """Return a sequence of choices that holds every order of a slot's, each with the samples where it applies."""
-    if slot.order is None:
-        return slot.choices
-    place = torch.argsort(slot.order, dim=1).unbind(1)
-    numbers = sorted(range(len(slot.choices)), key=lambda n: slot.choices[n].measures)
-    return [_where(slot.choices[n], conditions, place) for n, conditions in _in_any_order(numbers)]
-
-
-def _in_any_order(numbers: list[int]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
-    """Return places (number, conditions): it applies where, for each condition (a, b), a comes before b.
-
-    The last number stands once, in the middle; the others stand on both sides of it, and apply on one.
-    """
-    if not numbers:
-        return []
-    pivot, rest = numbers[-1], _in_any_order(numbers[:-1])
-    before = [(number, ((number, pivot), *conditions)) for number, conditions in rest]
-    after = [(number, ((pivot, number), *conditions)) for number, conditions in rest]
-    return [*before, (pivot, ()), *after]
-
-
-def _where(choice: Choice, conditions: tuple[tuple[int, int], ...], place: tuple[Tensor, ...]) -> Choice:
-    on = choice.on
-    for first, second in conditions:
-        holds = place[first] < place[second]
-        on = holds if on is None else on & holds
-    return replace(choice, on=on)
 
 
 @dataclass

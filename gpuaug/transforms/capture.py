@@ -33,6 +33,8 @@ class Captured(nn.Module):
         TypeError: for inputs that are not tensors in tuples, lists and dicts.
     """
 
+    layer: Any
+
     def __init__(self, layer: Layer, inputs: tuple[Any, ...], ids: Tensor | None = None, copy: int = 0) -> None:
         """Record a call; see the class."""
         super().__init__()
@@ -66,11 +68,11 @@ class Captured(nn.Module):
 
     def _warm_up(self, given: Any, ids: Tensor | None, copy: int) -> Tensor:
         """Run a few calls, in which kernels are compiled and constants move; return the state before them."""
-        layer = self.layer
+        layer: Layer = self.layer
         if not layer._seeded:
             layer._seed_from_torch()
         device = next(leaf.device for leaf in self._given if isinstance(leaf, Tensor))
-        before = layer._state.to(device, copy=True)
+        before: Tensor = layer._state.to(device, copy=True)
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.no_grad(), torch.cuda.stream(stream):
@@ -91,10 +93,12 @@ class Captured(nn.Module):
         """
         leaves, spec = tree_flatten((inputs, ids))
         check_same(leaves, spec, self._given, self._spec, self._owner)
-        layer = self.layer
+        layer: Layer = self.layer
         if layer.training != self._mode:
             mode = "train" if self._mode else "eval"
-            raise RuntimeError(f"{self._owner}: this call was captured in {mode}() mode; capture again after changing it")
+            raise RuntimeError(
+                f"{self._owner}: this call was captured in {mode}() mode; capture again after changing it"
+            )
         if layer._state is not self._state:  # it was given another: the recording goes on from there
             self._state.copy_(layer._state)
             layer._state = self._state
@@ -123,5 +127,6 @@ def check_same(leaves: list[Any], spec: Any, expected: list[Any], expected_spec:
         if not isinstance(leaf, Tensor) or (tuple(leaf.shape), leaf.dtype, leaf.device) != wanted:
             got = f"{tuple(leaf.shape)}, {leaf.dtype}, {leaf.device}" if isinstance(leaf, Tensor) else repr(leaf)
             raise ValueError(
-                f"{owner}: captured calls need tensors as the example's, {wanted[0]}, {wanted[1]}, {wanted[2]}, got {got}"
+                f"{owner}: captured calls need tensors as the example's, {wanted[0]}, {wanted[1]}, {wanted[2]}, "
+                f"got {got}"
             )

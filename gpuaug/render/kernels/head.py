@@ -111,7 +111,7 @@ def read(
 ):  # fmt: skip
     """Return four planes (BH, BW) in working units, of which the first C count.
 
-    Args:
+    Where:
         src: the sample's first value; sc, sh, sw its strides, rows and cols its size.
         inverse_scale: what values are multiplied by to get working units.
         geo: the sample's row of `prepare`.

@@ -1,12 +1,14 @@
-"""The kernels of a pass: prepare the maps, measure, render, and render through a neighbourhood filter."""
+"""The kernels of a pass: prepare the maps, render, measure, and make a table of what was measured."""
 
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.head import read, rint
-from gpuaug.render.kernels.pixels import clamp, level, luma, mean_of, operate
+from gpuaug.render.kernels.head import read
+from gpuaug.render.kernels.pixels import luma
+from gpuaug.render.kernels.program import run, select, write
+from gpuaug.render.kernels.statistics import level, mean_of
 
-__all__ = ["filter_kernel", "measure_kernel", "prepare_kernel", "render_kernel", "table_kernel"]
+__all__ = ["measure_kernel", "prepare_kernel", "render_kernel", "table_kernel"]
 
 
 @triton.jit
@@ -70,129 +72,6 @@ def prepare_kernel(
 
 
 @triton.jit
-def plane(a, b, c, d, k: tl.constexpr):
-    """Return plane k."""
-    if k == 0:
-        return a
-    elif k == 1:
-        return b
-    elif k == 2:
-        return c
-    else:
-        return d
-
-
-@triton.jit
-def _put(a, b, c, d, v, k: tl.constexpr):
-    """Return the planes with plane k exchanged."""
-    if k == 0:
-        a = v
-    elif k == 1:
-        b = v
-    elif k == 2:
-        c = v
-    else:
-        d = v
-    return a, b, c, d
-
-
-@triton.jit
-def _select(a, b, c, d, CHANNELS: tl.constexpr):
-    """Return the planes that `CHANNELS` (two bits each) names; all for -1."""
-    if CHANNELS < 0:
-        return a, b, c, d
-    else:
-        p = plane(a, b, c, d, CHANNELS & 3)
-        q = plane(a, b, c, d, (CHANNELS >> 2) & 3)
-        r = plane(a, b, c, d, (CHANNELS >> 4) & 3)
-        s = plane(a, b, c, d, (CHANNELS >> 6) & 3)
-        return p, q, r, s
-
-
-@triton.jit
-def _chosen(
-    a, b, c, d, ops, strides, sample, y, x, h, w, ROW: tl.constexpr, CONSTANTS: tl.constexpr
-):  # fmt: skip
-    """Return the planes after the operation of a row of the program, on the channels that it is limited to."""
-    C: tl.constexpr = ROW[9]
-    CHANNELS: tl.constexpr = ROW[10]
-    p, q, r, s = _select(a, b, c, d, CHANNELS)
-    p, q, r, s = operate(
-        p, q, r, s, ops, strides, sample, y, x, h, w,
-        ROW[0], ROW[2], ROW[3], ROW[4], ROW[5], ROW[11], C, CONSTANTS,
-    )  # fmt: skip
-    if CHANNELS < 0:
-        return p, q, r, s
-    else:
-        a, b, c, d = _put(a, b, c, d, p, CHANNELS & 3)
-        if C > 1:
-            a, b, c, d = _put(a, b, c, d, q, (CHANNELS >> 2) & 3)
-        if C > 2:
-            a, b, c, d = _put(a, b, c, d, r, (CHANNELS >> 4) & 3)
-        if C > 3:
-            a, b, c, d = _put(a, b, c, d, s, (CHANNELS >> 6) & 3)
-        return a, b, c, d
-
-
-@triton.jit
-def _gated(a, b, c, d, ops, strides, sample, y, x, h, w, ROW: tl.constexpr, CONSTANTS: tl.constexpr):
-    """Return the planes after a row of the program, if it applies to the sample: a branch that a whole tile takes."""
-    if ROW[1] < 0:
-        a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, ROW, CONSTANTS)
-    else:
-        on = tl.load(ops[ROW[1]] + sample * strides[ROW[1]])
-        if on != 0:
-            a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, ROW, CONSTANTS)
-    return a, b, c, d
-
-
-@triton.jit
-def run(
-    a, b, c, d, ops, strides, sample, y, x, h, w,
-    PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr, STOP: tl.constexpr,
-):  # fmt: skip
-    """Return the planes after a program.
-
-    A group in an order of its own for each sample is a loop over that order; it ends where the member STOP would come.
-    """
-    for k in tl.static_range(len(PROGRAM)):
-        if PROGRAM[k][6] < 0:
-            a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM[k], CONSTANTS)
-        elif PROGRAM[k][7] == 0:
-            going = 1
-            for n in range(PROGRAM[k][8]):
-                member = tl.load(ops[PROGRAM[k][6]] + sample * strides[PROGRAM[k][6]] + n).to(tl.int32)
-                going = tl.where(member == STOP, 0, going)
-                for m in tl.static_range(PROGRAM[k][8]):
-                    if m != STOP:
-                        if (member == m) & (going == 1):
-                            a, b, c, d = _gated(
-                                a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM[k + m], CONSTANTS
-                            )
-    return a, b, c, d
-
-
-@triton.jit
-def _store(out, offset, mask, v, ENCODE: tl.constexpr):
-    if ENCODE[0] == 1:
-        v = rint(clamp(v) * ENCODE[2])
-    elif ENCODE[0] == 2:
-        v = tl.minimum(tl.maximum(rint(v), ENCODE[1]), ENCODE[2])
-    tl.store(out + offset, v.to(out.dtype.element_ty), mask=mask)
-
-
-@triton.jit
-def _write(out, offset, oc, mask, a, b, c, d, OUT: tl.constexpr, ENCODE: tl.constexpr):
-    _store(out, offset, mask, a, ENCODE)
-    if OUT > 1:
-        _store(out, offset + oc, mask, b, ENCODE)
-    if OUT > 2:
-        _store(out, offset + 2 * oc, mask, c, ENCODE)
-    if OUT > 3:
-        _store(out, offset + 3 * oc, mask, d, ENCODE)
-
-
-@triton.jit
 def render_kernel(
     src, sb, sc, sh, sw, rows, cols, inverse_scale,
     geo, field, fb, fc, fh, shrink, taps,
@@ -215,7 +94,7 @@ def render_kernel(
         y, x, h, w, C, HEAD, FILL, BH, BW,
     )  # fmt: skip
     a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, PROGRAM, CONSTANTS, -1)
-    _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+    write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
 
 
 @triton.jit
@@ -273,7 +152,7 @@ def measure_kernel(
                 shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
             )  # fmt: skip
             a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, PROGRAM, CONSTANTS, STOP)
-            a, b, c, d = _select(a, b, c, d, CHANNELS)
+            a, b, c, d = select(a, b, c, d, CHANNELS)
             if KIND == 0:
                 s0 += tl.where(valid, luma(a, b, c, SEEN), 0.0)
             elif KIND == 2:
@@ -355,162 +234,3 @@ def table_kernel(histogram, out, pixels):
     table = tl.minimum((before + step // 2) // divisor, 255)
     table = tl.where((step == 0) | (level_ == 0), tl.where(step == 0, level_, 0), table)
     tl.store(out + at, table.to(tl.float32) / 255.0)
-
-
-@triton.jit
-def _reflect(place, size):
-    """Return places mirrored at the outermost pixels, and kept inside where a tile goes on beyond what is needed."""
-    place = tl.abs(place)
-    place = tl.where(place >= size, 2 * (size - 1) - place, place)
-    return tl.minimum(tl.maximum(place, 0), size - 1)
-
-
-@triton.jit
-def _taps_total(sigma, REACH: tl.constexpr, SIZE: tl.constexpr):
-    k = tl.arange(0, SIZE).to(tl.float32)
-    weight = tl.exp(-0.5 * (k / sigma) * (k / sigma))
-    return tl.sum(tl.where(k <= REACH, tl.where(k == 0, weight, 2.0 * weight), 0.0), 0)
-
-
-@triton.jit
-def _reach(sigma, MOST: tl.constexpr):
-    # All taps beyond weigh less than 1e-6 together.
-    return tl.minimum(tl.ceil(5.2 * sigma).to(tl.int32), MOST)
-
-
-@triton.jit
-def _blur_down(store, into, y, x, mask, reach, sigma, inverse, pitch):
-    """Blur a block of one plane of the scratch along its columns."""
-    at = store + (y + reach) * pitch + x
-    total = tl.load(at, mask=mask, other=0.0) * inverse
-    for k in range(1, reach + 1):
-        weight = tl.exp(-0.5 * (k / sigma) * (k / sigma)) * inverse
-        total += weight * (tl.load(at - k * pitch, mask=mask, other=0.0) + tl.load(at + k * pitch, mask=mask, other=0.0))
-    tl.store(into + y * pitch + x, total, mask=mask)
-
-
-@triton.jit
-def _blur_across(store, y, x, mask, reach, sigma, inverse, pitch):
-    at = store + y * pitch + x + reach
-    total = tl.load(at, mask=mask, other=0.0) * inverse
-    for k in range(1, reach + 1):
-        weight = tl.exp(-0.5 * (k / sigma) * (k / sigma)) * inverse
-        total += weight * (tl.load(at - k, mask=mask, other=0.0) + tl.load(at + k, mask=mask, other=0.0))
-    return total
-
-
-@triton.jit
-def _sharpened(store, y, x, row, column, mask, factor, h, w, pitch):
-    """Blend with the mean of a 3 x 3 neighbourhood (weights 1, the middle 5, over 13); outermost pixels stay."""
-    at = store + (y + 1) * pitch + (x + 1)
-    middle = tl.load(at, mask=mask, other=0.0)
-    box = middle
-    for i in tl.static_range(-1, 2):
-        for j in tl.static_range(-1, 2):
-            if i != 0 or j != 0:
-                box += tl.load(at + i * pitch + j, mask=mask, other=0.0)
-    smooth = (box + 4.0 * middle) / 13.0
-    changed = smooth + factor * (middle - smooth)
-    inner = (row > 0) & (row < h - 1) & (column > 0) & (column < w - 1)
-    if h <= 2 or w <= 2:
-        return middle
-    else:
-        return clamp(tl.where(inner, changed, middle))
-
-
-@triton.jit
-def filter_kernel(
-    src, sb, sc, sh, sw, rows, cols, inverse_scale,
-    geo, field, fb, fc, fh, shrink, taps,
-    ops, strides,
-    scratch, pitch, planes, half, lower, whole,
-    out, ob, oc, oh, ow, h, w, tiles_x, tiles, total,
-    C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
-    BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
-    FILTER: tl.constexpr, TH: tl.constexpr, TW: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
-):  # fmt: skip
-    """Render tiles of samples through a neighbourhood filter, without an image in between.
-
-    A program renders its tile and what lies around it as far as the sample's filter reaches into a scratch of its own,
-    which stays in the cache, filters it there, and goes on to the next tile.
-
-    Args:
-        scratch: `whole` values for each program: first `half` values of planes as rendered (`planes` each), then planes
-            filtered along columns (`lower` each), in rows of `pitch`.
-        FILTER: kind (1 Gaussian, 2 sharpness), gate or -1, operand, reach along x and y, the channels it is
-            limited to as bits, channels before it.
-        TH, TW: size of a tile, made of blocks of BH x BW.
-    """
-    GAUSSIAN: tl.constexpr = FILTER[0] == 1
-    MIDDLE: tl.constexpr = FILTER[6]
-    store = scratch + tl.program_id(0).to(tl.int64) * whole
-    into = store + half
-    for job in range(tl.program_id(0), total, tl.num_programs(0)):
-        sample, tile = job // tiles, job % tiles
-        far = sample.to(tl.int64)
-        top, left = (tile // tiles_x) * TH, (tile % tiles_x) * TW
-        on = tl.full((), 1, tl.int32)
-        if FILTER[1] >= 0:
-            on = tl.load(ops[FILTER[1]] + far * strides[FILTER[1]]).to(tl.int32)
-        if on == 0:
-            for block in range((TH // BH) * (TW // BW)):
-                y = top + (block // (TW // BW)) * BH + tl.arange(0, BH)[:, None]
-                x = left + (block % (TW // BW)) * BW + tl.arange(0, BW)[None, :]
-                mask = (y < h) & (x < w)
-                y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-                a, b, c, d = read(
-                    src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh,
-                    shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
-                )  # fmt: skip
-                a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
-                a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
-        else:
-            value = tl.load(ops[FILTER[2]] + far * strides[FILTER[2]]).to(tl.float32)
-            reach_x, reach_y = tl.full((), 1, tl.int32), tl.full((), 1, tl.int32)
-            if GAUSSIAN:
-                reach_x, reach_y = _reach(value, FILTER[3]), _reach(value, FILTER[4])
-            high, wide = TH + 2 * reach_y, TW + 2 * reach_x
-            across = (wide + BW - 1) // BW
-            for block in range(((high + BH - 1) // BH) * across):
-                v = (block // across) * BH + tl.arange(0, BH)[:, None]
-                u = (block % across) * BW + tl.arange(0, BW)[None, :]
-                y, x = _reflect(top - reach_y + v, h), _reflect(left - reach_x + u, w)
-                a, b, c, d = read(
-                    src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh,
-                    shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
-                )  # fmt: skip
-                a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
-                _write(store, v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE, (0,))
-            tl.debug_barrier()
-            if GAUSSIAN:
-                inverse_y = 1.0 / _taps_total(value, FILTER[4], FILTER[7])
-                inverse_x = 1.0 / _taps_total(value, FILTER[3], FILTER[7])
-                for block in range((TH // BH) * across):
-                    v = (block // across) * BH + tl.arange(0, BH)[:, None]
-                    u = (block % across) * BW + tl.arange(0, BW)[None, :]
-                    for k in range(MIDDLE):
-                        _blur_down(
-                            store + k * planes, into + k * lower, v, u, (v < TH) & (u < wide),
-                            reach_y, value, inverse_y, pitch,
-                        )  # fmt: skip
-                tl.debug_barrier()
-            for block in range((TH // BH) * (TW // BW)):
-                v = (block // (TW // BW)) * BH + tl.arange(0, BH)[:, None]
-                u = (block % (TW // BW)) * BW + tl.arange(0, BW)[None, :]
-                y, x = top + v, left + u
-                mask = (y < h) & (x < w)
-                y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-                zero = tl.zeros((BH, BW), tl.float32)
-                a, b, c, d = zero, zero, zero, zero
-                for k in tl.static_range(MIDDLE):
-                    if (FILTER[5] >> k) & 1 == 0:
-                        p = tl.load(store + k * planes + (v + reach_y) * pitch + u + reach_x, mask=mask, other=0.0)
-                    elif GAUSSIAN:
-                        p = _blur_across(into + k * lower, v, u, mask, reach_x, value, inverse_x, pitch)
-                    else:
-                        p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
-                    a, b, c, d = _put(a, b, c, d, p, k)
-                a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                _write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
-            tl.debug_barrier()

@@ -4,6 +4,7 @@ import triton
 import triton.language as tl
 
 from gpuaug.render.kernels.head import rint
+from gpuaug.render.kernels.statistics import level, mean_of, partials
 from gpuaug.sampling.kernels import normal_lanes
 
 __all__ = ["operate"]
@@ -11,7 +12,6 @@ __all__ = ["operate"]
 RED = tl.constexpr(0.2989)
 GREEN = tl.constexpr(0.587)
 BLUE = tl.constexpr(0.114)
-ALL = tl.PropagateNan.ALL
 
 
 @triton.jit
@@ -56,12 +56,6 @@ def _number(ops, strides, AT: tl.constexpr, sample):
 def _entry(ops, strides, AT: tl.constexpr, sample, c: tl.constexpr):
     """Return a sample's operand for a channel."""
     return tl.load(ops[AT] + sample * strides[AT] + c).to(tl.float32)
-
-
-@triton.jit
-def partials(ops, strides, AT: tl.constexpr, sample, k: tl.constexpr, PARTS: tl.constexpr, WIDTH: tl.constexpr):
-    """Return what the parts of a measuring pass found, number k of WIDTH."""
-    return tl.load(ops[AT] + sample * strides[AT] + tl.arange(0, PARTS) * WIDTH + k)
 
 
 @triton.jit
@@ -117,13 +111,6 @@ def _stretched(ops, strides, sample, v, k: tl.constexpr, C: tl.constexpr, AT: tl
 
 
 @triton.jit
-def level(v):
-    """Return which of 256 levels a value falls into, as torchvision cuts them."""
-    v = tl.minimum(tl.maximum(tl.where(v == v, v, 0.0), 0.0), 1.0)
-    return tl.floor(v * 255.999).to(tl.int32)
-
-
-@triton.jit
 def _looked_up(ops, strides, sample, v, k: tl.constexpr, AT: tl.constexpr):
     return tl.load(ops[AT] + sample * strides[AT] + k * 256 + level(v))
 
@@ -146,27 +133,6 @@ def _scaled(ops, strides, sample, v, k: tl.constexpr, AT: tl.constexpr):
     """Normalise: mean and std are operands AT and AT + 1."""
     inverse = 1.0 / _entry(ops, strides, AT + 1, sample, k)
     return v * inverse - _entry(ops, strides, AT, sample, k) * inverse
-
-
-@triton.jit
-def _mean(ops, strides, sample, k: tl.constexpr, count, AT: tl.constexpr, PARTS: tl.constexpr, WIDTH: tl.constexpr):
-    return tl.sum(partials(ops, strides, AT, sample, k, PARTS, WIDTH), 0) / count
-
-
-@triton.jit
-def mean_of(
-    ops, strides, sample, k: tl.constexpr, h, w, C: tl.constexpr, AT: tl.constexpr, PARTS: tl.constexpr,
-    ALONE: tl.constexpr,
-):  # fmt: skip
-    """Return the mean of a channel (ALONE) or of all, from sums by channel."""
-    count = (h * w).to(tl.float32)
-    if ALONE:
-        return _mean(ops, strides, sample, k, count, AT, PARTS, C)
-    else:
-        total = _mean(ops, strides, sample, 0, count, AT, PARTS, C)
-        for i in tl.static_range(1, C):
-            total += _mean(ops, strides, sample, i, count, AT, PARTS, C)
-        return total / C
 
 
 @triton.jit
@@ -224,8 +190,8 @@ def operate(
 ):  # fmt: skip
     """Return the planes after one operation.
 
-    Args:
-        a: first plane (BH, BW), of which C count; b, c, d likewise.
+    Where:
+        a, b, c, d: planes (BH, BW), of which C count.
         ops: pointers of the operands, with their strides from sample to sample.
         y: rows (BH, 1) and x columns (1, BW) of the tile, in a canvas of h x w.
         CODE: which operation, see `render/lowering.py`.
