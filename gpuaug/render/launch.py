@@ -23,7 +23,6 @@ __all__ = [
     "placed",
     "power",
     "processors",
-    "rows_of",
     "source_of",
     "tiling",
 ]
@@ -62,12 +61,6 @@ def power(n: int) -> int:
 def parts_of(canvas: tuple[int, int]) -> int:
     """Return in how many parts a sample is measured: a matter of the canvas alone."""
     return min(PARTS, power((canvas[0] * canvas[1] + 4095) // 4096))
-
-
-@lru_cache(maxsize=1024)
-def rows_of(program: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """Return the rows of a program, as the kernels take them."""
-    return tuple(program[i : i + ROW] for i in range(0, len(program), ROW))
 
 
 def source_of(x: Tensor, scale: float) -> tuple[Any, ...]:

@@ -67,10 +67,20 @@ def _sharpened(store, y, x, row, column, mask, factor, h, w, pitch):
     smooth = (box + 4.0 * middle) / 13.0
     changed = smooth + factor * (middle - smooth)
     inner = (row > 0) & (row < h - 1) & (column > 0) & (column < w - 1)
-    if h <= 2 or w <= 2:
-        return middle
-    else:
-        return clamp(tl.where(inner, changed, middle))
+    sharp = clamp(tl.where(inner, changed, middle))
+    return tl.where((h > 2) & (w > 2), sharp, middle)
+
+
+@triton.jit
+def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
+    """Store the planes of a block in the scratch."""
+    tl.store(at, a, mask=mask)
+    if C > 1:
+        tl.store(at + planes, b, mask=mask)
+    if C > 2:
+        tl.store(at + 2 * planes, c, mask=mask)
+    if C > 3:
+        tl.store(at + 3 * planes, d, mask=mask)
 
 
 @triton.jit
@@ -136,7 +146,7 @@ def filter_kernel(
                     shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
                 )  # fmt: skip
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
-                write(store, v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE, (0,))
+                _keep(store + v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE)
             tl.debug_barrier()
             if GAUSSIAN:
                 inverse_y = 1.0 / _taps_total(value, FILTER[4], FILTER[7])

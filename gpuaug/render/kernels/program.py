@@ -51,16 +51,21 @@ def select(a, b, c, d, CHANNELS: tl.constexpr):
 
 @triton.jit
 def _chosen(
-    a, b, c, d, ops, strides, sample, y, x, h, w, ROW: tl.constexpr, CONSTANTS: tl.constexpr
-):  # fmt: skip
-    """Return the planes after the operation of a row of the program, on the channels that it is limited to."""
-    C: tl.constexpr = ROW[9]
-    CHANNELS: tl.constexpr = ROW[10]
+    a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM: tl.constexpr, AT: tl.constexpr, CONSTANTS: tl.constexpr
+):
+    """Return the planes after the operation whose row begins at AT, on the channels that it is limited to."""
+    CODE: tl.constexpr = PROGRAM[AT]
+    FIRST: tl.constexpr = PROGRAM[AT + 2]
+    STAT: tl.constexpr = PROGRAM[AT + 3]
+    EXTRA: tl.constexpr = PROGRAM[AT + 4]
+    NUMBERS: tl.constexpr = PROGRAM[AT + 5]
+    C: tl.constexpr = PROGRAM[AT + 9]
+    CHANNELS: tl.constexpr = PROGRAM[AT + 10]
+    PARTS: tl.constexpr = PROGRAM[AT + 11]
     p, q, r, s = select(a, b, c, d, CHANNELS)
     p, q, r, s = operate(
-        p, q, r, s, ops, strides, sample, y, x, h, w,
-        ROW[0], ROW[2], ROW[3], ROW[4], ROW[5], ROW[11], C, CONSTANTS,
-    )  # fmt: skip
+        p, q, r, s, ops, strides, sample, y, x, h, w, CODE, FIRST, STAT, EXTRA, NUMBERS, PARTS, C, CONSTANTS
+    )
     if CHANNELS < 0:
         return p, q, r, s
     else:
@@ -75,14 +80,36 @@ def _chosen(
 
 
 @triton.jit
-def _gated(a, b, c, d, ops, strides, sample, y, x, h, w, ROW: tl.constexpr, CONSTANTS: tl.constexpr):
+def _gated(
+    a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM: tl.constexpr, AT: tl.constexpr, CONSTANTS: tl.constexpr
+):
     """Return the planes after a row of the program, if it applies to the sample: a branch that a whole tile takes."""
-    if ROW[1] < 0:
-        a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, ROW, CONSTANTS)
+    ON: tl.constexpr = PROGRAM[AT + 1]
+    if ON < 0:
+        a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT, CONSTANTS)
     else:
-        on = tl.load(ops[ROW[1]] + sample * strides[ROW[1]])
+        on = tl.load(ops[ON] + sample * strides[ON])
         if on != 0:
-            a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, ROW, CONSTANTS)
+            a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT, CONSTANTS)
+    return a, b, c, d
+
+
+@triton.jit
+def _in_order(
+    a, b, c, d, ops, strides, sample, y, x, h, w,
+    PROGRAM: tl.constexpr, AT: tl.constexpr, CONSTANTS: tl.constexpr, STOP: tl.constexpr,
+):  # fmt: skip
+    """Return the planes after a group of rows in an order of its own for each sample, up to the member STOP."""
+    ORDER: tl.constexpr = PROGRAM[AT + 6]
+    COUNT: tl.constexpr = PROGRAM[AT + 8]
+    going = 1
+    for n in range(COUNT):
+        member = tl.load(ops[ORDER] + sample * strides[ORDER] + n).to(tl.int32)
+        going = tl.where(member == STOP, 0, going)
+        for m in tl.static_range(COUNT):
+            if m != STOP:
+                if (member == m) & (going == 1):
+                    a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT + m * 12, CONSTANTS)
     return a, b, c, d
 
 
@@ -91,22 +118,12 @@ def run(
     a, b, c, d, ops, strides, sample, y, x, h, w,
     PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr, STOP: tl.constexpr,
 ):  # fmt: skip
-    """Return the planes after a program.
-
-    A group in an order of its own for each sample is a loop over that order; it ends where the member STOP would come.
-    """
-    for k in tl.static_range(len(PROGRAM)):
-        if PROGRAM[k][6] < 0:
-            a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM[k], CONSTANTS)
-        elif PROGRAM[k][7] == 0:
-            going = 1
-            for n in range(PROGRAM[k][8]):
-                member = tl.load(ops[PROGRAM[k][6]] + sample * strides[PROGRAM[k][6]] + n).to(tl.int32)
-                going = tl.where(member == STOP, 0, going)
-                for m in tl.static_range(PROGRAM[k][8]):
-                    if m != STOP:
-                        if (member == m) & (going == 1):
-                            a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM[k + m], CONSTANTS)
+    """Return the planes after a program: rows of 12 numbers, one after another (see `lowering`)."""
+    for k in tl.static_range(len(PROGRAM) // 12):
+        if PROGRAM[k * 12 + 6] < 0:
+            a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, k * 12, CONSTANTS)
+        elif PROGRAM[k * 12 + 7] == 0:
+            a, b, c, d = _in_order(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, k * 12, CONSTANTS, STOP)
     return a, b, c, d
 
 
