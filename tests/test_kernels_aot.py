@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 MOST = 168
-"""Registers of a thread with which three programs of 128 threads fit on a multiprocessor many times over."""
+"""Registers of a thread with which three programs of 128 threads fit on a multiprocessor."""
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed: torch serves")

@@ -19,6 +19,7 @@ __all__ = [
     "new_images",
     "on_device",
     "operands_of",
+    "options_for",
     "parts_of",
     "placed",
     "power",
@@ -104,6 +105,14 @@ def new_images(x: Tensor, channels: int, canvas: Any, dtype: torch.dtype, channe
     """Return images to be written."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return torch.empty((x.shape[0], channels, *canvas), dtype=dtype, device=x.device, memory_format=layout)
+
+
+def options_for(registers: int) -> dict[str, Any]:
+    """Return how a kernel is compiled: 128 threads, and as many registers for each as it may take.
+
+    Left to itself the assembler sometimes spills a few for the sake of more programs at a time.
+    """
+    return {"num_warps": 4, "maxnreg": registers} if torch.version.hip is None else {"num_warps": 4}
 
 
 def on_device(x: Tensor) -> Any:

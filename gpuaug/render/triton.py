@@ -21,6 +21,7 @@ from gpuaug.render.launch import (
     new_images,
     on_device,
     operands_of,
+    options_for,
     parts_of,
     placed,
     power,
@@ -130,7 +131,7 @@ def _render(
                 ENCODE=encoding(encode, dtype),
                 BH=size[0],
                 BW=size[1],
-                num_warps=4,
+                **options_for(128),
             )
     return out
 
@@ -199,7 +200,7 @@ def _measure(
                 PARTS=parts,
                 BH=size[0],
                 BW=size[1],
-                num_warps=4,
+                **options_for(128),
             )
     return out
 
@@ -300,8 +301,8 @@ def _filtered(
             TW=tile[1],
             BH=size[0],
             BW=size[1],
-            num_warps=4,  # with eight, sm_80 and sm_90 spill
             num_stages=1,
+            **options_for(168),
         )
     return out
 
@@ -339,7 +340,7 @@ def _pick(x: Tensor, geo: Tensor, field: Tensor | None, head: list[int], canvas:
             FILL=int(bool(value)) if x.dtype == torch.bool else value,
             BH=size[0],
             BW=size[1],
-            num_warps=4,
+            **options_for(128),
         )
     return out
 
