@@ -2,6 +2,7 @@
 
 from gpuaug import functional
 from gpuaug.data.collate import collate
+from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
@@ -20,6 +21,7 @@ from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.color import (
     ColorJitter,
@@ -60,10 +62,12 @@ __all__ = [
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
+    "ClampBoundingBoxes",
     "CoarseDropout",
     "ColorJitter",
     "Compose",
     "Constant",
+    "ConvertBoundingBoxFormat",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -107,6 +111,7 @@ __all__ = [
     "RandomTranspose",
     "RandomVerticalFlip",
     "Resize",
+    "SanitizeBoundingBoxes",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SquareSymmetry",
@@ -115,5 +120,6 @@ __all__ = [
     "TruncatedNormal",
     "Uniform",
     "collate",
+    "compact",
     "functional",
 ]

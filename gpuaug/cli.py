@@ -77,6 +77,49 @@ def _run_demo(args: argparse.Namespace) -> int:
     return 0
 
 
+def _add_preview(commands: argparse._SubParsersAction[Any]) -> None:
+    parser = commands.add_parser(
+        "preview",
+        help="draw images beside what a pipeline makes of them",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="files of images")
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a Python file whose `augment` or `policy` is the pipeline, or a function that returns it",
+    )
+    parser.add_argument("--out", type=Path, default=Path("gpuaug-preview.png"), help="where the sheet goes")
+    parser.add_argument("--copies", type=_positive, default=5, metavar="N", help="draws of each image")
+    parser.add_argument("--seed", type=int, help="seed of the draws, in place of the pipeline's")
+    parser.add_argument("--size", type=_positive, default=320, metavar="N", help="longest side of a tile, in pixels")
+    parser.add_argument(
+        "--annotations", type=Path, metavar="FILE", help="a COCO file: boxes, polygons and keypoints of the images"
+    )
+    parser.set_defaults(run=_run_preview)
+
+
+def _run_preview(args: argparse.Namespace) -> int:
+    from gpuaug import preview
+
+    try:
+        preview.run(
+            args.images,
+            policy=args.policy,
+            out=args.out,
+            copies=args.copies,
+            seed=args.seed,
+            size=args.size,
+            annotations=args.annotations,
+        )
+    except preview.Problem as problem:
+        print(f"gpuaug preview: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -84,7 +127,7 @@ def _positive(text: str) -> int:
     return value
 
 
-_COMMANDS = (_add_demo,)
+_COMMANDS = (_add_demo, _add_preview)
 
 
 if __name__ == "__main__":

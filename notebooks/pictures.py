@@ -10,13 +10,20 @@ from skimage import data
 from torch import Tensor, nn
 
 import gpuaug as ga
-from gpuaug.viz import contact_sheet, save_png
+from gpuaug.viz import Look, contact_sheet, draw, lay_out, save_png
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 from cases import CASES, Case  # noqa: E402
 
 TILE = (120, 160)
+LOOK: Look = {
+    "scale": 2,
+    "max_size": 320,
+    "opacity": 0.3,
+    "class_names": ["face"],
+    "skeleton": [(0, 2), (1, 2), (2, 3), (2, 4), (3, 4)],  # eyes, nose, ends of the mouth
+}
 
 
 def photographs() -> Tensor:
@@ -45,6 +52,24 @@ def opening() -> Tensor:
     return contact_sheet(torch.cat((photos[:, None], draws), dim=1).flatten(0, 1), columns=6)
 
 
+def astronaut() -> dict[str, Tensor]:
+    """Return a photograph of 120x160 with a face on it: its box, its ellipse as a mask, its eyes, nose and mouth.
+
+    They are marked on the photograph as it is, so that the way to 120x160 moves them too.
+    """
+    photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[:, :240, 40:360]
+    y, x = torch.meshgrid(torch.arange(240) + 0.5, torch.arange(320) + 0.5, indexing="ij")
+    face = ((x - 184) / 47) ** 2 + ((y - 118) / 66) ** 2 <= 1
+    marked = {
+        "image": photo,
+        "boxes": torch.tensor([[137.0, 52.0, 231.0, 184.0]]),
+        "labels": torch.tensor([0]),
+        "masks": face[None],
+        "keypoints": torch.tensor([[[161.5, 100.5], [208.5, 102.5], [184.0, 120.0], [168.0, 144.0], [202.0, 146.0]]]),
+    }
+    return ga.Resize(TILE)(marked)
+
+
 def always(layer: nn.Module) -> nn.Module:
     """Let every transform apply to every sample."""
     for part in layer.modules():
@@ -57,26 +82,28 @@ def always(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def tile(case: Case, photos: Tensor) -> Tensor:
-    """Return one photograph after a transform, (1, 3, 120, 160)."""
+def tile(case: Case, marked: dict[str, Tensor]) -> Tensor:
+    """Return the photograph after a transform, with what is marked on it where the transform moves pixels."""
     layer = always((case.shown or case.make)())
     bands, height, width = case.shape
-    images = photos if height != width else ga.CenterCrop(TILE[0])(photos)
+    if height == width:
+        marked = ga.CenterCrop(TILE[0])(marked)
+    batch = {key: value.repeat(2, *[1] * value.dim()) for key, value in marked.items()}
     if bands == 5:
-        images = torch.cat((images, images[:, :2]), dim=1)
+        batch["image"] = torch.cat((batch["image"], batch["image"][:, :2]), dim=1)
     layer.reseed(9)
-    out = layer(images)
-    if out.dtype.is_floating_point:
-        low, high = out.amin(dim=(1, 2, 3), keepdim=True), out.amax(dim=(1, 2, 3), keepdim=True)
-        out = ((out - low) / (high - low) * 255).round().to(torch.uint8)
-    return ga.LetterBox(TILE, fill=255)(out[1:2, :3])
+    out = layer(batch)
+    moved = not torch.equal(out["boxes"], batch["boxes"]) or not torch.equal(out["keypoints"], batch["keypoints"])
+    return draw(out if moved else out["image"], **LOOK)[1]
 
 
 def gallery() -> Tensor:
-    """Return a tile for every transform."""
-    photos = photographs()
-    tiles = torch.cat([photos[1:2], *(tile(case, photos) for case in CASES)])
-    return contact_sheet(tiles, columns=6, labels=["the photograph", *(case.name for case in CASES)])
+    """Return a tile for every transform that changes pixels."""
+    marked = astronaut()
+    cases = [case for case in CASES if not getattr(case.make(), "treats_boxes", False)]
+    tiles = [*draw(marked, **LOOK), *(tile(case, marked) for case in cases)]
+    sheet = lay_out(tiles, 6, ["the photograph", *(case.name for case in cases)])
+    return ((sheet >> 2).int() * 255 // 63).to(torch.uint8)  # 64 levels look the same in two thirds of the bytes
 
 
 if __name__ == "__main__":

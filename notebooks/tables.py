@@ -23,6 +23,8 @@ def kind(layer: Layer) -> str:
     """Return what a transform does to a pass."""
     if isinstance(layer, Container):
         return "container"
+    if getattr(layer, "treats_boxes", False):
+        return "boxes"
     names = {Geometric: "geometry", Photometric: "values", Filter: "neighbourhood"}
     return next((name for base, name in names.items() if isinstance(layer, base)), "output")
 

@@ -130,7 +130,7 @@ def compiled(name: str, layer: Any) -> None:
     if name in ("basic", "geometry"):
         mask = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
         passes = layer.plan(Batch(mask), values, Reading("nearest", False, (255.0,))).finish()
-        lowering.run_pick(mask, passes, 255)
+        lowering.run_pick(mask, passes, 255, (72, 80))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ CASES = [
     Case(lambda: ga.GridDistortion(3, 0.3, p=0.5)),
     Case(lambda: ga.OpticalDistortion(0.2, p=0.5), shown=lambda: ga.OpticalDistortion((0.5, 0.9))),
     Case(lambda: ga.ThinPlateSpline((0.02, 0.05), 3, p=0.5)),
-    Case(lambda: ga.Pad((1, 2, 3, 4), fill=0.25), shown=lambda: ga.Pad((10, 20), fill=60)),
+    Case(lambda: ga.Pad((1, 2, 3, 4), fill=0.25), shown=lambda: ga.Pad((20, 15), fill=60)),
     Case(lambda: ga.RandomCrop((15, 12), padding=2), shown=lambda: ga.RandomCrop((90, 120))),
     Case(lambda: ga.CenterCrop((15, 20)), shown=lambda: ga.CenterCrop((80, 80))),
     Case(lambda: ga.Resize((11, 30)), shown=lambda: ga.Resize((60, 160))),
@@ -86,6 +86,9 @@ CASES = [
     Case(lambda: ga.GridDropout(0.4, unit_size_range=(4, 8), p=0.5), shown=lambda: ga.GridDropout(0.4, p=1.0)),
     Case(lambda: ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD)),
     Case(lambda: ga.ToDtype(torch.float32)),
+    Case(lambda: ga.SanitizeBoundingBoxes()),
+    Case(lambda: ga.ClampBoundingBoxes()),
+    Case(lambda: ga.ConvertBoundingBoxFormat("CXCYWH")),
     Case(lambda: ga.RandomApply([ga.ColorJitter(0.3), ga.RandomRotation(20)], p=0.5)),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     Case(

@@ -14,7 +14,6 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from benchmarks.digits import torchvision_recipe
 from gpuaug import cli, demo
-from gpuaug.viz import contact_sheet, save_png
 
 
 def _accuracy(seed: int, images: int, steps: int, augment: Callable[[torch.Tensor], torch.Tensor]) -> float:
@@ -87,51 +86,3 @@ def test_version_and_usage() -> None:
     done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["gpuaug", "0.1.0"]
     assert subprocess.run(command, capture_output=True).returncode == 2
-
-
-# --- contact sheets ---
-
-
-def test_contact_sheet_places_and_enlarges() -> None:
-    images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 1, 4, 6) * 10
-    sheet = contact_sheet(images, columns=3, scale=2)
-    assert sheet.shape == (3, 2 * (8 + 2) + 2, 3 * (12 + 2) + 2) and sheet.dtype == torch.uint8
-    assert (sheet[:, 2:10, 2:14] == 0).all() and (sheet[:, 2:10, 16:28] == 10).all()
-    assert (sheet[:, 12:20, 2:14] == 30).all()
-    assert (sheet[:, 12:20, 30:] == 255).all(), "the tile that is missing stays paper"
-
-
-def test_contact_sheet_undoes_normalize() -> None:
-    images = torch.rand(2, 3, 5, 4)
-    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
-    normalized = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    difference = contact_sheet(normalized, mean=mean, std=std).int() - contact_sheet(images).int()
-    assert difference.abs().max() <= 1
-
-
-def test_contact_sheet_captions() -> None:
-    sheet = contact_sheet(torch.zeros(2, 3, 8, 40), columns=1, labels=["Ab 1", "a caption too long for its tile"])
-    assert sheet.shape == (3, 2 * (8 + 14 + 2) + 2, 44)
-    assert (sheet[:, 10:24] == 0).any() and (sheet[:, 10:24] == 255).any()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"images": torch.zeros(3, 4, 4)}, "images must be"),
-        ({"images": torch.zeros(0, 3, 4, 4)}, "at least one image"),
-        ({"images": torch.zeros(1, 3, 4, 4, dtype=torch.int32)}, "uint8 or float"),
-        ({"images": torch.zeros(1, 3, 4, 4), "columns": 0}, "at least 1"),
-        ({"images": torch.zeros(1, 3, 4, 4), "labels": []}, "one per image"),
-        ({"images": torch.zeros(1, 3, 4, 4), "mean": (0.5,)}, "given together"),
-    ],
-)
-def test_contact_sheet_refuses(arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        contact_sheet(**arguments)  # type: ignore[arg-type]
-
-
-def test_save_png_keeps_every_pixel(tmp_path: Path) -> None:
-    picture = torch.randint(0, 256, (3, 7, 5), dtype=torch.uint8)
-    save_png(picture, tmp_path / "picture.png")
-    assert torch.equal(pil_to_tensor(Image.open(tmp_path / "picture.png")), picture)

@@ -186,7 +186,7 @@ def test_annotations_that_do_not_fit_are_refused(data: dict[str, Tensor], messag
     ("build", "message"),
     [
         (lambda: ga.BboxParams(format="voc"), "BboxParams: format must be one of xyxy, .*got 'voc'"),
-        (lambda: ga.BboxParams(rotate_method="mask"), "BboxParams: rotate_method must be one of .*got 'mask'"),
+        (lambda: ga.BboxParams(rotate_method="hull"), "BboxParams: rotate_method must be one of .*got 'hull'"),
         (lambda: ga.BboxParams(min_area=-1), "BboxParams: min_area must not be negative, got -1"),
         (lambda: ga.BboxParams(min_visibility=2), "BboxParams: min_visibility must be between 0 and 1, got 2"),
         (lambda: ga.BboxParams(max_aspect=0.5), "BboxParams: max_aspect must be at least 1, got 0.5"),
@@ -194,7 +194,7 @@ def test_annotations_that_do_not_fit_are_refused(data: dict[str, Tensor], messag
         (lambda: ga.KeypointParams("corner"), "KeypointParams: origin must be 'edge' or 'center', got 'corner'"),
         (lambda: ga.KeypointParams(flip_pairs=[(0, 1), (1, 2)]), "KeypointParams: flip_pairs must be pairs or a perm"),
         (lambda: ga.KeypointParams(flip_pairs=[0, 2]), "KeypointParams: flip_pairs must be pairs or a permutation"),
-        (lambda: ga.Compose([], format="coco"), "Compose: format must be one of ultralytics, yolox, got 'coco'"),
+        (lambda: ga.Compose([], format="coco"), "Compose: format must be one of ultralytics, yolox, detr, got 'coco'"),
     ],
 )
 def test_wrong_settings_are_refused(build: Any, message: str) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
-from gpuaug.render import lowering
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Reading
 from gpuaug.sampling import kernels, noise
@@ -119,12 +118,15 @@ def test_masks(warp: str, dtype: torch.dtype) -> None:
     if dtype not in (torch.int64, torch.bool) and warp not in ("crop", "perspective"):
         dtype = torch.uint8
     layer = ga.Compose(WARPS[warp], seed=1)
-    mask = (images((2, 11, 15), torch.float32) * 2**40).to(torch.int64).to(dtype)
-    values = layer.sample(images((3, 11, 15))).values
+    x = images((3, 11, 15))
+    values = layer.sample(x).values
     reading = Reading("nearest", False, (1.0,))
-    passes = [layer.plan(Batch(mask), values, reading).finish() for _ in range(2)]
-    expected, out = pick(mask, passes[0], 1), lowering.run_pick(mask, passes[1], 1)
-    assert out.dtype == dtype and torch.equal(out, expected)
+    for size in ((11, 15), (4, 7)):  # of the image's resolution, and of another
+        mask = (images((2, *size), torch.float32) * 2**40).to(torch.int64).to(dtype)
+        passes = [layer.plan(Batch(x), values, reading).finish() for _ in range(2)]
+        expected = pick(mask, passes[0], 1, (11, 15), "torch")
+        out = pick(mask, passes[1], 1, (11, 15), "triton")
+        assert out.dtype == dtype and torch.equal(out, expected)
 
 
 def test_masks_move_with_the_image() -> None:

@@ -14,12 +14,14 @@ from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.values import ValueRange
 
-__all__ = ["NAMED", "ROLES", "Batch", "Settings", "open_door"]
+__all__ = ["NAMED", "PADDING", "ROLES", "Batch", "Settings", "open_door"]
 
 Images = Any
 """A tensor (B, C, H, W), or `Ragged` where sizes differ."""
 IMAGE_DTYPES = (torch.uint8, torch.uint16, torch.int16, torch.float16, torch.bfloat16, torch.float32, torch.float64)
-NAMED = ("ultralytics", "yolox")
+NAMED = ("ultralytics", "yolox", "detr")
+PADDING = "padding_mask"
+"""A further input with the role "mask" whose fill is True: what is outside the image is padding."""
 ROLES = ("image", "dense", "mask")
 """What a further input is: transformed as the image is; moved and blended; moved by nearest pixel."""
 
@@ -41,6 +43,8 @@ class Batch:
     """(B, H, W) bool: where a pipeline has padded images to one canvas."""
     sizes: Tensor | None = None
     """(B, 2) int64: height and width of the images in it."""
+    box_format: str = "xyxy"
+    """What boxes are outside: as they came in, or as they go out."""
 
     @property
     def canvas(self) -> Canvas:
@@ -61,6 +65,7 @@ class Batch:
             None if self.instances is None else self.instances.map(function),
             {key: (role, function(value)) for key, (role, value) in self.extra.items()},
             self.frames,
+            box_format=self.box_format,
         )
 
     @property
@@ -106,12 +111,13 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
-    from gpuaug.data.formats import plain, rows, torchvision
+    from gpuaug.data.formats import detr, plain, rows, torchvision
     from gpuaug.data.pad import Padded
 
     settings = settings or Settings()
     if settings.format is not None:
-        return getattr(rows, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
+        family = detr if settings.format == "detr" else rows
+        return getattr(family, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
     if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), (Tensor, Ragged, list)):
         if not torchvision.holds(inputs[0]):
             return plain.read(inputs[0], owner, settings)

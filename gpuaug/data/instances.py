@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.ragged import Ragged
+from gpuaug.geometry import masks as msk
+from gpuaug.geometry import polygons as poly
 from gpuaug.geometry.canvas import Canvas, along
+from gpuaug.geometry.matrix import wide
 
 __all__ = ["BboxParams", "Instances", "KeypointParams"]
 
@@ -22,8 +25,13 @@ FORMATS = {
     "cxcywh": ("cxcywh", False),
     "yolo": ("cxcywh", True),
     "albumentations": ("xyxy", True),
+    "cxcywhr": ("cxcywhr", False),
+    "xywhr": ("xywhr", False),
+    "xyxyxyxy": ("xyxyxyxy", False),
 }
-METHODS = ("largest_box", "ellipse")
+ROTATED = {"cxcywhr": 5, "xywhr": 5, "xyxyxyxy": 8}
+"""Formats of rotated boxes, and how many numbers a box has; the others have four."""
+METHODS = ("largest_box", "ellipse", "mask")
 
 
 @dataclass(frozen=True)
@@ -32,13 +40,24 @@ class BboxParams:
 
     Args:
         format: "xyxy" or "pascal_voc", "xywh" or "coco", "cxcywh", in pixels; "yolo" (cxcywh) or "albumentations"
-            (xyxy), as fractions of the image.
+            (xyxy), as fractions of the image; rotated boxes as torchvision's "cxcywhr", "xywhr" (the first corner,
+            sides and angle in degrees, counter-clockwise) and "xyxyxyxy" (four corners), in pixels.
         min_area: least area in pixels of what is left in the image; 0 is neutral.
         min_visibility: least share of the object's original area that is left, 0 to 1; 0 is neutral.
         min_size: least width and height in pixels; 0 is neutral.
         max_aspect: largest ratio of the longer side to the shorter one; None is neutral.
-        rotate_method: "largest_box" boxes the box's corners, "ellipse" the ellipse in it.
+        rotate_method: "largest_box" boxes the box's corners, "ellipse" the ellipse in it, "mask" the object's own
+            mask after it has moved (`masks` must be there; a row without a pixel is no longer valid).
         max_objects: number of rows of the output, valid ones first; None keeps all.
+        angle: key of a column (B, N) of headings of the objects, in degrees, counter-clockwise; 0 points right.
+
+    Boxes and masks:
+        Axis-aligned boxes are cut at the image. A rotated box is not: its angle would not survive. It is moved by its
+        corners through the whole pipeline; "xyxyxyxy" gives these corners (ordered again where the image is mirrored,
+        as torchvision does), the others the rectangle around them along the longer side, made once at the end: exact
+        for rotations, flips and scales, and for shears what torchvision gives. `min_area` and `min_visibility` look at
+        the part of the moved box inside the image, and inside every earlier crop; `min_size` and `max_aspect` at the
+        rectangle.
 
     Raises:
         ValueError: for an unknown format or method, or a number out of range.
@@ -58,6 +77,7 @@ class BboxParams:
     max_aspect: float | None = None
     rotate_method: str = "largest_box"
     max_objects: int | None = None
+    angle: str | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -66,6 +86,10 @@ class BboxParams:
         if self.rotate_method not in METHODS:
             raise ValueError(
                 f"BboxParams: rotate_method must be one of {', '.join(METHODS)}, got {self.rotate_method!r}"
+            )
+        if self.format in ROTATED and self.rotate_method != "largest_box":
+            raise ValueError(
+                f"BboxParams: rotate_method must be 'largest_box' for {self.format}, got {self.rotate_method!r}"
             )
         for name in ("min_area", "min_size"):
             if getattr(self, name) < 0:
@@ -77,6 +101,12 @@ class BboxParams:
         if self.max_objects is not None and self.max_objects < 1:
             raise ValueError(f"BboxParams: max_objects must be at least 1, got {self.max_objects!r}")
 
+    @property
+    def filters(self) -> bool:
+        """Whether rows can go although nothing moved."""
+        least = self.min_area > 0 or self.min_visibility > 0 or self.min_size > 0
+        return least or self.max_aspect is not None or self.max_objects is not None
+
 
 @dataclass(frozen=True)
 class KeypointParams:
@@ -86,6 +116,8 @@ class KeypointParams:
         origin: "edge": positions in [0, W], as boxes; "center": indices of pixels, whose centres are whole numbers.
         flip_pairs: pairs of keypoints that a mirror exchanges, or the whole permutation as one list of numbers (what
             Ultralytics calls `flip_idx`); () says that they have no sides; None does too.
+        angle: key of a column of directions, (B, N, K) or (B, K) as the keypoints, in degrees, counter-clockwise;
+            0 points right. A direction turns as a short arrow painted at its keypoint does.
 
     Raises:
         ValueError: for another origin, or pairs that are none.
@@ -100,6 +132,7 @@ class KeypointParams:
 
     origin: str = "edge"
     flip_pairs: Sequence[Any] | None = None
+    angle: str | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -139,11 +172,12 @@ class Instances:
     valid: Tensor
     """(B, N) bool."""
     boxes: Tensor | None = None
-    """(B, N, 4) xyxy in pixels."""
+    """(B, N, 4) xyxy in pixels; or the corners of rotated boxes, (B, N, 8) xyxyxyxy."""
     labels: Tensor | None = None
     """(B, N)."""
     masks: Any = None
-    """(B, N, H, W); `Ragged` of N channels where images have several sizes."""
+    """(B, N, h, w), or an index map (B, h, w): 1 + the row of the object, 0 where none is; of any resolution; `Ragged`
+    of N channels where images have several sizes."""
     keypoints: Tensor | None = None
     """(B, N, K, 2) x and y."""
     visible: Tensor | None = None
@@ -162,9 +196,13 @@ class Instances:
     def first(self, count: int) -> Instances:
         """Return `count` rows, valid ones first and in their order; missing rows are empty ones."""
         n = self.valid.shape[1]
-        order = torch.argsort((~self.valid).to(torch.uint8), dim=1, stable=True)[:, :count]
+        ranked = torch.argsort((~self.valid).to(torch.uint8), dim=1, stable=True)
+        order = ranked[:, :count]
 
         def pick(t: Tensor) -> Tensor:
+            if t is self.masks and t.dim() == 3:
+                place = torch.argsort(ranked, dim=1)
+                return msk.renumber(t, torch.where(place < count, place, torch.full_like(place, -1)))
             index = order.view(*order.shape, *([1] * (t.dim() - 2))).expand(*order.shape, *t.shape[2:])
             rows = torch.gather(t, 1, index)
             if count <= n:
@@ -185,24 +223,36 @@ class Instances:
 
 
 def boxes_to_xyxy(boxes: Tensor, format: str, canvas: Canvas) -> Tensor:
-    """Return (..., 4) boxes as xyxy in pixels, in float32 or wider."""
+    """Return boxes as xyxy in pixels, (..., 4) in float32 or wider; rotated ones as their corners, (..., 8)."""
     layout, fractions = FORMATS[format]
-    wide = boxes if boxes.dtype == torch.float64 else boxes.to(torch.float32)
+    if format in ROTATED:
+        exact = wide(boxes)
+        if layout == "xyxyxyxy":
+            return exact
+        if layout == "xywhr":
+            exact = _from_corner(exact, 1)
+        return poly.corners(exact).flatten(-2)
+    narrow = boxes if boxes.dtype == torch.float64 else boxes.to(torch.float32)
     if fractions:
-        x, y, z, w = wide.unbind(-1)
+        x, y, z, w = narrow.unbind(-1)
         height, width = (along(n, x.dim() - 1) for n in canvas)
-        wide = torch.stack((x * width, y * height, z * width, w * height), dim=-1).to(wide.dtype)
-    a, b = wide[..., :2], wide[..., 2:]
+        narrow = torch.stack((x * width, y * height, z * width, w * height), dim=-1).to(narrow.dtype)
+    a, b = narrow[..., :2], narrow[..., 2:]
     if layout == "xywh":
         return torch.cat((a, a + b), dim=-1)
     if layout == "cxcywh":
         return torch.cat((a - b / 2, a + b / 2), dim=-1)
-    return wide
+    return narrow
 
 
 def boxes_from_xyxy(boxes: Tensor, format: str, canvas: Canvas) -> Tensor:
-    """Return xyxy boxes in pixels in a format."""
+    """Return what `boxes_to_xyxy` gives in a format."""
     layout, fractions = FORMATS[format]
+    if format in ROTATED:
+        if layout == "xyxyxyxy":
+            return boxes
+        found = poly.rectangle(boxes.unflatten(-1, (4, 2)))
+        return _from_corner(found, -1) if layout == "xywhr" else found
     a, b = boxes[..., :2], boxes[..., 2:]
     if layout == "xywh":
         boxes = torch.cat((a, b - a), dim=-1)
@@ -213,3 +263,10 @@ def boxes_from_xyxy(boxes: Tensor, format: str, canvas: Canvas) -> Tensor:
         height, width = (along(n, x.dim() - 1) for n in canvas)
         boxes = torch.stack((x / width, y / height, z / width, w / height), dim=-1).to(boxes.dtype)
     return boxes
+
+
+def _from_corner(boxes: Tensor, sign: int) -> Tensor:
+    """Shift the position (..., 5) by half of both sides: from the first corner to the centre, or back."""
+    u = poly.axis(boxes[..., 4]) * (sign / 2)
+    v = torch.stack((-u[..., 1], u[..., 0]), dim=-1)
+    return torch.cat((boxes[..., :2] + u * boxes[..., 2:3] + v * boxes[..., 3:4], boxes[..., 2:]), dim=-1)

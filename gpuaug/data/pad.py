@@ -55,4 +55,5 @@ def pad(batch: Batch, to: tuple[int, int] | None, divisor: int, fill: dict[str, 
         batch.frames,
         outside,
         corner[:, 2:].flip(-1).to(torch.int64),
+        batch.box_format,
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 from gpuaug.render import triton as ops
 from gpuaug.render.backend import apply_choice, unrolled
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
+from gpuaug.render.pick import part_of
 from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp
 from gpuaug.render.reading import tap_count
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
@@ -327,12 +328,15 @@ def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
     return going.finish()
 
 
-def run_pick(x: Tensor, passes: list[Pass], fill: float) -> Tensor:
+def run_pick(x: Tensor, passes: list[Pass], fill: float, source: tuple[int, int]) -> Tensor:
     """Return classes after the warps of some passes: `pick.pick`."""
+    fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
     for step in passes:
         warp = step.warp
         if warp is not None:
             geo = ops.prepare(warp.matrix, warp.soft, warp.hard, list(step.canvas), 1.0, warp.projective, True)
             bent = None if warp.field is None else _inner(warp.field)
-            x = ops.pick(x, geo, bent, _head(warp), list(step.canvas), float(fill))
+            canvases = [*source, *step.canvas]
+            x = ops.pick(x, geo, bent, _head(warp), canvases, list(part_of(step.canvas, fraction)), float(fill))
+            source = step.canvas
     return x

@@ -310,17 +310,26 @@ def _filtered(
 # -- pick
 
 
-def _pick(x: Tensor, geo: Tensor, field: Tensor | None, head: list[int], canvas: list[int], fill: float) -> Tensor:
+def _pick(
+    x: Tensor,
+    geo: Tensor,
+    field: Tensor | None,
+    head: list[int],
+    canvases: list[int],
+    size: list[int],
+    fill: float,
+) -> Tensor:
     from gpuaug.render.kernels.pick import pick_kernel
 
-    out = _pick_fake(x, geo, field, head, canvas, fill)
+    out = _pick_fake(x, geo, field, head, canvases, size, fill)
     if out.numel() == 0:
         return out
-    size = block((canvas[0], canvas[1]))
-    tiles_x, tiles = tiling((canvas[0], canvas[1]), size)
+    tile = block((size[0], size[1]))
+    tiles_x, tiles = tiling((size[0], size[1]), tile)
     plain = x.view(torch.uint8) if x.dtype == torch.bool else x
     value = fill if x.dtype.is_floating_point else int(fill)
     strides = (0, 0, 0) if field is None else field.stride()[:3]
+    own = list(x.shape[2:]) == canvases[:2]
     with on_device(x):
         pick_kernel[(x.shape[0] * tiles,)](
             plain,
@@ -331,22 +340,25 @@ def _pick(x: Tensor, geo: Tensor, field: Tensor | None, head: list[int], canvas:
             *strides,
             out.view(torch.uint8) if x.dtype == torch.bool else out,
             x.shape[1],
-            *canvas,
+            *size,
+            *canvases,
             tiles_x,
             tiles,
             KIND=head[0],
             SOFT=head[4],
             HARD=head[5],
             FILL=int(bool(value)) if x.dtype == torch.bool else value,
-            BH=size[0],
-            BW=size[1],
+            OWN=own,
+            SCALED=not own or list(size) != canvases[2:],
+            BH=tile[0],
+            BW=tile[1],
             **options_for(128),
         )
     return out
 
 
-def _pick_fake(x: Tensor, geo: Tensor, field: Tensor | None, head: list[int], canvas: list[int], fill: float) -> Tensor:
-    return x.new_empty((x.shape[0], x.shape[1], *canvas))
+def _pick_fake(x: Tensor, *rest: Any) -> Tensor:
+    return x.new_empty((x.shape[0], x.shape[1], *rest[4]))
 
 
 _SOURCE = (
@@ -375,7 +387,7 @@ for _signature, _run, _fake in (
         _rendered_fake,
     ),
     (
-        "pick(Tensor x, Tensor geo, Tensor? field, int[] head, SymInt[] canvas, float fill)",
+        "pick(Tensor x, Tensor geo, Tensor? field, int[] head, SymInt[] canvases, SymInt[] size, float fill)",
         _pick,
         _pick_fake,
     ),

@@ -53,6 +53,10 @@ class Transform(Layer):
     """Whether it can be limited to some bands."""
     sees: ClassVar[tuple[str, ...]] = ()
     """What of the annotations its draws depend on: "objects", "mask"."""
+    treats_boxes: ClassVar[bool] = False
+    """Whether it does something to boxes alone, at its place: see `gpuaug.transforms.boxes`."""
+    box_format: str | None = None
+    """What boxes are written as if this is the last transform that says."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""

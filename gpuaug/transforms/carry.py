@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import Batch, Images
-from gpuaug.data.instances import BboxParams, KeypointParams
+from gpuaug.data.batch import PADDING, Batch, Images
+from gpuaug.data.instances import ROTATED, BboxParams, KeypointParams
 from gpuaug.data.pad import pad
 from gpuaug.data.ragged import Ragged
-from gpuaug.geometry.canvas import Sizes
+from gpuaug.geometry.canvas import Canvas, Sizes
+from gpuaug.geometry.matrix import matrix_dtype
 from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Plan, Reading
 from gpuaug.render.values import default_range
-from gpuaug.transforms.track import move, moves, track
+from gpuaug.transforms.move import move
+from gpuaug.transforms.track import moves, still, track
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Layer, Node, Values
@@ -37,25 +39,30 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
 
 
 def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
-    out = Batch(_rendered(batch.image, layer.plan(batch, values)))
-    if not any(moves(values[node.name]) for node in layer.nodes):
+    s = layer.settings
+    converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
+    box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
+    out = Batch(_rendered(batch.image, layer.plan(batch, values)), box_format=box_format)
+    judged = s.bbox.filters or any(
+        node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes
+    )
+    if not any(moves(values[node.name]) for node in layer.nodes) and not (batch.instances is not None and judged):
         out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
         for key, (role, value) in batch.extra.items():
             if role == "image":
                 out.extra[key] = (role, _rendered(value, layer.plan(Batch(value), values)))
         return out
     if batch.mask is not None:
-        out.mask = _picked(layer, batch.mask, values, "mask")
+        out.mask = _picked(layer, batch.mask, values, "mask", batch.canvas)
     for key, (role, value) in batch.extra.items():
-        out.extra[key] = (role, _further(layer, value, values, key, role))
+        out.extra[key] = (role, _further(layer, value, values, key, role, batch.canvas))
     if batch.instances is not None:
         rows = batch.instances
-        path = track(layer.nodes, layer.contexts(batch), values)
-        assert path is not None
-        if rows.masks is not None:
-            rows = rows.with_(masks=_picked(layer, rows.masks, values, "masks"))
-        s = layer.settings
-        out.instances = move(rows, path, s.bbox, s.keypoint, dict(s.mirror_labels))
+        like = torch.zeros(len(batch), dtype=matrix_dtype(batch.image.device), device=batch.image.device)
+        path = track(layer.nodes, layer.contexts(batch), values) or still(batch.canvas, like)
+        masks = None if rows.masks is None else _picked(layer, rows.masks, values, "masks", batch.canvas)
+        labels = dict(s.mirror_labels)
+        out.instances = move(rows, path, s.bbox, s.keypoint, labels, masks, box_format, batch.canvas)
     return out
 
 
@@ -87,9 +94,12 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     if rows is not None and "objects" in sees and moved:
         path = track(before, contexts, values)
         assert path is not None
-        rows = move(rows, path, BboxParams(rotate_method=layer.settings.bbox.rotate_method), KeypointParams(), None)
+        method = layer.settings.bbox.rotate_method
+        boxed = method == "mask" and rows.masks is not None
+        masks = _picked(layer, rows.masks, values, "masks", batch.canvas, before) if boxed else None
+        rows = move(rows, path, BboxParams(rotate_method=method), KeypointParams(), None, masks, source=batch.canvas)
     if mask is not None and "mask" in sees and moved:
-        mask = _picked(layer, mask, values, "mask", before)
+        mask = _picked(layer, mask, values, "mask", batch.canvas, before)
     if batch.frames > 1:
         rows = None if rows is None else rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
         mask = None if mask is None else mask.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2)
@@ -118,15 +128,51 @@ def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -
     return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
 
 
-def _picked(layer: Layer, mask: Any, values: Values, target: str, nodes: Sequence[Node] | None = None) -> Any:
-    fill = layer.target_fill.get(target, 0)
-    plan = layer.plan(Batch(mask), values, Reading("nearest", False, (float(fill),)), nodes)
-    return _by_size(mask, plan, lambda one, given: pick(one, given.finish(), fill, given.backend))
+def agreeing(batch: Batch, box_format: str, bbox: BboxParams, owner: str) -> str:
+    """Return the format of the boxes that come out, or raise where boxes and settings do not go together."""
+    rows = batch.instances
+    if rows is None or rows.boxes is None:
+        return box_format
+    if (box_format in ROTATED) != (rows.boxes.shape[-1] == 8):
+        raise ValueError(
+            f"{owner}: boxes must be written as what they are, rotated or not: {batch.box_format} cannot become "
+            f"{box_format}"
+        )
+    if bbox.rotate_method != "largest_box" and rows.boxes.shape[-1] == 8:
+        raise ValueError(f"{owner}: rotate_method={bbox.rotate_method!r} needs boxes that are not rotated")
+    if bbox.rotate_method == "mask" and rows.masks is None:
+        raise ValueError(f"{owner}: rotate_method='mask' needs `masks` beside `boxes`, got none")
+    if bbox.rotate_method == "mask" and bbox.min_visibility > 0 and isinstance(rows.masks, Ragged):
+        raise ValueError(f"{owner}: rotate_method='mask' with min_visibility needs images of one size")
+    return box_format
 
 
-def _further(layer: Layer, value: Any, values: Values, key: str, role: str) -> Any:
+def _picked(
+    layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node] | None = None
+) -> Any:
+    """Return classes (B, C, h, w), or an index map (B, h, w), of any resolution, in the output."""
+    fill = layer.target_fill.get(target, 1 if target == PADDING else 0)
+    planes = mask[:, None] if isinstance(mask, Tensor) and mask.dim() == 3 else mask
+    shown = planes
+    if isinstance(planes, Tensor) and planes.shape[2:] != canvas:  # a plan knows the image's canvas alone
+        shown = planes.new_zeros(()).expand(*planes.shape[:2], *canvas)
+    plan = layer.plan(Batch(shown), values, Reading("nearest", False, (float(fill),)), nodes)
+
+    def run(one: Tensor, given: Plan) -> Tensor:
+        source = canvas if isinstance(mask, Tensor) else (one.shape[2], one.shape[3])
+        return pick(one, given.finish(), fill, source, given.backend)
+
+    out = _by_size(planes, plan, run)
+    return out if planes is mask else out[:, 0]
+
+
+def _further(layer: Layer, value: Any, values: Values, key: str, role: str, canvas: Canvas) -> Any:
     if role == "mask":
-        return _picked(layer, value, values, key)
+        return _picked(layer, value, values, key, canvas)
+    if role == "image":
+        return _rendered(value, layer.plan(Batch(value), values))
+    if role == "mask":
+        return _picked(layer, value, values, key, canvas)
     if role == "image":
         return _rendered(value, layer.plan(Batch(value), values))
     interpolation = layer.target_interpolation.get(key, "bilinear")

@@ -306,8 +306,9 @@ def refuse_changing(transform: Transform, owner: str) -> None:
         or transform.output_channels(3) != 3
         or transform.normalizes
         or transform.changes_dtype
+        or transform.box_format is not None
     ):
         raise ValueError(
-            f"{owner}: a transform that changes size, channels or dtype cannot be applied to some samples only,"
-            f" got {type(transform).__name__}"
+            f"{owner}: a transform that changes size, channels, dtype or box format cannot be applied to some samples"
+            f" only, got {type(transform).__name__}"
         )

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gpuaug.data.instances import BboxParams, Instances, KeypointParams
+from gpuaug.data.instances import BboxParams
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
+from gpuaug.geometry import polygons as poly
 from gpuaug.geometry.canvas import Canvas, following
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
-__all__ = ["Track", "move", "moves", "track"]
+__all__ = ["Check", "Clamp", "Track", "moves", "still", "track"]
 
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
@@ -31,11 +32,12 @@ def moves(values: dict[str, Tensor]) -> bool:
 
 @dataclass
 class _Stage:
-    """A map, after which everything outside the canvas is gone: a matrix (B, 3, 3) or a displacement field."""
+    """A map, a matrix (B, 3, 3) or a displacement field; if it `cuts`, what is outside the canvas then is gone."""
 
     canvas: Canvas
     matrix: Tensor | None = None
     field: Tensor | None = None
+    cuts: bool = True
 
     def points(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return points (B, M, 2) after the map, and which of them have a place; None for all."""
@@ -44,6 +46,12 @@ class _Stage:
             return mat.apply(self.matrix, points), None
         moved, rest = bend.forward(self.field, points)
         return moved, rest <= FOLD
+
+    def shapes(self, points: Tensor) -> Tensor:
+        """Return polygons (B, N, K, 2) after the map."""
+        moved, _ = self.points(points.flatten(1, 2))
+        shaped: Tensor = moved.unflatten(1, points.shape[1:3])
+        return shaped
 
     def boxes(self, boxes: Tensor, method: str) -> Tensor:
         """Return boxes (B, N, 4) around boxes after the map."""
@@ -57,21 +65,75 @@ class _Stage:
         low, high = torch.where(seen, moved, far).amin(-2), torch.where(seen, moved, -far).amax(-2)
         return torch.cat((low, torch.maximum(low, high)), dim=-1).nan_to_num(0.0, 0.0, 0.0)
 
+    def directions(self, points: Tensor, vectors: Tensor) -> Tensor:
+        """Return where vectors (B, M, 2) at points (B, M, 2) point after the map; their lengths mean nothing."""
+        if self.field is None:
+            assert self.matrix is not None
+            m = self.matrix
+            moved = vectors @ m[..., :2, :2].transpose(-1, -2)
+            place = points @ m[..., :2, :2].transpose(-1, -2) + m[..., None, :2, 2]
+            depth = points @ m[..., 2:, :2].transpose(-1, -2) + m[..., None, 2:, 2]
+            return moved * depth - place * (vectors @ m[..., 2:, :2].transpose(-1, -2))
+        _, jacobian = bend.sample(self.field, bend.forward(self.field, points)[0])
+        a, b = 1 + jacobian[..., 0, 0], jacobian[..., 0, 1]
+        c, d = jacobian[..., 1, 0], 1 + jacobian[..., 1, 1]
+        x, y = vectors.unbind(-1)
+        return torch.stack((d * x - b * y, a * y - c * x), dim=-1) * (a * d - b * c).sign()[..., None]
+
+
+@dataclass
+class Check:
+    """A place of the pipeline where objects that are too small then are no longer valid; nothing moves."""
+
+    canvas: Canvas
+    matrix: Tensor | None
+    """(B, 3, 3) since the last stage; None is the identity."""
+    min_size: float
+    min_area: float
+    gate: Tensor | None = None
+
+    def shapes(self, points: Tensor) -> Tensor:
+        """Return polygons (B, N, K, 2) at this place."""
+        return points if self.matrix is None else _Stage(self.canvas, self.matrix).shapes(points)
+
+
+@dataclass
+class Clamp:
+    """A place of the pipeline where boxes, and only they, are cut at the canvas."""
+
+    canvas: Canvas
+    gate: Tensor | None = None
+    hard: bool = False
+
 
 @dataclass
 class Track:
     """The maps of a pipeline, in order; the last canvas is the output's."""
 
-    stages: list[_Stage]
+    steps: list[_Stage | Check | Clamp]
     total: Tensor
     """(B, 3, 3): all of them."""
+
+    @property
+    def stages(self) -> list[_Stage]:
+        """The maps alone."""
+        return [step for step in self.steps if isinstance(step, _Stage)]
+
+    def move_angles(self, points: Tensor, degrees: Tensor) -> Tensor:
+        """Return directions (B, M), degrees counter-clockwise, at points (B, M, 2) of the input, in the output."""
+        place, vectors = points.to(self.total.dtype), poly.axis(degrees.to(self.total.dtype))
+        for stage in self.stages:
+            vectors = stage.directions(place, vectors)
+            place, _ = stage.points(place)
+        return poly.direction(vectors)
 
     def move_points(self, points: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Return points (B, M, 2) in the output, and which of those `seen` (B, M) are still seen."""
         out = points.to(self.total.dtype)
         for stage in self.stages:
             out, placed = stage.points(out)
-            seen = seen & pts.inside(out, stage.canvas)
+            if stage.cuts:
+                seen = seen & pts.inside(out, stage.canvas)
             if placed is not None:
                 seen = seen & placed
         return out.to(points.dtype), seen
@@ -79,8 +141,18 @@ class Track:
     def move_boxes(self, boxes: Tensor, valid: Tensor, params: BboxParams) -> tuple[Tensor, Tensor]:
         """Return boxes (B, N, 4) in the output, and which of those `valid` (B, N) are still objects."""
         out = whole = boxes.to(self.total.dtype)
-        for stage in self.stages:
-            out = pts.clip(stage.boxes(out, params.rotate_method), stage.canvas)
+        method = "largest_box" if params.rotate_method == "mask" else params.rotate_method
+        for step in self.steps:
+            if isinstance(step, Check):
+                here = out if step.matrix is None else _Stage(step.canvas, step.matrix).boxes(out, method)
+                here = pts.clip(here, step.canvas)
+                width, height = here[..., 2] - here[..., 0], here[..., 3] - here[..., 1]
+                valid = valid & passed(step, torch.minimum(width, height), width * height)
+            elif isinstance(step, Clamp):
+                out = gated(step.gate, pts.clip(out, step.canvas), out)
+            else:
+                out = step.boxes(out, method)
+                out = pts.clip(out, step.canvas) if step.cuts else out
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
         left = width * height
         valid = valid & (width > 0) & (height > 0) & (left >= params.min_area)
@@ -90,7 +162,7 @@ class Track:
             valid = valid & (torch.maximum(width, height) <= params.max_aspect * torch.minimum(width, height))
         if params.min_visibility > 0:
             for stage in self.stages:
-                whole = stage.boxes(whole, params.rotate_method)
+                whole = stage.boxes(whole, method)
             valid = valid & (left >= (params.min_visibility - 1e-6) * pts.area(whole))
         return out.to(boxes.dtype), valid
 
@@ -101,15 +173,41 @@ class Track:
         return negative
 
 
+def gated(gate: Tensor | None, new: Tensor, old: Tensor) -> Tensor:
+    """Return the new values of the samples that a gate takes."""
+    return new if gate is None else torch.where(gate.view(-1, *([1] * (new.dim() - 1))), new, old)
+
+
+def passed(step: Check, size: Tensor, area: Tensor) -> Tensor:
+    """Tell which objects (B, N) are large enough for a check: their shorter side, and their area."""
+    ok = (size >= step.min_size) & (area >= step.min_area)
+    return gated(step.gate, ok, torch.ones_like(ok))
+
+
+def still(canvas: Canvas, like: Tensor) -> Track:
+    """Return the track of a pipeline that moves nothing; `like` is (B,) in the dtype of matrices."""
+    identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
+    return Track([_Stage(canvas, identity)], identity)
+
+
 def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, dict[str, Tensor]]) -> Track | None:
-    """Follow a pipeline; None where nothing moves."""
+    """Follow a pipeline; None where nothing moves and no box is treated."""
     canvas: Canvas = (0, 0)
-    stages: list[_Stage] = []
+    stages: list[_Stage | Check | Clamp] = []
     pending: Tensor | None = None
     total: Tensor | None = None
     for node, context in zip(nodes, contexts, strict=False):
         transform: Any = node.transform
         values = drawn[node.name]
+        if transform.treats_boxes:
+            canvas = context.canvas
+            step = transform.step(canvas, pending, values.get("gate"))
+            if isinstance(step, Clamp) and pending is not None:
+                stages.append(_Stage(canvas, pending, cuts=False))
+                pending = None
+            if step is not None:
+                stages.append(step)
+            continue
         if not moves(values):
             continue
         if "field" in values:  # a pass of its own, which cuts on both sides
@@ -131,40 +229,10 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, d
         if transform.cuts:
             stages.append(_Stage(canvas, pending))
             pending = None
+    if stages and total is None:
+        total = mat.scale_shift(1.0, 0.0, 1.0, 0.0, contexts[0].like)
+    if total is not None and pending is None and not (isinstance(stages[-1], _Stage) and stages[-1].cuts):
+        pending = mat.scale_shift(1.0, 0.0, 1.0, 0.0, contexts[0].like)  # the output's canvas cuts
     if pending is not None:
         stages.append(_Stage(canvas, pending))
     return None if total is None else Track(stages, total)
-
-
-def move(
-    instances: Instances,
-    path: Track,
-    bbox: BboxParams,
-    keypoint: KeypointParams,
-    mirror_labels: dict[int, int] | None,
-) -> Instances:
-    """Return the objects in the output: boxes, keypoints and labels; masks are pixels, and move elsewhere."""
-    out = instances
-    mirrored = path.mirrored()[:, None] if mirror_labels or keypoint.flip_pairs else None
-    if out.boxes is not None:
-        boxes, valid = path.move_boxes(out.boxes, out.valid, bbox)
-        out = out.with_(boxes=boxes, valid=valid)
-    if out.keypoints is not None:
-        b, n, k, _ = out.keypoints.shape
-        known = out.visible if out.visible is not None else torch.full_like(out.keypoints[..., 0], 2).to(torch.int64)
-        points, seen = path.move_points(out.keypoints.flatten(1, 2), (known > 0).flatten(1))
-        visible = torch.where(seen.view(b, n, k), known, torch.zeros_like(known))
-        points = points.view(b, n, k, 2)
-        if mirrored is not None and keypoint.flip_pairs:
-            order = keypoint.permutation(k)
-            points = torch.where(mirrored[..., None, None], torch.stack([points[:, :, i] for i in order], 2), points)
-            visible = torch.where(mirrored[..., None], torch.stack([visible[:, :, i] for i in order], 2), visible)
-        out = out.with_(keypoints=points, visible=visible)
-    if mirror_labels and mirrored is not None and out.labels is not None:
-        labels = out.labels
-        both = {**mirror_labels, **{v: k for k, v in mirror_labels.items()}}
-        swapped = labels
-        for old, new in both.items():
-            swapped = torch.where(labels == old, torch.full_like(labels, new), swapped)
-        out = out.with_(labels=torch.where(mirrored, swapped, labels))
-    return out if bbox.max_objects is None else out.first(bbox.max_objects)

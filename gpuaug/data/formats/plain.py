@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, Write, as_given, as_images, frames_of
-from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.instances import ROTATED, Instances, boxes_from_xyxy, boxes_to_xyxy
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Sizes
 
@@ -39,11 +39,12 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             raise ValueError(f"{owner}: {key} must be on {given.device}, as the images, got {value.device}")
         return value.flatten(0, 1) if clips else value
 
-    def planes(key: str) -> tuple[Any, int]:
+    def planes(key: str, role: str = "mask") -> tuple[Any, int]:
         if isinstance(given, Ragged):
             return _ragged_planes(data[key], key, given, owner)
         value, (h, w) = batched(key), frame.canvas
-        if value.dim() not in (3, 4) or value.shape[-2:] != (h, w):
+        fits = value.shape[-2:] == (h, w) or (role == "mask" and at_fraction(value, (h, w)))
+        if value.dim() not in (3, 4) or not fits:
             raise ValueError(
                 f"{owner}: {key} must have shape ({shown}, {h}, {w}) or ({shown}, C, {h}, {w}), got "
                 f"{tuple(data[key].shape)}"
@@ -57,7 +58,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
     extra = {}
     for key, role in settings.roles:
         if key in data:
-            value, dims[key] = planes(key)
+            value, dims[key] = planes(key, role)
             extra[key] = (role, value)
     instances = _instances(data, batched, () if single else tuple(lead), frame, owner, settings)
     alone = "boxes" not in data and "keypoints" in data and batched("keypoints").dim() == 3
@@ -78,19 +79,28 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             return result
         canvas = out.canvas
         if rows.boxes is not None:
-            boxes = boxes_from_xyxy(rows.boxes, settings.bbox.format, canvas)
+            boxes = boxes_from_xyxy(rows.boxes, out.box_format, canvas)
             result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
             result["valid"] = unbatched(rows.valid)
         for key, value in (("labels", rows.labels), ("masks", rows.masks), *rows.columns.items()):
             if value is not None:
                 result[key] = unbatched(value)
+        angle = settings.keypoint.angle
+        if angle in rows.columns and alone:
+            result[angle] = unbatched(rows.columns[angle][:, 0])
         if rows.keypoints is not None and rows.visible is not None:
             points = rows.keypoints - 0.5 if settings.keypoint.origin == "center" else rows.keypoints
             result["keypoints"] = unbatched(points[:, 0] if alone else points)
             result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
         return result
 
-    return Batch(given, mask, instances, extra, frame.frames), write
+    return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format), write
+
+
+def at_fraction(planes: Tensor, canvas: tuple[int, int]) -> bool:
+    """Tell whether planes (..., h, w) have one fraction of the resolution of a canvas, to rounding."""
+    h, w = planes.shape[-2:]
+    return min(h, w) > 0 and abs(h / canvas[0] - w / canvas[1]) * min(canvas) <= 1
 
 
 def _ragged_planes(value: Any, key: str, images: Ragged, owner: str) -> tuple[Ragged, int]:
@@ -123,14 +133,21 @@ def _instances(
         return value
 
     if "boxes" in data:
-        boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (4,)), settings.bbox.format, canvas)
+        numbers = ROTATED.get(settings.bbox.format, 4)
+        boxes = boxes_to_xyxy(shaped("boxes", batched("boxes"), (numbers,)), settings.bbox.format, canvas)
     if "masks" in data and isinstance(canvas, Sizes):
         masks = data["masks"]
         if not isinstance(masks, Ragged) or masks.host != canvas.host or (rows and masks.channels != rows[1]):
             raise ValueError(f"{owner}: masks must be a Ragged of the images' sizes with N channels, got {masks!r:.60}")
         rows = rows or (len(masks), masks.channels)
     elif "masks" in data:
-        masks = shaped("masks", batched("masks"), canvas)
+        masks = batched("masks")
+        own = tuple(masks.shape[-2:]) if at_fraction(masks, canvas) else canvas
+        if masks.dim() != 3 or "boxes" not in data:  # else an index map: the rows are the boxes'
+            masks = shaped("masks", masks, own)
+        elif tuple(masks.shape[1:]) != own:
+            raise ValueError(f"{owner}: masks must have shape {(masks.shape[0], *own)}, got {tuple(masks.shape)}")
+    alone = False
     if "keypoints" in data:
         points = batched("keypoints")
         alone = boxes is None and points.dim() == 3
@@ -146,8 +163,14 @@ def _instances(
     valid = batched("valid").to(torch.bool) if "valid" in data else torch.ones(rows, dtype=torch.bool, device=device)
     shaped("valid", valid, ())
     columns = {}
+    turning = settings.keypoint.angle
     for key in data.keys() - _KNOWN - {key for key, _ in settings.roles}:
         value = data[key]
-        if boxes is not None and isinstance(value, Tensor) and tuple(value.shape[: len(lead) + 1]) == (*lead, rows[1]):
+        if key == turning and keypoints is not None:
+            own_rows = batched(key)[:, None] if alone else batched(key)
+            columns[key] = shaped(key, own_rows, (keypoints.shape[2],))
+        elif boxes is None or not isinstance(value, Tensor):
+            continue
+        elif tuple(value.shape[: len(lead) + 1]) == (*lead, rows[1]):
             columns[key] = batched(key)
     return Instances(valid, boxes, labels, masks, keypoints, visible, columns)

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, Write, as_images
+from gpuaug.data.formats.plain import at_fraction
 from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.geometry import masks as msk
 
 __all__ = ["read_ultralytics", "read_yolox"]
 
@@ -16,7 +18,10 @@ __all__ = ["read_ultralytics", "read_yolox"]
 def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
     """Read Ultralytics' batch: `img`, and rows of `batch_idx`, `cls`, `bboxes` (cxcywh, fractions), `keypoints`.
 
-    What comes out has the rows of the objects that are left, in their order; that waits for the device once.
+    `masks` is the index map (B, h, w) that Ultralytics makes with its default `overlap_mask=True`, at any fraction of
+    the resolution: values are 1 + the place of the object among its sample's rows. What comes out has the rows of
+    the objects that are left, in their order, and the values of `masks` name these; objects that went are 0 there.
+    That waits for the device once.
     """
     data = inputs[0] if len(inputs) == 1 else None
     needed = ("img", "batch_idx", "bboxes")
@@ -34,7 +39,19 @@ def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) ->
     def spread(value: Tensor) -> Tensor:
         return value[None].expand(batch, *value.shape)
 
+    if data["bboxes"].shape != (rows, 4):
+        raise ValueError(f"{owner}: bboxes must have shape ({rows}, 4), got {tuple(data['bboxes'].shape)}")
     boxes = boxes_to_xyxy(spread(data["bboxes"]), "yolo", canvas)
+    masks = data.get("masks")
+    if masks is not None:
+        if masks.dim() != 3 or masks.shape[0] != batch or not at_fraction(masks, canvas):
+            raise ValueError(
+                f"{owner}: masks must be index maps ({batch}, h, w) (overlap_mask=True) of a fraction of {canvas}, got "
+                f"{tuple(masks.shape)}"
+            )
+        own_rows = torch.argsort((~table).to(torch.uint8), dim=1, stable=True)  # of each sample, its rows first
+        numbers = torch.where(torch.gather(table, 1, own_rows), own_rows, torch.full_like(own_rows, -1))
+        masks = msk.renumber(masks.to(torch.int64), numbers)
     points = data.get("keypoints")
     scale = image.new_tensor([canvas[1], canvas[0]], dtype=torch.float32) if points is not None else None
     keypoints = visible = None
@@ -42,7 +59,7 @@ def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) ->
         keypoints = spread(points[..., :2].to(torch.float32) * scale)
         visible = spread(points[..., 2]).to(torch.int64) if points.shape[-1] > 2 else None
     labels = spread(data["cls"].flatten()) if isinstance(data.get("cls"), Tensor) else None
-    instances = Instances(table, boxes, labels, None, keypoints, visible)
+    instances = Instances(table, boxes, labels, masks, keypoints, visible)
 
     def write(out: Batch) -> Any:
         found = out.instances
@@ -57,9 +74,14 @@ def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) ->
         result = dict(data)
         result["img"] = out.image
         for key, value in data.items():
-            if isinstance(value, Tensor) and key != "img" and value.shape[:1] == (rows,):
+            if isinstance(value, Tensor) and key not in ("img", "masks") and value.shape[:1] == (rows,):
                 result[key] = value[kept]
-        result["bboxes"] = gathered(boxes_from_xyxy(found.boxes, "yolo", size)).to(data["bboxes"].dtype)
+        result["bboxes"] = gathered(boxes_from_xyxy(found.boxes, out.box_format, size)).to(data["bboxes"].dtype)
+        if found.masks is not None:
+            place = torch.where(
+                found.valid, torch.cumsum(found.valid, 1) - 1, torch.full_like(table, -1, dtype=torch.int64)
+            )
+            result["masks"] = msk.renumber(found.masks, place).to(data["masks"].dtype)
         if found.labels is not None:
             result["cls"] = gathered(found.labels).view(-1, *data["cls"].shape[1:])
         if points is not None and found.keypoints is not None and found.visible is not None:
@@ -68,7 +90,7 @@ def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) ->
             result["keypoints"] = torch.cat((moved, shown), dim=-1) if points.shape[-1] > 2 else moved
         return result
 
-    return Batch(image, None, instances), write
+    return Batch(image, None, instances, box_format="yolo"), write
 
 
 def read_yolox(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
@@ -84,10 +106,10 @@ def read_yolox(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple
     def write(out: Batch) -> Any:
         found = out.instances
         assert found is not None and found.boxes is not None and found.labels is not None
-        found = found.first(targets.shape[1])
+        found, size = found.first(targets.shape[1]), (out.image.shape[2], out.image.shape[3])
         assert found.boxes is not None and found.labels is not None
-        values = torch.cat((found.labels[..., None], boxes_from_xyxy(found.boxes, "cxcywh", canvas)), dim=-1)
+        values = torch.cat((found.labels[..., None], boxes_from_xyxy(found.boxes, out.box_format, size)), dim=-1)
         rows = torch.where(found.valid[..., None], values, torch.zeros_like(values)).to(targets.dtype)
         return (out.image, rows) if len(inputs) == 2 else type(inputs[0])((out.image, rows))
 
-    return Batch(image, None, instances), write
+    return Batch(image, None, instances, box_format="cxcywh"), write

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,17 +11,11 @@ from torch.utils import _pytree as tree
 from torchvision import tv_tensors as tvt
 
 from gpuaug.data.batch import Batch, Settings, Write, as_images
-from gpuaug.data.instances import Instances, boxes_from_xyxy, boxes_to_xyxy
+from gpuaug.data.instances import FORMATS, Instances, boxes_from_xyxy, boxes_to_xyxy
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
 
-__all__ = ["holds", "is_detection", "read", "read_detection"]
-
-_FORMATS = {
-    tvt.BoundingBoxFormat.XYXY: "xyxy",
-    tvt.BoundingBoxFormat.XYWH: "xywh",
-    tvt.BoundingBoxFormat.CXCYWH: "cxcywh",
-}
+__all__ = ["holds", "is_detection", "read", "read_detection", "read_targets"]
 
 
 def holds(structure: Any) -> bool:
@@ -40,15 +34,20 @@ def is_detection(inputs: tuple[Any, ...]) -> bool:
 def _box_format(boxes: Tensor, owner: str, otherwise: str = "xyxy") -> str:
     if not isinstance(boxes, tvt.BoundingBoxes):
         return otherwise
-    if boxes.format not in _FORMATS:
-        raise ValueError(f"{owner}: boxes must be in XYXY, XYWH or CXCYWH, got {boxes.format}")
-    return _FORMATS[boxes.format]
+    name = str(boxes.format.value).lower()
+    if name not in FORMATS:
+        raise ValueError(f"{owner}: boxes must be in one of the formats {', '.join(FORMATS)}, got {boxes.format}")
+    return name
 
 
-def _wrapped(value: Tensor, like: Tensor, canvas: tuple[int, int]) -> Any:
-    """Return a tensor as the kind of tv_tensor that came in."""
+def _wrapped(value: Tensor, like: Tensor, canvas: tuple[int, int], box_format: str) -> Any:
+    """Return a tensor as the kind of tv_tensor that came in; boxes in the format they are in now."""
     if isinstance(like, tvt.BoundingBoxes):
-        return tvt.BoundingBoxes(value, format=like.format, canvas_size=canvas)
+        mode = {"clamping_mode": like.clamping_mode} if hasattr(like, "clamping_mode") else {}
+        layout, fractions = FORMATS[box_format]
+        if fractions:
+            raise ValueError(f"gpuaug: BoundingBoxes must be in pixels, got a conversion to {box_format!r}")
+        return tvt.BoundingBoxes(value, format=layout.upper(), canvas_size=canvas, **mode)
     if isinstance(like, tvt.KeyPoints):
         return tvt.KeyPoints(value, canvas_size=canvas)
     for kind in (tvt.Image, tvt.Mask):
@@ -101,12 +100,14 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
         instances = Instances(valid, boxes, None, masks, points)
 
     def write(out: Batch) -> Any:
-        size = (out.image.shape[2], out.image.shape[3])
+        size, form = (out.image.shape[2], out.image.shape[3]), out.box_format
         results = list(leaves)
 
         def put(name: str, value: Tensor) -> None:
             like = leaves[found[name]]
-            results[found[name]] = _wrapped(value if value.dtype == like.dtype else value.to(like.dtype), like, size)
+            results[found[name]] = _wrapped(
+                value if value.dtype == like.dtype else value.to(like.dtype), like, size, form
+            )
 
         if out.image is not given:
             results[found["image"]] = tvt.Image(out.image if image.dim() == 4 else out.image[0])
@@ -114,14 +115,14 @@ def read(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch
         if out.mask is not None and not by_object:
             put("mask", out.mask[0] if plain["mask"].dim() == 4 else out.mask[0, 0])
         if rows is not None and rows.boxes is not None:
-            put("boxes", boxes_from_xyxy(rows.boxes, box_format, size)[0])
+            put("boxes", boxes_from_xyxy(rows.boxes, form, size)[0])
         if rows is not None and rows.masks is not None:
             put("mask", rows.masks[0])
         if rows is not None and rows.keypoints is not None:
             put("keypoints", rows.keypoints[0, 0] if alone else rows.keypoints[0])
         return tree.tree_unflatten(results, spec)
 
-    return Batch(given, mask, instances), write
+    return Batch(given, mask, instances, box_format=box_format), write
 
 
 def _read_video(leaves: list[Any], spec: Any, found: dict[str, int], owner: str) -> tuple[Batch, Write]:
@@ -167,16 +168,52 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
         raise ValueError(f"{owner}: images and targets must be of one number, got {len(images)} and {len(targets)}")
     plain = [image.as_subclass(Tensor) for image in images]
     one_size = len({image.shape for image in plain}) == 1
-    given = Batch(as_images(torch.stack(plain) if one_size else plain, owner))
-    canvas, device = given.canvas, plain[0].device
+    formats = _box_format(targets[0]["boxes"], owner, settings.bbox.format)
+    given = Batch(as_images(torch.stack(plain) if one_size else plain, owner), box_format=formats)
+    given.instances, write_targets = read_targets(targets, given, owner)
+
+    def write(out: Batch) -> Any:
+        form = out.box_format
+        new = [_wrapped(x, like, tuple(x.shape[1:]), form) for x, like in zip(out.image, images, strict=True)]
+        first: Any = type(images)(new)
+        if out.padding_mask is not None and out.sizes is not None:
+            first = Padded(out.image, out.padding_mask, out.sizes)
+        pair = (first, write_targets(out))
+        return type(inputs[0])(pair) if as_one else pair
+
+    return given, write
+
+
+OF_SAMPLES = ("image_id", "orig_size", "size")
+"""What the targets of detection say of a sample, and never of its objects, whatever their number."""
+
+
+def read_targets(
+    targets: Sequence[Any],
+    given: Batch,
+    owner: str,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> tuple[Instances, Callable[[Batch], Any]]:
+    """Read one dict for each sample, with `boxes` and whatever else has a row for each box; and how to write them.
+
+    Args:
+        targets: the dicts.
+        given: the images, and the format of the boxes.
+        owner: name of the class that was called, for messages.
+        change: what is done to boxes that are read as fractions of the canvas and are of something else; or None.
+    """
+    if len(targets) != len(given) or any("boxes" not in t for t in targets):
+        raise ValueError(f"{owner}: targets must be {len(given)} dicts with boxes, as the images, got {len(targets)}")
+    device, one_size = given.image.device, not isinstance(given.image, Ragged)
     counts = [int(t["boxes"].shape[0]) for t in targets]
-    most = max(max(counts), 1)
-    example = targets[0]
+    most = max([*counts, 1])
+    example = dict(targets[0]) if len(targets) else {"boxes": torch.zeros((0, 4), device=device)}
     rowed = [
         key
         for key, value in example.items()
         if isinstance(value, Tensor)
         and value.dim() >= 1
+        and key not in OF_SAMPLES
         and all(key in t and t[key].shape[:1] == (n,) for t, n in zip(targets, counts, strict=True))
     ]
     tables: dict[str, Any] = {
@@ -187,13 +224,15 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
     if not one_size and "masks" in rowed:  # of their images' sizes; rows that are not there are empty
         masks = [t["masks"].as_subclass(Tensor) for t in targets]
         tables["masks"] = Ragged.pack([_padded([m], most, m.new_zeros((1, *m.shape[1:])))[0] for m in masks])
-    valid = torch.stack([torch.arange(most, device=device) < n for n in counts])
-    formats = _box_format(example["boxes"], owner, settings.bbox.format)
+    place = torch.arange(most, device=device)
+    valid = torch.stack([place < n for n in counts]) if counts else place.new_zeros((0, most), dtype=torch.bool)
     points = tables.pop("keypoints", None)
+    boxes = boxes_to_xyxy(tables.pop("boxes"), given.box_format, given.canvas)
+    named = "labels" if "labels" in tables else "class_labels"
     instances = Instances(
         valid,
-        boxes_to_xyxy(tables.pop("boxes"), formats, canvas),
-        tables.pop("labels", None),
+        boxes if change is None else change(boxes),
+        tables.pop(named, None),
         tables.pop("masks", None),
         None if points is None else points[..., :2].to(torch.promote_types(points.dtype, torch.float32)),
         None if points is None or points.shape[-1] < 3 else points[..., 2].to(torch.int64),
@@ -205,8 +244,8 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
         assert rows is not None and rows.boxes is not None
         sizes = [tuple(image.shape[1:]) for image in out.image]
         found: dict[str, Any] = {
-            "boxes": boxes_from_xyxy(rows.boxes, formats, out.canvas),
-            "labels": rows.labels,
+            "boxes": boxes_from_xyxy(rows.boxes, out.box_format, out.canvas),
+            named: rows.labels,
             "masks": rows.masks,
             **rows.columns,
         }
@@ -218,15 +257,10 @@ def read_detection(inputs: tuple[Any, ...], owner: str, settings: Settings) -> t
             result = dict(target)
             for key, value in found.items():
                 if value is not None:
-                    kept = value[i][rows.valid[i]]
-                    like = target[key]
-                    result[key] = _wrapped(kept.to(like.dtype) if like.is_floating_point() else kept, like, sizes[i])
+                    kept, like = value[i][rows.valid[i]], target[key]
+                    kept = kept.to(like.dtype) if like.is_floating_point() else kept
+                    result[key] = _wrapped(kept, like, sizes[i], out.box_format)
             results.append(result)
-        new = [_wrapped(x, like, size) for x, like, size in zip(out.image, images, sizes, strict=True)]
-        first: Any = type(images)(new)
-        if out.padding_mask is not None and out.sizes is not None:
-            first = Padded(out.image, out.padding_mask, out.sizes)
-        pair = (first, type(targets)(results))
-        return type(inputs[0])(pair) if as_one else pair
+        return type(targets)(results)  # type: ignore[call-arg]
 
-    return Batch(given.image, None, instances), write
+    return instances, write
