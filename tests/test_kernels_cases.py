@@ -130,6 +130,7 @@ def test_filters_joined() -> None:
         ga.RandomAdjustSharpness(2.0),
         ga.ColorJitter(0.3, 0.3),
         ga.GaussianBlur(3, channels=(2, 0)),
+        ga.RandomAutocontrast(p=1.0),
     ]
     expected, out = rendered(ga.Compose(steps, seed=5), images((3, 23, 17), torch.float32))
     assert ((out - expected).abs() > 1e-5).double().mean() < 0.005

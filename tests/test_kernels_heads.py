@@ -11,8 +11,9 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
+from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
-from gpuaug.render.plan import Reading
+from gpuaug.render.plan import Plan, Reading
 from gpuaug.sampling import kernels, noise
 from gpuaug.sampling.generator import _uniform_arithmetic, column_words
 
@@ -102,10 +103,35 @@ def test_a_tap_of_weight_zero_is_not_read() -> None:
     x = images((3, 9, 14), torch.float32)
     x[0, :, 4, 5] = torch.nan
     x[1, :, 0] = torch.inf
-    for steps in ([ga.RandomHorizontalFlip(p=1.0)], [ga.RandomRotation(20, fill=0.5)], [ga.Resize((14, 20))]):
+    still = [ga.RandomRotation(20, p=0.0)]  # the identity, whose neighbouring taps weigh nothing
+    for steps in ([ga.RandomHorizontalFlip(p=1.0)], still, [ga.RandomRotation(20, fill=0.5)], [ga.Resize((14, 20))]):
         expected, out = rendered(ga.Compose(steps, seed=1), x)
+        assert steps is not still or torch.equal(out.nan_to_num(), x.nan_to_num())
         assert torch.equal(out.isnan(), expected.isnan()) and torch.equal(out.isinf(), expected.isinf())
         assert out[2].isfinite().all()
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+def test_horizon(antialias: bool) -> None:
+    """What lies behind the camera is not seen: half of the canvas here, and all of it where the sign is turned."""
+    x = images((3, 11, 15), torch.float32)
+    matrix = torch.eye(3, dtype=torch.float64).repeat(3, 1, 1)
+    matrix[:, 2, 0] = torch.tensor([0.09, -0.02, 0.09])
+    matrix[2] *= -1
+    mask = (x[:, :1] * 50).to(torch.int64) + 1
+    seen = []
+    for backend in ("torch", "triton"):
+        plan = Plan((11, 15), 3, x.dtype)
+        plan.backend = backend
+        plan.warp(matrix, (11, 15), "warp", Reading("bilinear", antialias, (0.25,)), shrink=9.0, projective=True)
+        passes = plan.finish()
+        seen.append(
+            (render(x, plan, walking=False if backend == "torch" else None), pick(mask, passes, 0, (11, 15), backend))
+        )
+    (expected, classes), (out, picked) = seen
+    assert_same(out, expected)
+    assert torch.equal(picked, classes) and (picked[0] == 0).any() and (picked[0] != 0).any() and (picked[2] == 0).all()
+    assert torch.allclose(out[2], torch.tensor(0.25))
 
 
 DTYPES = (torch.bool, torch.uint8, torch.int16, torch.int32, torch.int64, torch.float32)
