@@ -173,3 +173,12 @@ def test_what_has_no_kernel_takes_its_definition(monkeypatch: pytest.MonkeyPatch
         _, kernels = plans(layer, x)
         out = lowering.run(x, kernels, kernels.finish())
         assert_same(out, expected)
+
+
+def test_a_jitter_of_nothing() -> None:
+    """No operation, or one, needs no order."""
+    for jitter in (ga.ColorJitter(), ga.ColorJitter(0.4)):
+        layer = ga.Compose([ga.RandomHorizontalFlip(), jitter], seed=1)
+        expected, out = rendered(layer, images((3, 5, 8)))
+        assert_same(out, expected)
+        assert torch.equal(layer.replay(images((3, 5, 8)), layer.sample(images((3, 5, 8)))), expected)

@@ -103,7 +103,7 @@ class ColorJitter(Photometric):
         operations = [choice(_JITTER[name], values[name]) for name in self._operations]
         for name, operation in zip(self._operations, operations, strict=True):
             operation.measures = name == "contrast"
-        return [operations]
+        return [operations] if operations else []
 
     def order(self, values: Drawn) -> Tensor | None:
         """Return the order that was drawn."""
