@@ -41,7 +41,10 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.noise import GaussianNoise
+from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
+from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
@@ -51,12 +54,15 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 
 __version__ = "0.1.0"
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "AtLeastOneBBoxRandomCrop",
+    "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
     "Categorical",
@@ -67,7 +73,9 @@ __all__ = [
     "ColorJitter",
     "Compose",
     "Constant",
+    "ConstrainedCoarseDropout",
     "ConvertBoundingBoxFormat",
+    "CropNonEmptyMaskIfExists",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -101,6 +109,7 @@ __all__ = [
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",
+    "RandomIoUCrop",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
@@ -110,8 +119,10 @@ __all__ = [
     "RandomSolarize",
     "RandomTranspose",
     "RandomVerticalFlip",
+    "RandomZoomOut",
     "Resize",
     "SanitizeBoundingBoxes",
+    "ScaleJitter",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SquareSymmetry",

@@ -10,6 +10,8 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +20,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from gpuaug.data.batch import Batch
 from gpuaug.render.backend import render
 from gpuaug.sampling.params import Params
-from gpuaug.transforms.layer import Layer
+from gpuaug.transforms.compose import Container
+from gpuaug.transforms.layer import SETTINGS, Layer
 
-__all__ = ["CHECKS", "check_transform", "example"]
+__all__ = ["CHECKS", "annotated", "check_transform", "example"]
 
 Make = Callable[[], Layer]
 Check = Callable[[Make, tuple[int, int, int]], None]
@@ -268,8 +271,72 @@ def check_compile(make: Make, shape: tuple[int, int, int]) -> None:
             assert far <= 2e-3, f"compiled and eager differ in {far:.2%} of the values"
 
 
+class _Annotated(Container):
+    """A transform that sees annotations, called with images alone: each sample has some of its own."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__([layer])
+        self._build()
+        for setting in SETTINGS:
+            setattr(self, setting, getattr(layer, setting))
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """Annotate the images, and return what becomes of them."""
+        out = super().forward(annotated(*inputs), **options)
+        return (out[0]["image"], out[1]) if isinstance(out, tuple) else out["image"]
+
+    def sample(self, *inputs: Any, **options: Any) -> Params:
+        """Annotate the images, and draw."""
+        return super().sample(annotated(*inputs), **options)
+
+    def evaluation(self) -> Layer | None:
+        """Return what the transform is."""
+        return self._children()[0].evaluation()
+
+
+def annotated(images: Tensor) -> dict[str, Tensor]:
+    """Return images (B, C, H, W) with a mask of three classes, and four boxes, of which one is not there.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.testing import annotated
+        >>> sorted(annotated(torch.zeros(2, 3, 20, 30)))
+        ['boxes', 'image', 'labels', 'mask', 'valid']
+    """
+    batch = images if images.dim() == 4 else images[None]
+    (b, _, h, w), device = batch.shape, images.device
+    number = torch.arange(b, device=device)
+    shift = (number % 7).to(torch.float32)[:, None] / 20
+    row = torch.arange(4, device=device)
+    x0, y0 = shift + (row % 2) * 0.3 + 0.02, shift / 2 + (row // 2) * 0.4 + 0.05
+    x1, y1 = x0 + 0.15 + row * 0.05, y0 + 0.3 - row * 0.04
+    y, x = torch.arange(h, device=device)[:, None], torch.arange(w, device=device)
+    data = {
+        "image": images,
+        "boxes": torch.stack((x0 * w, y0 * h, x1 * w, y1 * h), dim=-1),
+        "labels": row.expand(b, 4),
+        "valid": (row != 2).expand(b, 4),
+        "mask": ((y // 4 + x // 5 + number.view(-1, 1, 1)) % 3).to(torch.uint8),
+    }
+    return data if batch is images else {k: v if k == "image" else v[0] for k, v in data.items()}
+
+
+def _annotating(check: Check) -> Check:
+    """Let a check give annotations to transforms that look at them."""
+
+    def make_annotated(make: Make) -> Layer:
+        layer = make()
+        return _Annotated(layer) if any(node.transform.sees for node in layer.nodes) else layer
+
+    @wraps(check)
+    def checked(make: Make, shape: tuple[int, int, int]) -> None:
+        check(partial(make_annotated, make), shape)
+
+    return checked
+
+
 CHECKS: dict[str, Check] = {
-    check.__name__.removeprefix("check_"): check
+    check.__name__.removeprefix("check_"): _annotating(check)
     for check in (
         check_batch_is_loop,
         check_walk_is_definition,

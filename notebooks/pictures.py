@@ -92,9 +92,11 @@ def tile(case: Case, marked: dict[str, Tensor]) -> Tensor:
     if bands == 5:
         batch["image"] = torch.cat((batch["image"], batch["image"][:, :2]), dim=1)
     layer.reseed(9)
+    if "mask" in {kind for node in layer.nodes for kind in node.transform.sees}:
+        batch["mask"] = batch["masks"][:, 0].long()
     out = layer(batch)
     moved = not torch.equal(out["boxes"], batch["boxes"]) or not torch.equal(out["keypoints"], batch["keypoints"])
-    return draw(out if moved else out["image"], **LOOK)[1]
+    return draw({k: v for k, v in out.items() if k != "mask"} if moved else out["image"], **LOOK)[1]
 
 
 def gallery() -> Tensor:

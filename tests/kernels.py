@@ -13,7 +13,7 @@ from gpuaug.render import ops
 from gpuaug.render.backend import render
 from gpuaug.render.plan import Plan
 from gpuaug.sampling import noise
-from gpuaug.testing import example
+from gpuaug.testing import annotated, example
 
 TOLERANCE = {
     torch.uint8: 1.0,
@@ -36,7 +36,8 @@ def images(shape: tuple[int, ...], dtype: torch.dtype = torch.uint8, count: int 
 
 def plans(layer: Any, x: Tensor) -> tuple[Plan, Plan]:
     """Return the same plan twice, for torch and for Triton: rendering uses a plan up."""
-    values = layer.sample(x).values
+    sees = any(node.transform.sees for node in layer.nodes)
+    values = layer.sample(annotated(x) if sees else x).values
     torch_plan, triton_plan = layer.plan(Batch(x), values), layer.plan(Batch(x), values)
     torch_plan.backend, triton_plan.backend = "torch", "triton"
     return torch_plan, triton_plan

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug.render import lowering
-from gpuaug.testing import example
+from gpuaug.testing import annotated, example
 
 pytestmark = pytest.mark.usefixtures("device")
 IDS = [case.name for case in CASES]
@@ -25,6 +25,17 @@ IDS = [case.name for case in CASES]
 def far(a: Tensor, b: Tensor, tolerance: float) -> float:
     """Return the share of values that differ by more."""
     return ((a.double().cpu() - b.double().cpu()).abs() > tolerance).double().mean().item()
+
+
+def given(layer: Any, images: Tensor) -> Any:
+    """Return what a transform needs to draw."""
+    return annotated(images) if any(node.transform.sees for node in layer.nodes) else images
+
+
+def shown(out: Any) -> Tensor:
+    """Return the images of what a layer returned."""
+    image: Tensor = out["image"] if isinstance(out, dict) else out
+    return image
 
 
 def pipeline() -> ga.Compose:
@@ -38,8 +49,8 @@ def test_equal_to_the_cpu(case: Case, dtype: torch.dtype, device: torch.device) 
     layer.reseed(3)
     images = example(6, case.shape).mul(255).round().to(torch.uint8)
     images = images if dtype == torch.uint8 else (images / 255).to(dtype)
-    params = layer.sample(images)
-    moved = layer.sample(images.to(device))
+    params = layer.sample(given(layer, images))
+    moved = layer.sample(given(layer, images.to(device)))
     for name, drawn in params.values.items():
         for key, value in drawn.items():
             there = moved.values[name][key]
@@ -60,11 +71,12 @@ def test_nothing_waits_for_the_host(case: Case, device: torch.device) -> None:
     layer: Any = case.make()
     layer.reseed(3)
     images = example(6, case.shape, torch.uint8).to(device)
-    layer(images)
+    inputs = given(layer, images)
+    layer(inputs)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        layer(images)
+        layer(inputs)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -112,15 +124,17 @@ def test_kernels_equal_their_definition(
     layer.reseed(3)
     images = example(6, case.shape).mul(255).round().to(torch.uint8)
     images = (images if dtype == torch.uint8 else (images / 255).to(dtype)).to(device)
-    params = layer.sample(images)
+    sees = any(node.transform.sees for node in layer.nodes)
+    given = annotated(images) if sees else images
+    params = layer.sample(given)
     ran: list[int] = []
     run = lowering.run
     monkeypatch.setattr(lowering, "run", lambda *given: ran.append(1) or run(*given))
     layer.backend = "torch"
-    expected = layer.replay(images, params)
+    expected = shown(layer.replay(given, params))
     assert not ran
     layer.backend = None
-    out = layer.replay(images, params)
+    out = shown(layer.replay(given, params))
     assert ran or out is images or images.shape[1] > 4
     assert out.dtype == expected.dtype and out.stride() == expected.stride()
     tolerance = {torch.uint8: 1.0, torch.float32: 2e-5, torch.bfloat16: 1.6e-2}[dtype]

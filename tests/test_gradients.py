@@ -33,21 +33,23 @@ WARPS: dict[str, Any] = {
 @pytest.mark.parametrize("settings", [{}, {"antialias": False}, {"interpolation": "bicubic"}], ids=str)
 @pytest.mark.parametrize("name", WARPS)
 def test_warps(name: str, settings: dict[str, Any]) -> None:
-    """By finite differences, at positions that are not the pixels' own (where a filter has its corners)."""
+    """By finite differences, where the filter has no corner: off the centres of pixels, at scales that are not 1."""
     layer = WARPS[name](**settings)
     layer.reseed(3)
     images = smooth().requires_grad_()
     drawn = layer.sample(images.detach())
     (step,) = drawn.values
     key = "field" if "field" in drawn.values[step] else "matrix"
-    free = (drawn.values[step][key].double() + 1e-3).requires_grad_()
+    generator = torch.Generator().manual_seed(0)
+    found = drawn.values[step][key].double()
+    free = (found + 1e-3 * torch.randn(found.shape, generator=generator, dtype=found.dtype)).requires_grad_()
 
     def run(image: Tensor, map_: Tensor) -> Tensor:
         drawn.values[step][key] = map_
         out: Tensor = layer.replay(image, drawn)
         return out
 
-    assert torch.autograd.gradcheck(run, (images, free), eps=1e-7, atol=1e-4, nondet_tol=1e-9)
+    assert torch.autograd.gradcheck(run, (images, free), eps=1e-7, atol=1e-4, fast_mode=True)
 
 
 def test_points_and_boxes() -> None:
@@ -68,14 +70,16 @@ def test_points_and_boxes() -> None:
         assert out["valid"].all() and (out["visible"] > 0).all()
         return out["boxes"], out["keypoints"]
 
-    assert torch.autograd.gradcheck(run, (given["boxes"], given["keypoints"], *matrices), eps=1e-7, atol=1e-5)
+    assert torch.autograd.gradcheck(
+        run, (given["boxes"], given["keypoints"], *matrices), eps=1e-7, atol=1e-5, fast_mode=True
+    )
 
 
 def test_a_chain_with_colour_and_a_left_out_sample() -> None:
     """The image's gradient through warp, blur and colour; exactly one where nothing is done."""
-    steps = [ga.RandomAffine(15, p=0.5), ga.GaussianBlur(3, p=0.5), ga.RandomGamma(p=0.5), ga.ColorJitter(0.3, p=0.5)]
-    layer = ga.Compose(steps, seed=0)
-    images = smooth(6).requires_grad_()
+    blur = ga.RandomApply([ga.GaussianBlur(3)], p=0.4)
+    layer = ga.Compose([ga.RandomAffine(15, p=0.4), blur, ga.RandomGamma(p=0.4), ga.ColorJitter(0.3, p=0.4)], seed=2)
+    images = smooth(12).requires_grad_()
     drawn = layer.sample(images.detach())
     gates = torch.stack([values["gate"] for values in drawn.values.values()])
     assert gates.any() and not gates.all()
@@ -84,7 +88,7 @@ def test_a_chain_with_colour_and_a_left_out_sample() -> None:
         out: Tensor = layer.replay(image, drawn)
         return out
 
-    assert torch.autograd.gradcheck(run, (images,), eps=1e-7, atol=1e-4)
+    assert torch.autograd.gradcheck(run, (images,), eps=1e-7, atol=1e-4, fast_mode=True)
     (gradient,) = torch.autograd.grad(run(images).sum(), images)
     untouched = ~gates.any(0)
     assert untouched.any() and (gradient[untouched] == 1).all()

@@ -111,7 +111,19 @@ def objects() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", ["shorter side", "warp", "resized crop", "letterbox", "centre"])
+LOOKING: dict[str, Any] = {
+    "safe crop": lambda: [ga.BBoxSafeRandomCrop(0.1, size=(40, 50))],
+    "crop on an object": lambda: [ga.RandomHorizontalFlip(), ga.AtLeastOneBBoxRandomCrop(30, 40, 0.2)],
+    "crop on the mask": lambda: [ga.RandomAffine(10), ga.CropNonEmptyMaskIfExists(30, 40)],
+    "crop by overlap": lambda: [ga.RandomIoUCrop(size=(40, 50))],
+    "dropout in objects": lambda: [ga.ConstrainedCoarseDropout((1, 3), fill_mask=3, p=1.0, hide_keypoints=True)],
+    "zoom out": lambda: [ga.RandomZoomOut(p=1.0)],
+    "scale jitter": lambda: [ga.ScaleJitter((50, 60), (0.5, 1.5))],
+    "erasing": lambda: [ga.RandomErasing(p=1.0, fill_mask=9, hide_keypoints=True), ga.RandomHorizontalFlip()],
+}
+
+
+@pytest.mark.parametrize("name", ["shorter side", "warp", "resized crop", "letterbox", "centre", *LOOKING])
 @pytest.mark.parametrize("format", ["xyxy", "yolo"])
 def test_annotations_in_their_own_canvases(name: str, format: str) -> None:
     """Semantic masks, maps, boxes, keypoints and rows: as in a batch of the sample's size."""
@@ -125,7 +137,7 @@ def test_annotations_in_their_own_canvases(name: str, format: str) -> None:
         w, h = size[..., 1], size[..., 0]
         rows["boxes"] = torch.stack(((x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h), dim=-1)
     settings: dict[str, Any] = {"roles": {"depth": "dense"}, "bbox_params": ga.BboxParams(format=format), "seed": 2}
-    make = {**FIXED, **FREE}[name]
+    make = {**FIXED, **FREE, **LOOKING}[name]
     out, params = ga.Compose(make(), **settings)(
         {"image": given, "mask": maps, "depth": depth, **rows}, return_params=True
     )
@@ -142,6 +154,17 @@ def test_annotations_in_their_own_canvases(name: str, format: str) -> None:
         for key, value in one.items():
             assert torch.equal(out[key][i], value[0]), key
     assert torch.equal(out["ids"], rows["ids"]) and out["valid"].sum() <= 10
+    if name in LOOKING:  # what is drawn looks at the annotations, and is what it is in a batch of the sample's size
+        for i, image in enumerate(given):
+            repeated = {
+                "image": torch.stack([image] * 4),
+                "mask": torch.stack([maps[i]] * 4),
+                **{k: v[i : i + 1].expand(4, *v.shape[1:]) for k, v in rows.items()},
+            }
+            drawn = ga.Compose(make(), **settings).sample(repeated)
+            for step, values in drawn.values.items():
+                for key, value in values.items():
+                    assert torch.equal(value[i], params.values[step][key][i]), (step, key)
 
 
 def test_torchvisions_lists_of_several_sizes() -> None:

@@ -31,6 +31,9 @@ MOVES: dict[str, Any] = {
     "longest": lambda: [ga.LongestMaxSize(80)],
     "smallest": lambda: [ga.SmallestMaxSize(40)],
     "letterbox": lambda: [ga.LetterBox((60, 60))],
+    "zoom out": lambda: [ga.RandomZoomOut(side_range=(1.0, 1.8), p=0.8)],
+    "scale jitter": lambda: [ga.ScaleJitter((60, 50), (0.7, 2.0))],
+    "safe crop": lambda: [ga.BBoxSafeRandomCrop(0.5)],
     "flip, crop, rotation": lambda: [
         ga.RandomHorizontalFlip(),
         ga.RandomResizedCrop((52, 40), scale=(0.5, 1.0)),

@@ -66,19 +66,46 @@ def erase(image: Tensor, boxes: Tensor, values: Tensor) -> Tensor:
         >>> erase(torch.ones(1, 1, 2, 2), torch.tensor([[[0, 0, 1, 2]]]), torch.zeros(1, 1, 1, 1)).flatten().tolist()
         [0.0, 0.0, 1.0, 1.0]
     """
+    if boxes.shape[1] == 0:
+        return image
     h, w = split(image)[0].shape[1:]
+    if values.dim() < 5:
+        return put(image, rectangles(boxes, h, w), values)  # type: ignore[no-any-return]
+    for r in range(boxes.shape[1]):
+        image = put(image, rectangles(boxes[:, r : r + 1], h, w), values[:, r])
+    return image
+
+
+FEW = 6
+"""Rectangles up to which each is compared with every pixel; more are summed up from their corners."""
+
+
+def rectangles(boxes: Tensor, h: int, w: int) -> Tensor:
+    """Return where (B, h, w) rectangles (B, R, 4) of top, left, height and width lie within a canvas."""
+    top, left, height, width = boxes.unbind(-1)
+    if boxes.shape[1] > FEW:
+        return _summed(top, left, height, width, h, w)
     y = torch.arange(h, device=boxes.device)[:, None]
     x = torch.arange(w, device=boxes.device)
-    top, left, height, width = boxes[:, :, None, None].unbind(-1)
-    covered: Tensor | None = None
-    for r in range(boxes.shape[1]):
-        rows = (y >= top[:, r]) & (y < top[:, r] + height[:, r])
-        inside = rows & (x >= left[:, r]) & (x < left[:, r] + width[:, r])
-        if values.dim() == 5:
-            image = put(image, inside, values[:, r])
-        else:
-            covered = inside if covered is None else covered | inside
-    return image if covered is None else put(image, covered, values)
+    covered = torch.zeros((boxes.shape[0], h, w), dtype=torch.bool, device=boxes.device) if not boxes.shape[1] else None
+    for t, s, n, m in zip(*(v[:, :, None, None].unbind(1) for v in (top, left, height, width)), strict=True):
+        inside = (y >= t) & (y < t + n) & (x >= s) & (x < s + m)
+        covered = inside if covered is None else covered | inside
+    assert covered is not None
+    return covered
+
+
+def _summed(top: Tensor, left: Tensor, height: Tensor, width: Tensor, h: int, w: int) -> Tensor:
+    """Count the rectangles over each pixel: one more at their corners and one less beyond, summed along both axes."""
+    y0, y1 = top.clamp(0, h), (top + height).clamp(0, h)
+    x0, x1 = left.clamp(0, w), (left + width).clamp(0, w)
+    there = ((height > 0) & (width > 0)).to(torch.int32)
+    corners = torch.cat([y * (w + 1) + x for y, x in ((y0, x0), (y1, x1), (y0, x1), (y1, x0))], dim=1)
+    steps = torch.cat((there, there, -there, -there), dim=1)
+    counts = torch.zeros((top.shape[0], (h + 1) * (w + 1)), dtype=torch.int32, device=top.device)
+    counts = counts.scatter_add(1, corners.to(torch.int64), steps).view(-1, h + 1, w + 1)
+    summed = counts.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32)
+    return summed[:, :h, :w] > 0
 
 
 @pixelwise
@@ -112,12 +139,18 @@ def grid_dropout(image: Tensor, unit: Tensor, hole: Tensor, shift: Tensor, fill:
 
 def drop_grid(image: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, values: Tensor) -> Any:
     """Put values (1, C, 1, 1) where the grid of holes is."""
+    h, w = split(image)[0].shape[1:]
+    return put(image, grid(unit, hole, shift, h, w), values)
+
+
+def grid(unit: Tensor, hole: Tensor, shift: Tensor, h: int, w: int) -> Tensor:
+    """Return where (B, h, w) the holes of a grid are."""
     inside = []
-    for axis, n in enumerate(split(image)[0].shape[1:]):
+    for axis, n in enumerate((h, w)):
         place = torch.arange(n, device=unit.device, dtype=unit.dtype) - shift[:, axis, None]
         size = unit[:, axis, None]
         inside.append((place >= 0) & (place - size * torch.floor(place / size) < hole[:, axis, None]))
-    return put(image, inside[0][:, :, None] & inside[1][:, None, :], values)
+    return inside[0][:, :, None] & inside[1][:, None, :]
 
 
 def put(image: Pixels, where: Tensor, values: Tensor) -> Any:

@@ -12,13 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.matrix import matrix_dtype
+
 __all__ = [
     "Canvas",
     "Sizes",
     "along",
+    "exact",
     "following",
     "hosts",
     "larger",
+    "largest",
     "numbers",
     "ratio",
     "rectangle",
@@ -62,9 +66,20 @@ def hosts(canvas: Canvas) -> tuple[Size, ...]:
     return tuple(dict.fromkeys(canvas.host)) if isinstance(canvas, Sizes) else (canvas,)
 
 
+def exact(canvas: Canvas) -> Canvas:
+    """Return sizes that are tensors in the dtype of matrices."""
+    return canvas.to(matrix_dtype(canvas[0].device)) if isinstance(canvas, Sizes) else canvas
+
+
 def numbers(canvas: Canvas) -> tuple[Any, ...]:
     """Return a canvas as plain numbers: (height, width), or one such pair for each sample."""
     return canvas.host if isinstance(canvas, Sizes) else canvas
+
+
+def largest(canvas: Canvas) -> Size:
+    """Return the largest height and width."""
+    have = hosts(canvas)
+    return max(h for h, _ in have), max(w for _, w in have)
 
 
 def following(canvas: Canvas, size: Callable[[Canvas], Canvas]) -> Canvas:

@@ -10,7 +10,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, along, smaller
 
-__all__ = ["area", "bounds", "clip", "ellipse_bounds", "inside", "outline"]
+__all__ = ["area", "bounds", "centred", "clip", "ellipse_bounds", "inside", "outline", "read"]
 
 
 def bounds(m: Tensor, boxes: Tensor) -> Tensor:
@@ -75,3 +75,18 @@ def inside(points: Tensor, canvas: Canvas) -> Tensor:
     h, w = (along(n, x.dim() - 1) for n in canvas)
     seen: Tensor = (x >= 0) & (x <= w) & (y >= 0) & (y <= h)
     return seen
+
+
+def centred(boxes: Tensor, rectangle: Tensor) -> Tensor:
+    """Tell which boxes (B, N, 4) have their centre within a rectangle (B, 4), its border excluded."""
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    return ((centre > rectangle[:, None, :2]) & (centre < rectangle[:, None, 2:])).all(-1)
+
+
+def read(where: Tensor, points: Tensor) -> Tensor:
+    """Return the values (B, M) of pixels (B, H, W) bool at points (B, M, 2); false outside and at NaN."""
+    h, w = where.shape[1:]
+    column, row = (torch.floor(points[..., i]).nan_to_num(-1.0) for i in (0, 1))
+    index = row.clamp(0, h - 1).to(torch.int64) * w + column.clamp(0, w - 1).to(torch.int64)
+    there = (column >= 0) & (column < w) & (row >= 0) & (row < h)
+    return there & torch.gather(where.flatten(1), 1, index)

@@ -318,6 +318,10 @@ class Plan:
         )
         self.canvas = self._open.canvas = canvas
 
+    def cut(self) -> None:
+        """Note that a transform whose window is larger than what is left of it has cut at the present canvas."""
+        self._cut = True
+
     def bend(self, field: Tensor, reading: Reading) -> None:
         """Begin a pass whose head is a displacement field (B, 2, h, w) on the present canvas."""
         if not self._open.empty:

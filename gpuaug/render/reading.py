@@ -89,7 +89,7 @@ def _taps(
         places.append(place)
         weights.append(weight)
     if reading.interpolation != "nearest" and (width is not None or hard is not None):
-        total = torch.stack(weights).sum(0) if len(weights) > 4 else sum(weights[1:], weights[0])
+        total = sum(weights[1:], weights[0])  # one by one: a reduction's order may depend on the size of the batch
         inverse = 1 / torch.where(total == 0, torch.ones_like(total), total)
         weights = [weight * inverse for weight in weights]
     if hard is not None:  # a position outside the window shows nothing of it

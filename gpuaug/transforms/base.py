@@ -51,12 +51,16 @@ class Transform(Layer):
     changes_dtype: ClassVar[bool] = False
     selectable: ClassVar[bool] = False
     """Whether it can be limited to some bands."""
-    sees: ClassVar[tuple[str, ...]] = ()
+    sees: tuple[str, ...] = ()
     """What of the annotations its draws depend on: "objects", "mask"."""
     treats_boxes: ClassVar[bool] = False
     """Whether it does something to boxes alone, at its place: see `gpuaug.transforms.boxes`."""
     box_format: str | None = None
     """What boxes are written as if this is the last transform that says."""
+    fill_mask: float | None = None
+    """What masks become where the image is occluded; None where they stay."""
+    hide_keypoints: bool = False
+    """Whether keypoints are lost where the image is occluded."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -108,6 +112,10 @@ class Transform(Layer):
         """Derive parameters from the draws; by default they are the draws."""
         return raw
 
+    def occluded(self, values: Drawn, canvas: tuple[int, int]) -> Tensor:
+        """Return where (B, H, W) the image is covered, for a transform with `fill_mask` or `hide_keypoints`."""
+        raise NotImplementedError  # pragma: no cover
+
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Join the plan."""
         raise NotImplementedError  # pragma: no cover  (each kind defines it)
@@ -148,6 +156,10 @@ class Geometric(Transform):
 
     def window(self, values: Drawn, context: Context) -> Tensor | None:
         """Return the (B, 4) rectangle that is resized to the next canvas, for crops that resize."""
+        return None
+
+    def keeps(self, values: Drawn, context: Context) -> Tensor | None:
+        """Return the (B, 4) rectangle of the present canvas outside which the centre of no object may lie."""
         return None
 
     def shrink(self, canvas: tuple[int, int]) -> float:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import PADDING, Batch, Images
-from gpuaug.data.instances import ROTATED, BboxParams, KeypointParams
+from gpuaug.data.instances import ROTATED, BboxParams, Instances, KeypointParams
 from gpuaug.data.pad import pad
 from gpuaug.data.ragged import Ragged
-from gpuaug.geometry.canvas import Canvas, Sizes
+from gpuaug.geometry.canvas import Canvas, Sizes, following, largest
 from gpuaug.geometry.matrix import matrix_dtype
 from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
@@ -43,10 +43,12 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
     out = Batch(_rendered(batch.image, layer.plan(batch, values)), box_format=box_format)
+    moving = any(moves(values[node.name]) for node in layer.nodes)
+    touching = any(_fills(node) or node.transform.hide_keypoints for node in layer.nodes)
     judged = s.bbox.filters or any(
         node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes
     )
-    if not any(moves(values[node.name]) for node in layer.nodes) and not (batch.instances is not None and judged):
+    if not (moving or touching or (batch.instances is not None and judged)):
         out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
         for key, (role, value) in batch.extra.items():
             if role == "image":
@@ -57,13 +59,33 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     for key, (role, value) in batch.extra.items():
         out.extra[key] = (role, _further(layer, value, values, key, role, batch.canvas))
     if batch.instances is not None:
-        rows = batch.instances
-        like = torch.zeros(len(batch), dtype=matrix_dtype(batch.image.device), device=batch.image.device)
-        path = track(layer.nodes, layer.contexts(batch), values) or still(batch.canvas, like)
-        masks = None if rows.masks is None else _picked(layer, rows.masks, values, "masks", batch.canvas)
-        labels = dict(s.mirror_labels)
-        out.instances = move(rows, path, s.bbox, s.keypoint, labels, masks, box_format, batch.canvas)
+        out.instances = _objects(layer, batch, batch.instances, values, box_format, judged)
     return out
+
+
+def _objects(layer: Layer, batch: Batch, rows: Instances, values: Values, box_format: str, judged: bool) -> Instances:
+    contexts, s = layer.contexts(batch), layer.settings
+    masks = None if rows.masks is None else _picked(layer, rows.masks, values, "masks", batch.canvas)
+    like = torch.zeros(len(batch), dtype=matrix_dtype(batch.image.device), device=batch.image.device)
+    path = track(layer.nodes, contexts, values)
+    way = path
+    if rows.keypoints is not None and any(node.transform.hide_keypoints for node in layer.nodes):
+        way = track(layer.nodes, contexts, values, hiding=True)
+    if path is None and not judged:  # nothing moves: boxes stay as they are, whatever hides keypoints or fills masks
+        out = rows if masks is None else rows.with_(masks=masks)
+        if way is None:
+            return out
+        hidden = move(rows.with_(boxes=None, masks=None), way, BboxParams(), KeypointParams(), None)
+        return out.with_(keypoints=hidden.keypoints, visible=hidden.visible)
+    rest = still(batch.canvas, like)
+    labels = dict(s.mirror_labels)
+    return move(
+        rows, path or rest, s.bbox, s.keypoint, labels, masks, box_format, batch.canvas, way=way or path or rest
+    )
+
+
+def _fills(node: Node) -> bool:
+    return node.transform.fill_mask is not None
 
 
 def _by_frame(values: Values, batch: Batch) -> Values:
@@ -98,11 +120,13 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
         boxed = method == "mask" and rows.masks is not None
         masks = _picked(layer, rows.masks, values, "masks", batch.canvas, before) if boxed else None
         rows = move(rows, path, BboxParams(rotate_method=method), KeypointParams(), None, masks, source=batch.canvas)
-    if mask is not None and "mask" in sees and moved:
+    if mask is not None and "mask" in sees and (moved or any(map(_fills, before))):
         mask = _picked(layer, mask, values, "mask", batch.canvas, before)
     if batch.frames > 1:
         rows = None if rows is None else rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
         mask = None if mask is None else mask.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2)
+    if isinstance(mask, Ragged):
+        mask = mask.padded(largest(contexts[place].canvas))
     return replace(
         context,
         objects=rows if "objects" in sees else None,
@@ -150,7 +174,36 @@ def agreeing(batch: Batch, box_format: str, bbox: BboxParams, owner: str) -> str
 def _picked(
     layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node] | None = None
 ) -> Any:
+    """Return a mask after some nodes, the first ones: moved at once between the places where it is filled."""
+    nodes = layer.nodes if nodes is None else nodes
+    start = 0
+    for i, node in enumerate(nodes):
+        if node.transform.fill_mask is None or target == PADDING:
+            continue
+        mask = _moved(layer, mask, values, target, canvas, nodes[start:i])
+        for before in nodes[start:i]:
+            canvas = following(canvas, before.transform.output_canvas)
+        where = node.transform.occluded(values[node.name], largest(canvas))
+        # Objects are cleared; the fill is a class of the semantic mask.
+        mask = _filled(mask, where, 0 if target == "masks" else node.transform.fill_mask)
+        start = i
+    return _moved(layer, mask, values, target, canvas, nodes[start:])
+
+
+def _filled(mask: Any, where: Tensor, fill: float) -> Any:
+    """Return classes (B, C, h, w), or an index map (B, h, w), of any resolution, filled `where` (B, H, W)."""
+    if isinstance(mask, Ragged):
+        shown = [w[: one.shape[1], : one.shape[2]] for one, w in zip(mask, where, strict=True)]
+        return Ragged.pack([torch.where(w, one.new_full((), fill), one) for one, w in zip(mask, shown, strict=True)])
+    if where.shape[1:] != mask.shape[-2:]:
+        where = torch.nn.functional.interpolate(where[:, None].float(), mask.shape[-2:], mode="nearest-exact")[:, 0] > 0
+    return torch.where(where if mask.dim() == 3 else where[:, None], mask.new_full((), fill), mask)
+
+
+def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node]) -> Any:
     """Return classes (B, C, h, w), or an index map (B, h, w), of any resolution, in the output."""
+    if not any(moves(values[node.name]) for node in nodes):
+        return mask
     fill = layer.target_fill.get(target, 1 if target == PADDING else 0)
     planes = mask[:, None] if isinstance(mask, Tensor) and mask.dim() == 3 else mask
     shown = planes
@@ -167,10 +220,6 @@ def _picked(
 
 
 def _further(layer: Layer, value: Any, values: Values, key: str, role: str, canvas: Canvas) -> Any:
-    if role == "mask":
-        return _picked(layer, value, values, key, canvas)
-    if role == "image":
-        return _rendered(value, layer.plan(Batch(value), values))
     if role == "mask":
         return _picked(layer, value, values, key, canvas)
     if role == "image":

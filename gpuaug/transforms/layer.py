@@ -235,7 +235,7 @@ class Layer(Stateful):
             state = self._zero
             draws = self._layout.draw(state, ids, state) if self._layout.groups else {}
         values: Values = {}
-        contexts = self.contexts(batch, n)
+        contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
             raw = dict(draws.get(node.name, {}))
             gate = raw.pop("gate", None)
@@ -259,8 +259,14 @@ class Layer(Stateful):
             numbers(canvas),
         )
 
-    def contexts(self, batch: Batch, count: int | None = None) -> list[Context]:
-        """Return what each transform may know of a batch; with `count`, of as many samples instead of frames."""
+    def contexts(
+        self, batch: Batch, nodes: Sequence[Node] | None = None, bands: bool = True, count: int | None = None
+    ) -> list[Context]:
+        """Return what each transform may know of a batch, or each of `nodes`, from whose canvas it is.
+
+        Without `bands` it is a mask or a map, on which no transform is limited to bands; with `count` it is of as many
+        samples instead of frames.
+        """
         from gpuaug.geometry.matrix import matrix_dtype
 
         image = batch.image
@@ -270,8 +276,9 @@ class Layer(Stateful):
         canvas, channels = batch.canvas, batch.channels
         values = self.settings.value_range or default_range(image.dtype)
         contexts = []
-        for node in self.nodes:
-            contexts.append(Context(canvas, self._seen_channels(node, channels), like, values.of(node.channels)))
+        for node in self.nodes if nodes is None else nodes:
+            seen = self._seen_channels(node, channels) if bands else channels
+            contexts.append(Context(canvas, seen, like, values.of(node.channels if bands else None)))
             canvas = following(canvas, node.transform.output_canvas)
             channels = node.transform.output_channels(channels)
             values = UNIT if node.transform.normalizes or node.transform.changes_dtype else values
@@ -290,9 +297,9 @@ class Layer(Stateful):
     def plan(
         self, batch: Batch, values: Values, reading: Reading | None = None, nodes: Sequence[Node] | None = None
     ) -> Plan:
-        """Return the passes of a batch, or of `nodes` alone, the first ones; with `reading` of the geometry only."""
+        """Return the passes of a batch, or of some `nodes` in a row; with `reading` of the geometry only."""
         nodes = self.nodes if nodes is None else nodes
-        contexts = self.contexts(batch)
+        contexts = self.contexts(batch, nodes, reading is None)
         image = batch.image
         plan = Plan(batch.canvas, batch.channels, image.dtype)
         plan.reading = reading
@@ -303,7 +310,7 @@ class Layer(Stateful):
         if isinstance(image, Tensor) and image.is_contiguous(memory_format=last) and not image.is_contiguous():
             plan.layout = last
         plan.rounds, plan.backend = not self.fuse, self.backend
-        for node, context in zip(nodes, contexts, strict=False):
+        for node, context in zip(nodes, contexts, strict=True):
             if reading is not None and not moves(values[node.name]):
                 continue
             node.transform.contribute(plan, values[node.name], context, node)

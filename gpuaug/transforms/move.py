@@ -10,9 +10,10 @@ from torch import Tensor
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry import masks as msk
+from gpuaug.geometry import points as pts
 from gpuaug.geometry import polygons as poly
 from gpuaug.geometry.canvas import Canvas
-from gpuaug.transforms.track import Check, Clamp, Track, gated, passed
+from gpuaug.transforms.track import Check, Clamp, Stage, Track, gated, passed
 
 __all__ = ["move"]
 
@@ -29,6 +30,7 @@ def move(
     masks: Any = None,
     box_format: str = "xyxy",
     source: Canvas | None = None,
+    way: Track | None = None,
 ) -> Instances:
     """Return the objects in the output; their masks are pixels, which move elsewhere.
 
@@ -41,6 +43,7 @@ def move(
         masks: the moved masks; None leaves those of `instances`.
         box_format: what the boxes are written as: with "xyxyxyxy" moved corners are kept as they are.
         source: canvas of the input, for boxes of masks.
+        way: the keypoints' path, where it is not that of the boxes.
     """
     out = instances if masks is None else instances.with_(masks=masks)
     rotated = out.boxes is not None and out.boxes.shape[-1] == 8
@@ -61,7 +64,7 @@ def move(
         b, n, k, _ = out.keypoints.shape
         known = out.visible if out.visible is not None else torch.full_like(out.keypoints[..., 0], 2).to(torch.int64)
         given = out.keypoints.flatten(1, 2)
-        points, seen = path.move_points(given, (known > 0).flatten(1))
+        points, seen = (way or path).move_points(given, (known > 0).flatten(1))
         found = {"visible": torch.where(seen.view(b, n, k), known, torch.zeros_like(known))}
         found["points"] = points.view(b, n, k, 2)
         if keypoint.angle in columns:
@@ -113,7 +116,9 @@ def _move_quads(
                 raise ValueError("ClampBoundingBoxes: clamping_mode must be 'soft' for rotated boxes, got 'hard'")
             inner = poly.rectangle(shape[..., ::side, :], poly.clip(shape, step.canvas))
             shape = gated(step.gate, poly.subdivide(poly.corners(inner), side), shape)
-        else:
+        elif isinstance(step, Stage):
+            if step.keeps is not None:
+                valid = valid & pts.centred(torch.cat((whole.amin(-2), whole.amax(-2)), dim=-1), step.keeps)
             moved = step.shapes(whole)
             shape = moved if shape is whole else step.shapes(shape)
             left = poly.clip(step.shapes(left), step.canvas) if step.cuts else step.shapes(left)

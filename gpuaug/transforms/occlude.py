@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.functional import occlude
 from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan, as_fill
@@ -22,18 +23,54 @@ Range = float | Sequence[float] | Distribution
 TRIES = 10
 
 
-def _counts(value: Any, owner: str, name: str) -> tuple[int, int]:
+def as_counts(value: Any, owner: str, name: str) -> tuple[int, int]:
     low, high = (value, value) if isinstance(value, int) else tuple(value)
     if any(isinstance(v, bool) or not isinstance(v, int) for v in (low, high)) or not 1 <= low <= high:
         raise ValueError(f"{owner}: {name} must be integers with 1 <= low <= high, got {value!r}")
     return low, high
 
 
-class _Rectangles(Photometric):
-    """Replace rectangles: `boxes` (B, R, 4) as top, left, height, width, height 0 where there is none."""
+def as_value(value: Any, owner: str, name: str) -> tuple[float, ...] | str:
+    """Return what holes are filled with: numbers, "random" or "color"."""
+    if isinstance(value, str):
+        if value not in ("random", "color"):
+            raise ValueError(f"{owner}: {name} must be a number, numbers, 'random' or 'color', got {value!r}")
+        return value
+    return as_fill(value, owner) or (0.0,)
+
+
+class Occluding(Photometric):
+    """A transform that covers pixels, and may treat annotations there: `fill_mask`, `hide_keypoints`."""
 
     clamps = False
+
+    def __init__(
+        self, p: float, channels: tuple[int, ...] | None, fill_mask: float | None, hide_keypoints: bool
+    ) -> None:
+        """Check what happens to annotations."""
+        super().__init__(p, channels)
+        if fill_mask is not None and (isinstance(fill_mask, bool) or not isinstance(fill_mask, (int, float))):
+            raise TypeError(f"{type(self).__name__}: fill_mask must be a number or None, got {fill_mask!r}")
+        self.fill_mask, self.hide_keypoints = fill_mask, bool(hide_keypoints)
+
+    def covered(self, values: Drawn, canvas: tuple[int, int]) -> Tensor:
+        """Return where (B, H, W) pixels are replaced in the samples to which the transform applies."""
+        raise NotImplementedError  # pragma: no cover
+
+    def occluded(self, values: Drawn, canvas: tuple[int, int]) -> Tensor:
+        """Return where (B, H, W) pixels are replaced."""
+        covered, gate = self.covered(values, canvas), values.get("gate")
+        return covered if gate is None else covered & gate[:, None, None]
+
+
+class Rectangles(Occluding):
+    """Replace rectangles: `boxes` (B, R, 4) as top, left, height, width, height 0 where there is none."""
+
     value: tuple[float, ...] | str
+
+    def covered(self, values: Drawn, canvas: tuple[int, int]) -> Tensor:
+        """Return where the rectangles are."""
+        return occlude.rectangles(values["boxes"], *canvas)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation for the kind of value."""
@@ -52,7 +89,7 @@ class _Rectangles(Photometric):
         return [[Choice("erase", ops.erase_with_value, (boxes,), {"value": value})]]
 
 
-class RandomErasing(_Rectangles):
+class RandomErasing(Rectangles):
     """Replace rectangles of each sample, of an area and aspect drawn for it.
 
     Args:
@@ -63,13 +100,16 @@ class RandomErasing(_Rectangles):
             normal noise pixel by pixel; "color" for one colour of normal components for each rectangle.
         min_count: least number of rectangles.
         max_count: largest number of rectangles, None for `min_count`; the area is shared among them, as in timm.
+        fill_mask: class that masks get where the image is replaced (masks of objects are cleared there); None leaves
+            masks as they are.
+        hide_keypoints: whether keypoints under what is replaced are no longer visible.
         channels: bands it is limited to.
 
     Shape:
         (B, C, H, W) to the same.
 
     Boxes and masks:
-        Unchanged.
+        Boxes unchanged; masks and keypoints too, unless `fill_mask` or `hide_keypoints` say otherwise.
 
     Raises:
         ValueError: for ranges out of order, or counts below 1.
@@ -92,18 +132,15 @@ class RandomErasing(_Rectangles):
         *,
         min_count: int = 1,
         max_count: int | None = None,
+        fill_mask: float | None = None,
+        hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, fill_mask, hide_keypoints)
         owner = "RandomErasing"
-        if isinstance(value, str):
-            if value not in ("random", "color"):
-                raise ValueError(f"{owner}: value must be a number, numbers, 'random' or 'color', got {value!r}")
-            self.value = value
-        else:
-            self.value = as_fill(value, owner) or (0.0,)
-        low, high = _counts((min_count, min_count if max_count is None else max_count), owner, "min_count, max_count")
+        self.value = as_value(value, owner, "value")
+        low, high = as_counts((min_count, min_count if max_count is None else max_count), owner, "min_count, max_count")
         self.count_range = (low, high)
         aspect = as_distribution(ratio, owner=owner, name="ratio", low=1e-6)
         if isinstance(aspect, Uniform):
@@ -167,7 +204,7 @@ def _is_fraction(value: Any, owner: str, name: str) -> bool:
     return True
 
 
-class CoarseDropout(_Rectangles):
+class CoarseDropout(Rectangles):
     """Replace several rectangles of each sample, of numbers, sizes and places drawn for it.
 
     Args:
@@ -177,13 +214,16 @@ class CoarseDropout(_Rectangles):
         fill: a number or one for each channel, in the input's unit (after `Normalize`, in its units); "random" for
             normal noise pixel by pixel; "color" for one colour of normal components for each rectangle.
         p: probability for each sample; 0 is neutral.
+        fill_mask: class that masks get where the image is replaced (masks of objects are cleared there); None leaves
+            masks as they are.
+        hide_keypoints: whether keypoints under what is replaced are no longer visible.
         channels: bands it is limited to.
 
     Shape:
         (B, C, H, W) to the same.
 
     Boxes and masks:
-        Unchanged.
+        Boxes unchanged; masks and keypoints too, unless `fill_mask` or `hide_keypoints` say otherwise.
 
     Raises:
         ValueError: for ranges out of order.
@@ -204,18 +244,15 @@ class CoarseDropout(_Rectangles):
         fill: float | Sequence[float] | str = 0,
         p: float = 0.5,
         *,
+        fill_mask: float | None = None,
+        hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, fill_mask, hide_keypoints)
         owner = "CoarseDropout"
-        if isinstance(fill, str):
-            if fill not in ("random", "color"):
-                raise ValueError(f"{owner}: fill must be a number, numbers, 'random' or 'color', got {fill!r}")
-            self.value = fill
-        else:
-            self.value = as_fill(fill, owner) or (0.0,)
-        low, high = _counts(num_holes_range, owner, "num_holes_range")
+        self.value = as_value(fill, owner, "fill")
+        low, high = as_counts(num_holes_range, owner, "num_holes_range")
         self.count_range = (low, high)
         self._fractions = (
             _is_fraction(hole_height_range, owner, "hole_height_range"),
@@ -249,7 +286,7 @@ class CoarseDropout(_Rectangles):
         return values
 
 
-class GridDropout(Photometric):
+class GridDropout(Occluding):
     """Replace a regular grid of rectangles in each sample.
 
     Args:
@@ -260,13 +297,16 @@ class GridDropout(Photometric):
         holes_number_xy: number of cells along x and y, instead of their size.
         fill: a number or one for each channel, in the input's unit (after `Normalize`, in its units).
         p: probability for each sample; 0 is neutral.
+        fill_mask: class that masks get where the image is replaced (masks of objects are cleared there); None leaves
+            masks as they are.
+        hide_keypoints: whether keypoints under what is replaced are no longer visible.
         channels: bands it is limited to.
 
     Shape:
         (B, C, H, W) to the same.
 
     Boxes and masks:
-        Unchanged.
+        Boxes unchanged; masks and keypoints too, unless `fill_mask` or `hide_keypoints` say otherwise.
 
     Raises:
         ValueError: for a ratio outside (0, 1), or cells below 2 pixels.
@@ -279,8 +319,6 @@ class GridDropout(Photometric):
         torch.Size([2, 3, 20, 30])
     """
 
-    clamps = False
-
     def __init__(
         self,
         ratio: float = 0.5,
@@ -290,10 +328,12 @@ class GridDropout(Photometric):
         fill: float | Sequence[float] = 0,
         p: float = 0.5,
         *,
+        fill_mask: float | None = None,
+        hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, fill_mask, hide_keypoints)
         if not 0 < ratio < 1:
             raise ValueError(f"GridDropout: ratio must be between 0 and 1, got {ratio!r}")
         if unit_size_range is not None and not 2 <= unit_size_range[0] <= unit_size_range[1]:
@@ -328,6 +368,10 @@ class GridDropout(Photometric):
             free = unit - hole
             shift = torch.minimum(torch.floor(raw["_shift"] * (free + 1)), free)
         return {"unit": unit, "hole": hole, "shift": shift}
+
+    def covered(self, values: Drawn, canvas: tuple[int, int]) -> Tensor:
+        """Return where the holes are."""
+        return occlude.grid(values["unit"], values["hole"], values["shift"], *canvas)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""

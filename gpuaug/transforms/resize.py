@@ -16,6 +16,7 @@ from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
+from gpuaug.transforms.window import Window
 
 __all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "SmallestMaxSize"]
 
@@ -229,11 +230,6 @@ class LetterBox(_Resizing):
         return f"size={self.size}"
 
 
-def _rectangle(values: Drawn) -> tuple[Tensor, ...]:
-    """Return top, left, height and width in the dtype of matrices, by one conversion."""
-    return mat.wide(torch.stack([values[k] for k in ("top", "left", "height", "width")])).unbind(0)
-
-
 def _or(values: Tensor, otherwise: Tensor, other: float | Tensor) -> Tensor:
     """Return values (B,), and `other` where a mask says so: one operation where that is a number."""
     if isinstance(other, Tensor):
@@ -241,7 +237,7 @@ def _or(values: Tensor, otherwise: Tensor, other: float | Tensor) -> Tensor:
     return values.masked_fill(otherwise, other)
 
 
-class RandomResizedCrop(Geometric):
+class RandomResizedCrop(Window):
     """Cut a rectangle of an area and aspect drawn for each sample, and resize it to one size.
 
     Args:
@@ -271,9 +267,7 @@ class RandomResizedCrop(Geometric):
         torch.Size([2, 3, 4, 6])
     """
 
-    kind: ClassVar[Kind] = "axis"
-
-    cuts: ClassVar[bool] = True
+    size: tuple[int, int]
 
     def __init__(
         self,
@@ -309,14 +303,6 @@ class RandomResizedCrop(Geometric):
         resize = Resize(size, interpolation=self.interpolation, antialias=self.antialias)
         return Compose([resize, CenterCrop(self.size)])
 
-    def output_canvas(self, canvas: Canvas) -> Canvas:
-        """Return the size."""
-        return self.size
-
-    def shrink(self, canvas: tuple[int, int]) -> float:
-        """Return the factor of a crop that is the whole canvas."""
-        return max(1.0, canvas[0] / self.size[0], canvas[1] / self.size[1])
-
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Take the first of ten rectangles that fits, or torchvision's fallback: `top`, `left`, `height`, `width`."""
         h, w = context.canvas
@@ -343,14 +329,3 @@ class RandomResizedCrop(Geometric):
             "height": height,
             "width": width,
         }
-
-    def matrix(self, values: Drawn, context: Context) -> Tensor:
-        """Return the map of the rectangle onto the output."""
-        top, left, height, width = _rectangle(values)
-        sy, sx = self.size[0] / height, self.size[1] / width
-        return mat.scale_shift(sx, -left * sx, sy, -top * sy, context.like)
-
-    def window(self, values: Drawn, context: Context) -> Tensor:
-        """Return the rectangle."""
-        top, left, height, width = _rectangle(values)
-        return torch.stack((left, top, left + width, top + height), dim=-1)

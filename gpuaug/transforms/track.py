@@ -14,12 +14,12 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.geometry import polygons as poly
-from gpuaug.geometry.canvas import Canvas, following
+from gpuaug.geometry.canvas import Canvas, following, largest
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
-__all__ = ["Check", "Clamp", "Track", "moves", "still", "track"]
+__all__ = ["Check", "Clamp", "Hide", "Stage", "Track", "moves", "still", "track"]
 
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
@@ -31,13 +31,15 @@ def moves(values: dict[str, Tensor]) -> bool:
 
 
 @dataclass
-class _Stage:
+class Stage:
     """A map, a matrix (B, 3, 3) or a displacement field; if it `cuts`, what is outside the canvas then is gone."""
 
     canvas: Canvas
     matrix: Tensor | None = None
     field: Tensor | None = None
     cuts: bool = True
+    keeps: Tensor | None = None
+    """(B, 4): a rectangle before the map, outside which the centre of no object may lie."""
 
     def points(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return points (B, M, 2) after the map, and which of them have a place; None for all."""
@@ -94,7 +96,7 @@ class Check:
 
     def shapes(self, points: Tensor) -> Tensor:
         """Return polygons (B, N, K, 2) at this place."""
-        return points if self.matrix is None else _Stage(self.canvas, self.matrix).shapes(points)
+        return points if self.matrix is None else Stage(self.canvas, self.matrix).shapes(points)
 
 
 @dataclass
@@ -107,17 +109,25 @@ class Clamp:
 
 
 @dataclass
+class Hide:
+    """A place of the pipeline where points are lost; nothing moves."""
+
+    occluded: Tensor
+    """(B, H, W) bool."""
+
+
+@dataclass
 class Track:
     """The maps of a pipeline, in order; the last canvas is the output's."""
 
-    steps: list[_Stage | Check | Clamp]
+    steps: list[Stage | Check | Clamp | Hide]
     total: Tensor
     """(B, 3, 3): all of them."""
 
     @property
-    def stages(self) -> list[_Stage]:
+    def stages(self) -> list[Stage]:
         """The maps alone."""
-        return [step for step in self.steps if isinstance(step, _Stage)]
+        return [step for step in self.steps if isinstance(step, Stage)]
 
     def move_angles(self, points: Tensor, degrees: Tensor) -> Tensor:
         """Return directions (B, M), degrees counter-clockwise, at points (B, M, 2) of the input, in the output."""
@@ -130,12 +140,15 @@ class Track:
     def move_points(self, points: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Return points (B, M, 2) in the output, and which of those `seen` (B, M) are still seen."""
         out = points.to(self.total.dtype)
-        for stage in self.stages:
-            out, placed = stage.points(out)
-            if stage.cuts:
-                seen = seen & pts.inside(out, stage.canvas)
-            if placed is not None:
-                seen = seen & placed
+        for step in self.steps:
+            if isinstance(step, Hide):
+                seen = seen & ~pts.read(step.occluded, out)
+            elif isinstance(step, Stage):
+                out, placed = step.points(out)
+                if step.cuts:
+                    seen = seen & pts.inside(out, step.canvas)
+                if placed is not None:
+                    seen = seen & placed
         return out.to(points.dtype), seen
 
     def move_boxes(self, boxes: Tensor, valid: Tensor, params: BboxParams) -> tuple[Tensor, Tensor]:
@@ -144,13 +157,15 @@ class Track:
         method = "largest_box" if params.rotate_method == "mask" else params.rotate_method
         for step in self.steps:
             if isinstance(step, Check):
-                here = out if step.matrix is None else _Stage(step.canvas, step.matrix).boxes(out, method)
+                here = out if step.matrix is None else Stage(step.canvas, step.matrix).boxes(out, method)
                 here = pts.clip(here, step.canvas)
                 width, height = here[..., 2] - here[..., 0], here[..., 3] - here[..., 1]
                 valid = valid & passed(step, torch.minimum(width, height), width * height)
             elif isinstance(step, Clamp):
                 out = gated(step.gate, pts.clip(out, step.canvas), out)
-            else:
+            elif isinstance(step, Stage):
+                if step.keeps is not None:
+                    valid = valid & pts.centred(out, step.keeps)
                 out = step.boxes(out, method)
                 out = pts.clip(out, step.canvas) if step.cuts else out
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
@@ -187,13 +202,21 @@ def passed(step: Check, size: Tensor, area: Tensor) -> Tensor:
 def still(canvas: Canvas, like: Tensor) -> Track:
     """Return the track of a pipeline that moves nothing; `like` is (B,) in the dtype of matrices."""
     identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
-    return Track([_Stage(canvas, identity)], identity)
+    return Track([Stage(canvas, identity)], identity)
 
 
-def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, dict[str, Tensor]]) -> Track | None:
-    """Follow a pipeline; None where nothing moves and no box is treated."""
+def track(
+    nodes: Sequence[Node],
+    contexts: Sequence[Context],
+    drawn: dict[str, dict[str, Tensor]],
+    hiding: bool = False,
+) -> Track | None:
+    """Follow a pipeline; None where nothing moves and no box is treated.
+
+    With `hiding` also note what hides keypoints: not for boxes.
+    """
     canvas: Canvas = (0, 0)
-    stages: list[_Stage | Check | Clamp] = []
+    stages: list[Stage | Check | Clamp | Hide] = []
     pending: Tensor | None = None
     total: Tensor | None = None
     for node, context in zip(nodes, contexts, strict=False):
@@ -203,36 +226,45 @@ def track(nodes: Sequence[Node], contexts: Sequence[Context], drawn: dict[str, d
             canvas = context.canvas
             step = transform.step(canvas, pending, values.get("gate"))
             if isinstance(step, Clamp) and pending is not None:
-                stages.append(_Stage(canvas, pending, cuts=False))
+                stages.append(Stage(canvas, pending, cuts=False))
                 pending = None
             if step is not None:
                 stages.append(step)
+            continue
+        if hiding and transform.hide_keypoints:
+            canvas = context.canvas
+            if pending is not None:
+                stages.append(Stage(canvas, pending))
+                pending = None
+            stages.append(Hide(transform.occluded(values, largest(canvas))))
             continue
         if not moves(values):
             continue
         if "field" in values:  # a pass of its own, which cuts on both sides
             if pending is not None:
-                stages.append(_Stage(context.canvas, pending))
+                stages.append(Stage(context.canvas, pending))
             pending = None
             canvas = context.canvas
-            stages.append(_Stage(canvas, field=values["field"]))
+            stages.append(Stage(canvas, field=values["field"]))
             identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, context.like)
             total = identity if total is None else total
             continue
-        if transform.pads and pending is not None:  # what is outside now is not shown later
-            stages.append(_Stage(context.canvas, pending))
+        keeps = transform.keeps(values, context)
+        # What is outside now is not shown later; and centres are those of the boxes as they are now.
+        if (transform.pads or keeps is not None) and pending is not None:
+            stages.append(Stage(context.canvas, pending))
             pending = None
         matrix = values["matrix"]
         pending = matrix if pending is None else matrix @ pending
         total = matrix if total is None else matrix @ total
         canvas = following(context.canvas, transform.output_canvas)
         if transform.cuts:
-            stages.append(_Stage(canvas, pending))
+            stages.append(Stage(canvas, pending, keeps=keeps))
             pending = None
     if stages and total is None:
         total = mat.scale_shift(1.0, 0.0, 1.0, 0.0, contexts[0].like)
-    if total is not None and pending is None and not (isinstance(stages[-1], _Stage) and stages[-1].cuts):
+    if total is not None and pending is None and not (isinstance(stages[-1], Stage) and stages[-1].cuts):
         pending = mat.scale_shift(1.0, 0.0, 1.0, 0.0, contexts[0].like)  # the output's canvas cuts
     if pending is not None:
-        stages.append(_Stage(canvas, pending))
+        stages.append(Stage(canvas, pending))
     return None if total is None else Track(stages, total)
