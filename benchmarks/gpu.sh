@@ -11,8 +11,8 @@ name=$(python3 -c 'import torch; print(torch.cuda.get_device_name().lower().repl
 out="${OUT:-benchmarks/results}/${name}-$(date +%F).json"
 mkdir -p "$(dirname "$out")"
 
-timeout 210 python3 -m pytest -o addopts= -o filterwarnings= -q -p no:cacheprovider tests/test_cuda.py --device cuda
+timeout 240 python3 -m pytest -o addopts= -o filterwarnings= -q -p no:cacheprovider tests/test_cuda.py --device cuda
 tests=$?
-timeout 300 python3 -m benchmarks.run --device cuda --batch 256 --rounds 7 --single --compile --out "$out"
+timeout 270 python3 -m benchmarks.run --device cuda --batch 256 --rounds 7 --single --compile --out "$out"
 echo "tests: exit status $tests; figures: $out"
 exit "$tests"

@@ -22,6 +22,7 @@ from benchmarks import pipelines
 from gpuaug.data.batch import Batch
 from gpuaug.diagnose import count
 from gpuaug.render.backend import render
+from gpuaug.sampling.generator import TRITON
 
 
 def machine(device: torch.device) -> dict[str, Any]:
@@ -85,6 +86,22 @@ def in_whole_batches(layer: Any, images: Tensor) -> Tensor:
     return render(images, layer.plan(batch, layer.sample(images).values), walking=False)
 
 
+def on_a_gpu(name: str, images: Tensor) -> dict[str, Callable[[Tensor], Any]]:
+    """Return the rows that only a GPU has: the bytes alone, one captured graph, and the torch backend."""
+    ours = pipelines.gpuaug_pipeline(name)
+    out = ours(images)
+    moved = images.numel() * images.element_size() + out.numel() * out.element_size()
+    source = torch.empty(moved // 2, dtype=torch.uint8, device=images.device)  # a copy reads and writes it
+    into = torch.empty_like(source)
+    plain: Any = pipelines.gpuaug_pipeline(name)
+    plain.backend = "torch"
+    return {
+        "copy of as many bytes": lambda x: into.copy_(source),
+        "gpuaug, captured": pipelines.gpuaug_pipeline(name).capture(images),
+        "gpuaug, torch backend": plain,
+    }
+
+
 def show(title: str, result: dict[str, dict[str, float]], base: str, batch: int) -> None:
     """Print one table."""
     print(f"\n{title}")
@@ -117,6 +134,8 @@ def main() -> None:
     for name in args.only or pipelines.NAMES:
         for images in ((floats * 255).to(torch.uint8), floats):
             rows = pipelines.contenders(name, images)
+            if device.type == "cuda":
+                rows |= on_a_gpu(name, images)
             if args.compile and name in ("basic", "classification without blur"):
                 rows["gpuaug, compiled"] = torch.compile(pipelines.gpuaug_pipeline(name), fullgraph=True)
                 ours = pipelines.gpuaug_pipeline(name)
@@ -136,7 +155,7 @@ def main() -> None:
         report["single"] = race(pipelines.single_transforms(), images, args.rounds)
         show("each transform alone", report["single"], "RandomHorizontalFlip", args.batch)
     report["counters"] = counters()
-    print("\ncounted on meta tensors (16 x 3 x 96 x 96): ours on the torch backend, eager")
+    print("\ncounted on meta tensors (16 x 3 x 256 x 256, uint8), which stand for a device: ours on the Triton backend")
     for name, row in report["counters"].items():
         print(f"  {name:38s} {row}")
     write(report, args.out)
@@ -153,8 +172,9 @@ def counters() -> dict[str, dict[str, float]]:
     """Count what a device would be asked for."""
     found = {}
     for name in pipelines.NAMES:
-        layer = pipelines.gpuaug_pipeline(name)
-        images = torch.empty((16, 3, 96, 96), device="meta")
+        layer: Any = pipelines.gpuaug_pipeline(name)
+        layer.backend = "triton" if TRITON else "torch"
+        images = torch.empty((16, 3, 256, 256), dtype=torch.uint8, device="meta")
         layer(images)
         c = count(layer, images)
         found[name] = {
@@ -163,7 +183,8 @@ def counters() -> dict[str, dict[str, float]]:
             "host_operations": c.host_operations,
             "synchronising": c.synchronising,
             "host_to_device": c.host_to_device,
-            "traffic": round(c.traffic, 1),
+            "traffic": round(c.traffic, 2),
+            "peak": round(c.peak, 2),
         }
     return found
 

@@ -29,6 +29,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--device").startswith("cuda"):
+        os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
     if _WORKER:
         torch.set_num_threads(1)
 

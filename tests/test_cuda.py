@@ -15,6 +15,7 @@ from cases import CASES, Case, classification
 from torch import Tensor
 
 import gpuaug as ga
+from gpuaug.render import lowering
 from gpuaug.testing import annotated, example
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -29,6 +30,12 @@ def far(a: Tensor, b: Tensor, tolerance: float) -> float:
 def given(layer: Any, images: Tensor) -> Any:
     """Return what a transform needs to draw."""
     return annotated(images) if any(node.transform.sees for node in layer.nodes) else images
+
+
+def shown(out: Any) -> Tensor:
+    """Return the images of what a layer returned."""
+    image: Tensor = out["image"] if isinstance(out, dict) else out
+    return image
 
 
 def pipeline() -> ga.Compose:
@@ -105,6 +112,93 @@ def test_a_captured_graph_draws_anew(device: torch.device) -> None:
     for _ in range(3):
         graph.replay()
         assert far(out, eager(images), 1e-3) < 2e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_kernels_equal_their_definition(
+    case: Case, dtype: torch.dtype, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both backends on the device, from the same parameters and the same noise."""
+    layer: Any = case.make()
+    layer.reseed(3)
+    images = example(6, case.shape).mul(255).round().to(torch.uint8)
+    images = (images if dtype == torch.uint8 else (images / 255).to(dtype)).to(device)
+    sees = any(node.transform.sees for node in layer.nodes)
+    given = annotated(images) if sees else images
+    params = layer.sample(given)
+    ran: list[int] = []
+    run = lowering.run
+    monkeypatch.setattr(lowering, "run", lambda *given: ran.append(1) or run(*given))
+    layer.backend = "torch"
+    expected = shown(layer.replay(given, params))
+    assert not ran
+    layer.backend = None
+    out = shown(layer.replay(given, params))
+    assert ran or out is images or images.shape[1] > 4
+    assert out.dtype == expected.dtype and out.stride() == expected.stride()
+    tolerance = {torch.uint8: 1.0, torch.float32: 2e-5, torch.bfloat16: 1.6e-2}[dtype]
+    scale = max(1.0, expected.abs().max().item()) if expected.dtype.is_floating_point else 1.0
+    assert far(out, expected, tolerance * scale) < 2e-3
+
+
+@pytest.mark.parametrize("size", [(224, 224), (97, 131)])
+def test_tiles_of_large_images(size: tuple[int, int], device: torch.device) -> None:
+    """Many tiles for each sample, many jobs for each program of the filter, and what they share: the cache."""
+    layer: Any = ga.Compose(classification(size, 23), seed=0)
+    images = example(48, (3, 250, 240), torch.uint8).to(device)
+    params = layer.sample(images)
+    layer.backend = "torch"
+    expected = layer.replay(images, params)
+    layer.backend = "triton"
+    for _ in range(3):
+        assert far(layer.replay(images, params), expected, 1e-4) < 2e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64], ids=str)
+def test_masks(dtype: torch.dtype, device: torch.device) -> None:
+    images = example(6, (3, 45, 61), torch.uint8).to(device)
+    mask = (torch.arange(6 * 45 * 61, device=device).view(6, 45, 61) % 7).to(dtype)
+    layer: Any = ga.Compose([ga.RandomResizedCrop((40, 33)), ga.RandomRotation(30), ga.RandomPerspective()], seed=1)
+    params = layer.sample({"image": images, "mask": mask})
+    layer.backend = "torch"
+    expected = layer.replay({"image": images, "mask": mask}, params)["mask"]
+    layer.backend = "triton"
+    out = layer.replay({"image": images, "mask": mask}, params)["mask"]
+    assert out.dtype == dtype and (out != expected).double().mean() < 1e-4
+
+
+def test_uniforms_are_the_same_bits(device: torch.device) -> None:
+    layer = pipeline()
+    images = example(8, (3, 64, 80), torch.uint8)
+    drawn, there = layer._layout, layer.sample(images.to(device))
+    here = pipeline().sample(images)
+    assert drawn.names and torch.equal(here["RandomHorizontalFlip"].gate, there["RandomHorizontalFlip"].gate.cpu())
+    assert torch.equal(here["RandomErasing"].boxes, there["RandomErasing"].boxes.cpu())
+
+
+def test_capture(device: torch.device) -> None:
+    """A recorded call draws what eager calls draw, bit for bit, and follows the layer's state and bounds."""
+    layer, eager = pipeline(), pipeline()
+    images = example(8, (3, 64, 80), torch.uint8).to(device)
+    other = images.flip(0)
+    before = images.clone()
+    captured = layer.capture(images)
+    for given in (images, other, images):
+        assert torch.equal(captured(given), eager(given))
+    layer.reseed(9), eager.reseed(9)
+    assert torch.equal(captured(other), eager(other))
+    layer._layout._table.mul_(0.5), eager._layout._table.mul_(0.5)  # what a schedule does
+    assert torch.equal(captured(images), eager(images))
+    assert torch.equal(images, before) and int(layer._state[1]) == int(eager._state[1])
+    with pytest.raises(ValueError, match="need tensors as the example's"):
+        captured(images[:4])
+    with_ids = ga.Compose([ga.RandomRotation(20)], seed=1)
+    ids = torch.arange(8, device=device)
+    recorded = with_ids.capture({"image": images, "mask": images[:, 0].contiguous()}, ids=ids)
+    expected = with_ids({"image": images, "mask": images[:, 0].contiguous()}, ids=ids + 3)
+    out = recorded({"image": images, "mask": images[:, 0].contiguous()}, ids=ids + 3)
+    assert torch.equal(out["image"], expected["image"]) and torch.equal(out["mask"], expected["mask"])
 
 
 def test_compiled(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The torch backend: run the passes of a plan on a batch.
+"""The choice of a backend, and the torch backend: run the passes of a plan on a batch.
 
 `render` takes whole batches through plain tensor operations (the definition: differentiable, any device, and what
 a compiler traces) or, on the CPU in eager mode without gradients, walks the batch sample by sample, in cache,
@@ -7,21 +7,27 @@ skipping what gates leave out.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import Pixels, each, join, split
-from gpuaug.render.plan import Choice, Pass, Plan
+from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import read_planes
 from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
+from gpuaug.sampling.generator import TRITON
 
-__all__ = ["render"]
+__all__ = ["BACKENDS", "apply_choice", "render", "unrolled", "uses_triton"]
 
+BACKENDS = (None, "torch", "triton")
+MAX_CHANNELS = 4
+"""Images of more channels take the torch backend: the kernels hold a pixel's channels in registers."""
 SMALL = 48 * 48
 """Pixels of an image below which a batch is not walked."""
 
@@ -37,6 +43,10 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     passes = plan.finish()
     if not passes and plan.out_dtype == x.dtype and not plan.relaid:
         return x
+    if walking is None and uses_triton(x, plan.backend) and _suits_triton(x, plan, passes):
+        from gpuaug.render.lowering import run
+
+        return run(x, plan, passes)
     if x.dtype in (torch.uint16, torch.int16):  # of which torch has few operations
         x = x.to(torch.float32)
     if walking is None:
@@ -45,10 +55,41 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     return walk(x, plan, passes, work) if walking else _batched(x, plan, passes, work)
 
 
+def uses_triton(x: Tensor, backend: str | None) -> bool:
+    """Tell whether the Triton backend is wanted for a batch; raise where it was asked for and cannot run at all."""
+    device = x.device.type
+    if backend == "triton":
+        _check_triton(device)
+        return True
+    return backend is None and device == "cuda" and TRITON
+
+
+def _suits_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
+    """Tell whether the kernels can render a batch: no float64, no more channels than registers hold, no gradients."""
+    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS
+    return few and x.dtype != torch.float64 and not _needs_gradients(x, passes)
+
+
+def _check_triton(device: str) -> None:
+    if not TRITON:
+        raise RuntimeError("Compose: backend='triton' needs Triton, which is not installed; backend=None needs nothing")
+    if device in ("cuda", "meta") or (device == "cpu" and torch.compiler.is_compiling()):
+        return
+    if device != "cpu" or os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            f"Compose: backend='triton' needs images on a CUDA device, got {device}"
+            " (with TRITON_INTERPRET=1 tests run on the CPU)"
+        )
+
+
+def _needs_gradients(x: Tensor, passes: list[Pass]) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes)))
+
+
 def _can_walk(x: Tensor, passes: list[Pass]) -> bool:
     if torch.compiler.is_compiling() or x.device.type != "cpu" or isinstance(x, FakeTensor):
         return False
-    return not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes))))
+    return not _needs_gradients(x, passes)
 
 
 def _worth_walking(x: Tensor, passes: list[Pass]) -> bool:
@@ -86,12 +127,12 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
             image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
         raw = False
         if step.filter is not None:
-            image = _apply(image, step.filter, plan.levels)
+            image = apply_choice(image, step.filter, plan.levels)
         if by_plane:
             image = split(image)
         for slot in step.program:
-            for choice in slot.choices:
-                image = _apply(image, choice, plan.levels)
+            for choice in unrolled(slot):
+                image = apply_choice(image, choice, plan.levels)
         if plan.rounds and not plan.dtype.is_floating_point and not step.normalized:
             image = each(image, partial(quantize, dtype=plan.dtype, own=step.own))
             image = each(image, lambda v: v / scale)
@@ -104,13 +145,14 @@ def _whole(image: Pixels) -> Tensor:
     return torch.stack(image, dim=1) if isinstance(image, list) else image
 
 
-def _apply(image: Pixels, choice: Choice, levels: int | None) -> Pixels:
+def apply_choice(image: Pixels, choice: Choice, levels: int | None) -> Any:
+    """Return images after one operation, for the samples where it applies, by its torch definition."""
     if isinstance(image, list) and not getattr(choice.apply, "planar", False):
-        return split(_apply(_whole(image), choice, levels))
+        return split(apply_choice(_whole(image), choice, levels))
     if choice.channels is not None:
         planes = list(split(image))
         chosen = join([planes[c] for c in choice.channels], image)
-        changed = _apply(chosen, replace(choice, channels=None), levels)
+        changed = apply_choice(chosen, replace(choice, channels=None), levels)
         for c, plane in zip(choice.channels, split(changed), strict=True):
             planes[c] = plane
         merged: Pixels = join(planes, image)
@@ -129,3 +171,33 @@ def _apply(image: Pixels, choice: Choice, levels: int | None) -> Pixels:
     if isinstance(image, list):
         return [torch.where(on.view(-1, 1, 1), new, old) for new, old in zip(changed, image, strict=True)]
     return torch.where(on.view(-1, 1, 1, 1), changed, image)
+
+
+def unrolled(slot: Slot) -> list[Choice]:
+    """Return a sequence of choices that holds every order of a slot's, each with the samples where it applies."""
+    if slot.order is None:
+        return slot.choices
+    place = torch.argsort(slot.order, dim=1).unbind(1)
+    numbers = sorted(range(len(slot.choices)), key=lambda n: slot.choices[n].measures)
+    return [_where(slot.choices[n], conditions, place) for n, conditions in _in_any_order(numbers)]
+
+
+def _in_any_order(numbers: list[int]) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+    """Return places (number, conditions): it applies where, for each condition (a, b), a comes before b.
+
+    The last number stands once, in the middle; the others stand on both sides of it, and apply on one.
+    """
+    if not numbers:
+        return []
+    pivot, rest = numbers[-1], _in_any_order(numbers[:-1])
+    before = [(number, ((number, pivot), *conditions)) for number, conditions in rest]
+    after = [(number, ((pivot, number), *conditions)) for number, conditions in rest]
+    return [*before, (pivot, ()), *after]
+
+
+def _where(choice: Choice, conditions: tuple[tuple[int, int], ...], place: tuple[Tensor, ...]) -> Choice:
+    on = choice.on
+    for first, second in conditions:
+        holds = place[first] < place[second]
+        on = holds if on is None else on & holds
+    return replace(choice, on=on)

@@ -8,18 +8,23 @@ from torch import Tensor
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.backend import uses_triton
 from gpuaug.render.plan import Pass, Warp
 
-__all__ = ["pick"]
+__all__ = ["part_of", "pick"]
 
 
-def pick(x: Tensor, passes: list[Pass], fill: float, source: Canvas) -> Tensor:
+def pick(x: Tensor, passes: list[Pass], fill: float, source: Canvas, backend: str | None = None) -> Tensor:
     """Return (B, C, h, w) of the dtype of (B, C, H, W): the warps of some passes, nearest to the centre.
 
     Planes whose resolution is a fraction of that of the `source` canvas keep it: the output's height is that fraction
     of the canvas's height, rounded, and spans it whole; so is the width.
     """
     fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
+    if uses_triton(x, backend) and _suits_triton(x, passes, fraction):
+        from gpuaug.render.lowering import run_pick
+
+        return run_pick(x, passes, fill, source)
     for step in passes:
         if step.warp is not None:
             x = _through(x, step.warp, source, step.canvas, fraction, fill)
@@ -27,10 +32,21 @@ def pick(x: Tensor, passes: list[Pass], fill: float, source: Canvas) -> Tensor:
     return x
 
 
+def part_of(canvas: Canvas, fraction: tuple[float, float]) -> tuple[int, int]:
+    """Return the size of planes at a fraction of a canvas's resolution."""
+    return max(1, round(canvas[0] * fraction[0])), max(1, round(canvas[1] * fraction[1]))
+
+
+def _suits_triton(x: Tensor, passes: list[Pass], fraction: tuple[float, float]) -> bool:
+    """Tell whether the kernel can move classes: a field is read at its own resolution only."""
+    bent = any(step.warp is not None and step.warp.field is not None for step in passes)
+    return not (torch.is_grad_enabled() and x.requires_grad) and not (bent and fraction != (1.0, 1.0))
+
+
 def _through(
     x: Tensor, warp: Warp, source: Canvas, canvas: Canvas, fraction: tuple[float, float], fill: float
 ) -> Tensor:
-    h, w = (max(1, round(size * part)) for size, part in zip(canvas, fraction, strict=True))
+    h, w = part_of(canvas, fraction)
     rows, cols = x.shape[2:]
     # Pixels of the planes in pixels of the source, and of the output in pixels of its canvas; all ones mostly.
     row_step, col_step, y_step, x_step = source[0] / rows, source[1] / cols, canvas[0] / h, canvas[1] / w

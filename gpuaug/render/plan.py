@@ -104,6 +104,10 @@ class Choice:
     channels: tuple[int, ...] | None = None
     levels: bool = False
     """True where the operation is defined by the source's integer levels (posterize, equalize)."""
+    values: ValueRange | None = None
+    """Black and white where the image keeps its own scale, and `apply` goes to 0..1 and back."""
+    measures: bool = False
+    """True where the operation needs a statistic of the whole image, which makes it the costliest of its group."""
     apply_one: Callable[..., Tensor] | None = None
     """What the CPU's walk calls instead for its one sample, if that is cheaper."""
     write_one: Callable[..., None] | None = None
@@ -117,9 +121,16 @@ class Choice:
 
 @dataclass
 class Slot:
-    """A place of the program: at most one of its choices applies to a sample."""
+    """A place of the program: at most one of its choices applies to a sample, or, with an order, all of them."""
 
     choices: list[Choice]
+    order: Tensor | None = None
+    """(B, n): the numbers of the choices in the order that each sample takes."""
+
+    def of(self, sample: int) -> Slot:
+        """Return the slot of one sample."""
+        order = None if self.order is None else self.order[sample : sample + 1]
+        return Slot([choice.of(sample) for choice in self.choices], order)
 
 
 @dataclass
@@ -146,7 +157,7 @@ class Pass:
             canvas=canvas,
             warp=None if self.warp is None else self.warp.of(sample),
             filter=None if self.filter is None else self.filter.of(sample),
-            program=[Slot([choice.of(sample) for choice in slot.choices]) for slot in self.program],
+            program=[slot.of(sample) for slot in self.program],
         )
 
     @property
@@ -184,6 +195,8 @@ class Plan:
         """Whether the memory format was asked for, and is not the input's."""
         self.rounds = False
         """Whether every pass of an integer image ends in a rounding (unfused pipelines)."""
+        self.backend: str | None = None
+        """Which backend renders it: "torch" or "triton"; None for what suits the device."""
         self.passes: list[Pass] = []
         self._open = Pass(canvas)
         self._cut = False  # something of the source lies outside the present canvas, for good
@@ -318,11 +331,11 @@ class Plan:
         self._open = Pass(self.canvas)
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
-    def slot(self, *choices: Choice) -> None:
+    def slot(self, *choices: Choice, order: Tensor | None = None) -> None:
         """Append a place to the program."""
         for choice in choices:
             self._wrap(choice)
-        self._open.program.append(Slot(list(choices)))
+        self._open.program.append(Slot(list(choices), order))
 
     def filter(self, choice: Choice) -> None:
         """Begin a pass whose head is a neighbourhood filter."""
@@ -333,7 +346,7 @@ class Plan:
 
     def _wrap(self, choice: Choice) -> None:
         if self.values is not None:
-            values = self.values.of(choice.channels)
+            values = choice.values = self.values.of(choice.channels)
             choice.apply, choice.write_one = in_range(choice.apply, values), None
             choice.apply_one = None if choice.apply_one is None else in_range(choice.apply_one, values)
 

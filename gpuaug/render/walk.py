@@ -34,6 +34,7 @@ class _Host:
     soft: list[list[float]] | None
     hard: list[list[float]] | None
     gates: list[list[list[bool] | None]]
+    orders: list[list[list[int]] | None]
     filter: list[bool] | None
     frames: Frames = field(default_factory=dict)
 
@@ -58,8 +59,9 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
             if step.filter is not None and (host.filter is None or host.filter[b]):
                 image, unit = _working(image, unit, work), 1.0
                 image = _apply(image, step.filter, b, plan.levels)
-            for slot, gates in zip(step.program, host.gates, strict=True):
-                for choice, gate in zip(slot.choices, gates, strict=True):
+            for slot, gates, orders in zip(step.program, host.gates, host.orders, strict=True):
+                for number in range(len(gates)) if orders is None else orders[b]:
+                    choice, gate = slot.choices[number], gates[number]
                     if gate is None or gate[b]:
                         image, unit = _working(image, unit, work), 1.0
                         image = _apply(image, choice, b, plan.levels)
@@ -77,7 +79,7 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
     if plan.out_dtype != work or not passes or not passes[-1].program:
         return passes, None
     *slots, slot = passes[-1].program
-    (last, *others) = slot.choices
+    last, *others = slot.choices
     if others or last.write_one is None or last.on is not None or last.channels is not None:
         return passes, None
     return [*passes[:-1], replace(passes[-1], program=slots)], last
@@ -95,15 +97,17 @@ def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: t
 def _host(step: Pass) -> _Host:
     warp = step.warp
     gates = [[None if c.on is None else c.on.tolist() for c in slot.choices] for slot in step.program]
+    orders = [None if slot.order is None else slot.order.tolist() for slot in step.program]
     filter_on = None if step.filter is None or step.filter.on is None else step.filter.on.tolist()
     if warp is None:
-        return _Host([], None, None, gates, filter_on)
+        return _Host([], None, None, gates, orders, filter_on)
     back = mat.inverse(warp.matrix)
     return _Host(
         back.tolist(),
         None if warp.soft is None else warp.soft.tolist(),
         None if warp.hard is None else warp.hard.tolist(),
         gates,
+        orders,
         filter_on,
     )
 

@@ -3,6 +3,7 @@
 Also the one inverse CDF that has no closed form.
 """
 
+import importlib.util
 import math
 import zlib
 from typing import Any
@@ -29,6 +30,9 @@ _NP_MASK = np.uint64(_MASK)
 _NP_32 = np.uint64(32)
 _NP_MULTIPLIERS = np.array(_MULTIPLIERS, dtype=np.uint64)
 _NP_WEYL = np.arange(_ROUNDS, dtype=np.uint64)[:, None] * np.array(_WEYL, dtype=np.uint64)
+
+TRITON = importlib.util.find_spec("triton") is not None
+"""Whether Triton is installed; it is imported where a kernel runs."""
 
 _NumpyWords = npt.NDArray[np.uint64]
 
@@ -200,6 +204,15 @@ def _uniform_numpy(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor, col
     return torch.from_numpy(word.astype(np.float32) * np.float32(2.0**-24))
 
 
+def _uniform_kernel(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor, columns: Tensor) -> Tensor:
+    """Compute `uniform` by one kernel, where Triton is installed."""
+    if not TRITON:
+        return _uniform_arithmetic(state, ids, copy, blocks, columns)
+    from gpuaug.sampling.kernels import draw_uniform
+
+    return draw_uniform(state, ids, copy, blocks, columns)
+
+
 def _uniform_fake(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor, columns: Tensor) -> Tensor:
     """Describe the result of `uniform` without computing it."""
     return ids.new_empty((ids.shape[0], columns.shape[0]), dtype=torch.float32)
@@ -265,6 +278,7 @@ _library.define(
 )
 _library.impl("uniform", _uniform_arithmetic, "CompositeExplicitAutograd")
 _library.impl("uniform", _uniform_numpy, "CPU")
+_library.impl("uniform", _uniform_kernel, "CUDA")
 torch.library.register_fake("gpuaug::uniform", _uniform_fake, lib=_library)
 _uniform_op: Any = torch.ops.gpuaug.uniform.default
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug.sampling.generator import philox4x32
+from gpuaug.sampling.generator import TRITON, philox4x32
 
 _MASK = 0xFFFFFFFF
 
@@ -120,6 +120,19 @@ def _uniform_philox(keys: Tensor, channels: int, height: int, width: int) -> Ten
     return _join_lanes(list(_words(keys, channels, height, width)), channels)
 
 
+def _by_kernel(normal: bool, other: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return what draws noise by one kernel where Triton is installed, and by tensor arithmetic elsewhere."""
+
+    def draw(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
+        if not TRITON:
+            return other(keys, channels, height, width)
+        from gpuaug.sampling.kernels import draw_noise
+
+        return draw_noise(keys, channels, height, width, normal)
+
+    return draw
+
+
 def _fake(keys: Tensor, channels: int, height: int, width: int) -> Tensor:
     return keys.new_empty((keys.shape[0], channels, height, width), dtype=torch.float32)
 
@@ -135,6 +148,7 @@ for _name, _cpu, _other in (
     )
     _library.impl(_name, _other, "CompositeExplicitAutograd")
     _library.impl(_name, _cpu, "CPU")
+    _library.impl(_name, _by_kernel(_name == "normal_noise", _other), "CUDA")
     torch.library.register_fake(f"gpuaug::{_name}", _fake, lib=_library)
 _normal_op: Any = torch.ops.gpuaug.normal_noise.default
 _uniform_op: Any = torch.ops.gpuaug.uniform_noise.default

@@ -228,6 +228,10 @@ class Photometric(Transform):
         """Return, for each slot, the operations that may fill it."""
         raise NotImplementedError  # pragma: no cover
 
+    def order(self, values: Drawn) -> Tensor | None:
+        """Return (B, n), the order in which each sample takes all operations of a slot; None: it takes one of them."""
+        return None
+
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Append to the program."""
         gate = values.get("gate")
@@ -241,7 +245,7 @@ class Photometric(Transform):
                 choice.channels = node.channels
                 if gate is not None:
                     choice.on = gate if choice.on is None else choice.on & gate
-            plan.slot(*choices)
+            plan.slot(*choices, order=self.order(values))
 
 
 class Filter(Transform):

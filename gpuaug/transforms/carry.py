@@ -224,7 +224,7 @@ def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas,
 
     def run(one: Tensor, given: Plan) -> Tensor:
         source = canvas if isinstance(mask, Tensor) else (one.shape[2], one.shape[3])
-        return pick(one, given.finish(), fill, source)
+        return pick(one, given.finish(), fill, source, given.backend)
 
     out = _by_size(planes, plan, run)
     return out if planes is mask else out[:, 0]

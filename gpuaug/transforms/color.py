@@ -41,20 +41,6 @@ def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
     return as_distribution(value, owner=owner, name=name, low=0.0)
 
 
-def _in_any_order(names: tuple[str, ...]) -> list[tuple[str, tuple[tuple[str, bool], ...]]]:
-    """Return a sequence of operations that holds every order of `names`, and when each of its places applies.
-
-    The costliest operation stands once, in the middle; the others stand on both sides of it, and apply on one: a
-    place is (name, ((other, after), ...)), and applies where the name comes after (or before) all those others.
-    """
-    if not names:
-        return []
-    pivot, rest = names[-1], _in_any_order(names[:-1])
-    before = [(name, ((pivot, False), *conditions)) for name, conditions in rest]
-    after = [(name, ((pivot, True), *conditions)) for name, conditions in rest]
-    return [*before, (pivot, ()), *after]
-
-
 class ColorJitter(Photometric):
     """Change brightness, contrast, saturation and hue of each sample, in an order drawn for it.
 
@@ -113,24 +99,22 @@ class ColorJitter(Photometric):
         return raw if "_order" not in raw else {**raw, "order": torch.argsort(raw["_order"], dim=1)}
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
-        """Return the operations in a sequence that holds every order; each sample takes one way through it."""
-        names = self._operations
-        place = dict(zip(names, values["_order"].unbind(1), strict=True)) if len(names) > 1 else {}
-        slots = []
-        for name, conditions in _in_any_order(tuple(name for name in _JITTER if name in names)):
-            on: Tensor | None = None
-            for other, after in conditions:
-                holds = place[name] >= place[other] if after else place[name] < place[other]
-                on = holds if on is None else on & holds
-            slots.append([choice(_JITTER[name], values[name], on=on)])
-        return slots
+        """Return the operations, all in one slot."""
+        operations = [choice(_JITTER[name], values[name]) for name in self._operations]
+        for name, operation in zip(self._operations, operations, strict=True):
+            operation.measures = name == "contrast"
+        return [operations] if operations else []
+
+    def order(self, values: Drawn) -> Tensor | None:
+        """Return the order that was drawn."""
+        return values.get("order")
 
 
 _JITTER = {
     "brightness": F.adjust_brightness,
+    "contrast": F.adjust_contrast,
     "saturation": F.adjust_saturation,
     "hue": F.adjust_hue,
-    "contrast": F.adjust_contrast,  # measures the whole image: the costliest
 }
 
 

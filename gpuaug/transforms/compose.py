@@ -9,6 +9,7 @@ from torch import nn
 
 from gpuaug.data.batch import NAMED, ROLES, Settings
 from gpuaug.data.instances import BboxParams, KeypointParams
+from gpuaug.render.backend import BACKENDS
 from gpuaug.render.plan import as_fill, as_interpolation
 from gpuaug.render.values import as_value_range
 from gpuaug.sampling.layout import Declaration
@@ -95,6 +96,8 @@ class Compose(Container):
             as 1, and clamp where they clamp; geometry keeps values beyond. Where no fill is said it is black.
         format: "ultralytics" (a dict of `img`, `batch_idx`, `cls`, `bboxes`) or "yolox" (images and rows (B, N, 5));
             None knows tensors, dicts with `image` and torchvision's structures by their type.
+        backend: "torch" or "triton"; None takes Triton where it is installed, for images of up to four channels on a
+            CUDA device that need no gradients, and torch otherwise.
         rank: overrides the distributed rank that separates the draws of processes.
         save_state: False keeps seed and clock out of `state_dict`.
 
@@ -135,6 +138,7 @@ class Compose(Container):
         pad_divisor: int | None = None,
         value_range: Any = None,
         format: str | None = None,
+        backend: str | None = None,
         rank: int | None = None,
         save_state: bool = True,
     ) -> None:
@@ -160,7 +164,9 @@ class Compose(Container):
         )
         if format is not None and format not in NAMED:
             raise ValueError(f"Compose: format must be one of {', '.join(NAMED)}, got {format!r}")
-        self.antialias = antialias
+        if backend not in BACKENDS:
+            raise ValueError(f"Compose: backend must be 'torch', 'triton' or None, got {backend!r}")
+        self.antialias, self.backend = antialias, backend
         self._eval = None if eval is None else Compose(eval)
         self._build()
         self._check_order()
@@ -175,6 +181,10 @@ class Compose(Container):
                 )
             if node.transform.normalizes:
                 normalizer = node.name
+
+    def extra_repr(self) -> str:
+        """Show which backend renders."""
+        return f"backend={self.backend!r}"
 
     def evaluation(self) -> Layer | None:
         """Return the validation preprocessing."""

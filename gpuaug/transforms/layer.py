@@ -28,7 +28,7 @@ __all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
 Values = dict[str, dict[str, Tensor]]
 """What was drawn, by transform and parameter."""
 
-SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation")
+SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
 
 
@@ -93,6 +93,7 @@ class Layer(Stateful):
         self.interpolation: str | None = None
         self.fill: Any = None
         self.antialias: bool | None = None
+        self.backend: str | None = None
         self.settings = Settings()
         self.target_fill: dict[str, Any] = {}
         self.target_interpolation: dict[str, Any] = {}
@@ -178,6 +179,24 @@ class Layer(Stateful):
             self._advance()
         out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
+
+    def capture(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0) -> Any:
+        """Record a call as a CUDA graph: a module that replays it on inputs of the same shapes, in one launch.
+
+        Args:
+            inputs: an example of what `forward` takes, on a CUDA device.
+            ids: an example of the ids, where calls will give them.
+            copy: tells repeats of the same samples apart.
+
+        Returns:
+            A module; what it returns lies in buffers that its next call overwrites.
+
+        Raises:
+            RuntimeError: where the inputs are not on a CUDA device.
+        """
+        from gpuaug.transforms.capture import Captured
+
+        return Captured(self, inputs, ids, copy)
 
     def train(self, mode: bool = True) -> Layer:
         """Switch between augmenting (True) and the validation preprocessing (False)."""
@@ -290,7 +309,7 @@ class Layer(Stateful):
         last = torch.channels_last
         if isinstance(image, Tensor) and image.is_contiguous(memory_format=last) and not image.is_contiguous():
             plan.layout = last
-        plan.rounds = not self.fuse
+        plan.rounds, plan.backend = not self.fuse, self.backend
         for node, context in zip(nodes, contexts, strict=True):
             if reading is not None and not moves(values[node.name]):
                 continue

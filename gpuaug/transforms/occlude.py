@@ -162,8 +162,9 @@ class RandomErasing(Rectangles):
         most = self.count_range[1]
         values: Drawn = {}
         count = raw.get("count")
-        share = torch.ones((), device=context.like.device) if count is None else count[:, None, None]
-        area = raw["_area"].unflatten(1, (most, TRIES)) * along(h * w * 1.0, 2) / share
+        area = raw["_area"].unflatten(1, (most, TRIES)) * along(h * w * 1.0, 2)
+        if count is not None:
+            area = area / count[:, None, None]
         aspect = raw["_aspect"].unflatten(1, (most, TRIES))
         heights, widths = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
         fits = (heights < along(h, 2)) & (widths < along(w, 2))

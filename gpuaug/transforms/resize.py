@@ -230,6 +230,13 @@ class LetterBox(_Resizing):
         return f"size={self.size}"
 
 
+def _or(values: Tensor, otherwise: Tensor, other: float | Tensor) -> Tensor:
+    """Return values (B,), and `other` where a mask says so: one operation where that is a number."""
+    if isinstance(other, Tensor):
+        return torch.where(otherwise, other.to(values.dtype), values)
+    return values.masked_fill(otherwise, other)
+
+
 class RandomResizedCrop(Window):
     """Cut a rectangle of an area and aspect drawn for each sample, and resize it to one size.
 
@@ -309,12 +316,12 @@ class RandomResizedCrop(Window):
             low, high = self.ratio.low, self.ratio.high
         # The whole image, or as much of it as has an aspect of the range.
         fallback = smaller(h, rounded(w / low)), smaller(w, rounded(h * high))
-        height = torch.where(none, fallback[0] * 1.0, (heights * first).sum(1))
-        width = torch.where(none, fallback[1] * 1.0, (widths * first).sum(1))
+        height = _or((heights * first).sum(1), none, fallback[0] * 1.0)
+        width = _or((widths * first).sum(1), none, fallback[1] * 1.0)
         place = raw["place"]
         middle = whole((h - fallback[0]) / 2) * 1.0, whole((w - fallback[1]) / 2) * 1.0
-        top = torch.where(none, middle[0], torch.floor(place[:, 0] * (h - height + 1)))
-        left = torch.where(none, middle[1], torch.floor(place[:, 1] * (w - width + 1)))
+        top = _or(torch.floor(place[:, 0] * (h - height + 1)), none, middle[0])
+        left = _or(torch.floor(place[:, 1] * (w - width + 1)), none, middle[1])
         # A uniform just under one may round up to the place after the last.
         return {
             "top": torch.minimum(top, h - height),

@@ -17,6 +17,11 @@ from gpuaug.transforms.layer import Context
 __all__ = ["Window", "as_rank", "pick_one", "seen_boxes"]
 
 
+def _rectangle(values: Drawn) -> tuple[Tensor, ...]:
+    """Return top, left, height and width in the dtype of matrices, by one conversion."""
+    return mat.wide(torch.stack([values[k] for k in ("top", "left", "height", "width")])).unbind(0)
+
+
 class Window(Geometric):
     """Cut a rectangle of each sample, `top`, `left`, `height` and `width`, and resize it to one canvas."""
 
@@ -47,13 +52,13 @@ class Window(Geometric):
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the map of the rectangle onto the output."""
         h, w = self.output_canvas(context.canvas)
-        top, left, height, width = (mat.wide(values[k]) for k in ("top", "left", "height", "width"))
+        top, left, height, width = _rectangle(values)
         sy, sx = ratio(h, height), ratio(w, width)
         return mat.scale_shift(sx, -left * sx, sy, -top * sy, context.like)
 
     def window(self, values: Drawn, context: Context) -> Tensor:
         """Return the rectangle."""
-        top, left, height, width = (mat.wide(values[k]) for k in ("top", "left", "height", "width"))
+        top, left, height, width = _rectangle(values)
         return torch.stack((left, top, left + width, top + height), dim=-1)
 
 

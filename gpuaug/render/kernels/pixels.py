@@ -1,0 +1,373 @@
+"""The pixel operations of a program, each beside its definition in `functional`, on four planes of a tile."""
+
+import triton
+import triton.language as tl
+
+from gpuaug.render.kernels.head import rint
+from gpuaug.render.kernels.statistics import level, mean_of, partials
+from gpuaug.sampling.kernels import normal_lanes
+
+__all__ = ["operate"]
+
+RED = tl.constexpr(0.2989)
+GREEN = tl.constexpr(0.587)
+BLUE = tl.constexpr(0.114)
+
+
+@triton.jit
+def clamp(v):
+    """Return values between black and white; NaN stays."""
+    return tl.minimum(tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL), 1.0, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
+def luma(a, b, c, C: tl.constexpr):
+    """Return the gray value."""
+    if C == 1:
+        return a
+    else:
+        return a * RED + b * GREEN + c * BLUE
+
+
+@triton.jit
+def _blend(v, factor, rest):
+    return clamp(v * factor + rest)
+
+
+@triton.jit
+def _blend_all(a, b, c, d, factor, rest, C: tl.constexpr):
+    a = _blend(a, factor, rest)
+    if C > 1:
+        b = _blend(b, factor, rest)
+    if C > 2:
+        c = _blend(c, factor, rest)
+    if C > 3:
+        d = _blend(d, factor, rest)
+    return a, b, c, d
+
+
+@triton.jit
+def _number(ops, strides, AT: tl.constexpr, sample):
+    """Return a sample's operand."""
+    return tl.load(ops[AT] + sample * strides[AT]).to(tl.float32)
+
+
+@triton.jit
+def _entry(ops, strides, AT: tl.constexpr, sample, c: tl.constexpr):
+    """Return a sample's operand for a channel."""
+    return tl.load(ops[AT] + sample * strides[AT] + c).to(tl.float32)
+
+
+@triton.jit
+def _hue(a, b, c):
+    value = tl.maximum(tl.maximum(a, b), c)
+    chroma = value - tl.minimum(tl.minimum(a, b), c)
+    size = (b + c - a - (value - chroma)) / tl.maximum(chroma, 1e-12) + 1.0
+    return tl.where(b - c < 0.0, -tl.abs(size), tl.abs(size)), value, chroma
+
+
+@triton.jit
+def _from_hue(hue, value, chroma):
+    hue = hue - 6.0 * rint(hue * 0.16666666666666666)
+    a = value - chroma * clamp(tl.abs(hue) - 1.0)
+    b = value - chroma * clamp(2.0 - tl.abs(hue + 1.0))
+    c = value - chroma * clamp(2.0 - tl.abs(hue - 1.0))
+    return a, b, c
+
+
+@triton.jit
+def _power(v, exponent, gain):
+    lit = v > 0.0
+    raised = tl.exp2(tl.log2(tl.where(lit, v, 1.0)) * exponent) * gain
+    return clamp(tl.where(lit, raised, 0.0 * v))
+
+
+@triton.jit
+def _solarize(v, threshold):
+    return tl.where(v >= threshold - 5e-7, 1.0 - v, v)
+
+
+@triton.jit
+def _posterize(v, bits, LEVELS: tl.constexpr):
+    if LEVELS > 0:
+        step = tl.exp2(rint(8.0 - bits))
+        return tl.floor(rint(v * LEVELS) / step) * step / LEVELS
+    else:
+        steps = tl.exp2(rint(bits))
+        return tl.maximum(tl.minimum(tl.floor(v * steps), steps - 1.0), 0.0) / steps
+
+
+@triton.jit
+def _stretch(v, low, high):
+    flat = high == low
+    return clamp(tl.where(flat, v, (v - low) / tl.where(flat, 1.0, high - low)))
+
+
+@triton.jit
+def _stretched(ops, strides, sample, v, k: tl.constexpr, C: tl.constexpr, AT: tl.constexpr, PARTS: tl.constexpr):
+    low = tl.min(partials(ops, strides, AT, sample, k, PARTS, 2 * C), 0)
+    high = tl.max(partials(ops, strides, AT, sample, C + k, PARTS, 2 * C), 0)
+    return _stretch(v, low, high)
+
+
+@triton.jit
+def _looked_up(ops, strides, sample, v, k: tl.constexpr, AT: tl.constexpr):
+    return tl.load(ops[AT] + sample * strides[AT] + k * 256 + level(v))
+
+
+@triton.jit
+def _permuted(ops, strides, sample, a, b, c, d, k: tl.constexpr, AT: tl.constexpr, C: tl.constexpr):
+    source = tl.load(ops[AT] + sample * strides[AT] + k)
+    v = a
+    if C > 1:
+        v = tl.where(source == 1, b, v)
+    if C > 2:
+        v = tl.where(source == 2, c, v)
+    if C > 3:
+        v = tl.where(source == 3, d, v)
+    return v
+
+
+@triton.jit
+def _scaled(ops, strides, sample, v, k: tl.constexpr, AT: tl.constexpr):
+    """Normalise: mean and std are operands AT and AT + 1."""
+    inverse = 1.0 / _entry(ops, strides, AT + 1, sample, k)
+    return v * inverse - _entry(ops, strides, AT, sample, k) * inverse
+
+
+@triton.jit
+def _by_image(
+    ops, strides, sample, v, k: tl.constexpr, h, w, C: tl.constexpr, MODE: tl.constexpr, STAT: tl.constexpr,
+    PARTS: tl.constexpr,
+):  # fmt: skip
+    """Normalise by the sample's own mean and deviation (modes 0, 1 by channel) or extremes (2, 3)."""
+    if MODE < 2:
+        mean = mean_of(ops, strides, sample, k, h, w, C, STAT, PARTS, MODE == 1)
+        square = mean_of(ops, strides, sample, k, h, w, C, STAT + 1, PARTS, MODE == 1)
+        return (v - mean) / (tl.sqrt(square + 1e-20) + 1e-4)
+    else:
+        if MODE == 3:
+            low = tl.min(partials(ops, strides, STAT, sample, k, PARTS, 2 * C), 0)
+            high = tl.max(partials(ops, strides, STAT, sample, C + k, PARTS, 2 * C), 0)
+        else:
+            low = tl.min(partials(ops, strides, STAT, sample, 0, PARTS, 2 * C), 0)
+            high = tl.max(partials(ops, strides, STAT, sample, C, PARTS, 2 * C), 0)
+            for i in tl.static_range(1, C):
+                low = tl.minimum(low, tl.min(partials(ops, strides, STAT, sample, i, PARTS, 2 * C), 0))
+                high = tl.maximum(high, tl.max(partials(ops, strides, STAT, sample, C + i, PARTS, 2 * C), 0))
+        return (v - low) / (high - low + 1e-4)
+
+
+@triton.jit
+def _inside(box, y, x):
+    top, left = tl.load(box), tl.load(box + 1)
+    return (y >= top) & (y < top + tl.load(box + 2)) & (x >= left) & (x < left + tl.load(box + 3))
+
+
+@triton.jit
+def _holes(ops, strides, sample, place, axis: tl.constexpr, AT: tl.constexpr):
+    """Tell which places along an axis lie in holes: unit, hole and shift are operands AT to AT + 2."""
+    unit = _entry(ops, strides, AT, sample, axis)
+    rest = place.to(tl.float32) - _entry(ops, strides, AT + 2, sample, axis)
+    hole = _entry(ops, strides, AT + 1, sample, axis)
+    return (rest >= 0.0) & (rest - unit * tl.floor(rest / unit) < hole)
+
+
+@triton.jit
+def _constant(CONSTANTS: tl.constexpr, FIRST: tl.constexpr, COUNT: tl.constexpr, k: tl.constexpr):
+    """Return a constant for a channel: one for all, or one for each."""
+    if COUNT == 1:
+        return CONSTANTS[FIRST]
+    else:
+        return CONSTANTS[FIRST + k]
+
+
+@triton.jit
+def operate(
+    a, b, c, d, ops, strides, sample, y, x, h, w,
+    CODE: tl.constexpr, AT: tl.constexpr, STAT: tl.constexpr, EXTRA: tl.constexpr, FIRST: tl.constexpr,
+    PARTS: tl.constexpr, C: tl.constexpr, CONSTANTS: tl.constexpr,
+):  # fmt: skip
+    """Return the planes after one operation.
+
+    Where:
+        a, b, c, d: planes (BH, BW), of which C count.
+        ops: pointers of the operands, with their strides from sample to sample.
+        y: rows (BH, 1) and x columns (1, BW) of the tile, in a canvas of h x w.
+        CODE: which operation, see `render/lowering.py`.
+        AT: first operand; STAT the first measured one, of PARTS parts.
+        EXTRA: one number that the operation knows how to read.
+        FIRST: where its constants begin.
+    """
+    if CODE == 1:  # adjust_brightness
+        factor = _number(ops, strides, AT, sample)
+        a, b, c, d = _blend_all(a, b, c, d, factor, 0.0, C)
+    elif CODE == 2:  # adjust_contrast
+        factor = _number(ops, strides, AT, sample)
+        mean = tl.sum(partials(ops, strides, STAT, sample, 0, PARTS, 1), 0) / (h * w).to(tl.float32)
+        a, b, c, d = _blend_all(a, b, c, d, factor, mean * (1.0 - factor), C)
+    elif CODE == 3:  # adjust_saturation
+        if C > 1:
+            factor = _number(ops, strides, AT, sample)
+            a, b, c, d = _blend_all(a, b, c, d, factor, luma(a, b, c, C) * (1.0 - factor), 3)
+    elif CODE == 4:  # adjust_hue
+        if C > 1:
+            hue, value, chroma = _hue(a, b, c)
+            a, b, c = _from_hue(hue + _number(ops, strides, AT, sample) * 6.0, value, chroma)
+    elif CODE == 5:  # adjust_hue_saturation_value
+        up = _number(ops, strides, AT + 2, sample) / 255.0
+        if C == 1:
+            a = clamp(a + up)
+        else:
+            hue, value, chroma = _hue(clamp(a), clamp(b), clamp(c))
+            saturation = chroma / tl.where(value == 0.0, 1.0, value)
+            saturation = clamp(saturation + _number(ops, strides, AT + 1, sample) / 255.0)
+            value = clamp(value + up)
+            turned = hue + _number(ops, strides, AT, sample) * (6.0 / 180.0)
+            a, b, c = _from_hue(turned, value, value * saturation)
+    elif CODE == 6:  # rgb_to_grayscale
+        a = luma(a, b, c, C)
+        b, c = a, a
+    elif CODE == 7:  # brightness_contrast
+        shift = _number(ops, strides, AT, sample)
+        if EXTRA == 0:
+            shift *= mean_of(ops, strides, sample, 0, h, w, C, STAT, PARTS, False)
+        a, b, c, d = _blend_all(a, b, c, d, 1.0 + _number(ops, strides, AT + 1, sample), shift, C)
+    elif CODE == 8:  # permute_channels
+        p = _permuted(ops, strides, sample, a, b, c, d, 0, AT, C)
+        q, r, s = b, c, d
+        if C > 1:
+            q = _permuted(ops, strides, sample, a, b, c, d, 1, AT, C)
+        if C > 2:
+            r = _permuted(ops, strides, sample, a, b, c, d, 2, AT, C)
+        if C > 3:
+            s = _permuted(ops, strides, sample, a, b, c, d, 3, AT, C)
+        a, b, c, d = p, q, r, s
+    elif CODE == 9:  # drop_channels
+        fill = CONSTANTS[FIRST]
+        a = tl.where(_entry(ops, strides, AT, sample, 0) != 0.0, fill, a)
+        if C > 1:
+            b = tl.where(_entry(ops, strides, AT, sample, 1) != 0.0, fill, b)
+        if C > 2:
+            c = tl.where(_entry(ops, strides, AT, sample, 2) != 0.0, fill, c)
+        if C > 3:
+            d = tl.where(_entry(ops, strides, AT, sample, 3) != 0.0, fill, d)
+    elif CODE == 10:  # adjust_gamma
+        gamma, gain = _number(ops, strides, AT, sample), CONSTANTS[FIRST]
+        a = _power(a, gamma, gain)
+        if C > 1:
+            b = _power(b, gamma, gain)
+        if C > 2:
+            c = _power(c, gamma, gain)
+        if C > 3:
+            d = _power(d, gamma, gain)
+    elif CODE == 11:  # invert
+        a, b, c, d = 1.0 - a, 1.0 - b, 1.0 - c, 1.0 - d
+    elif CODE == 12:  # solarize
+        threshold = _number(ops, strides, AT, sample)
+        a = _solarize(a, threshold)
+        if C > 1:
+            b = _solarize(b, threshold)
+        if C > 2:
+            c = _solarize(c, threshold)
+        if C > 3:
+            d = _solarize(d, threshold)
+    elif CODE == 13:  # posterize
+        bits = _number(ops, strides, AT, sample)
+        a = _posterize(a, bits, EXTRA)
+        if C > 1:
+            b = _posterize(b, bits, EXTRA)
+        if C > 2:
+            c = _posterize(c, bits, EXTRA)
+        if C > 3:
+            d = _posterize(d, bits, EXTRA)
+    elif CODE == 14:  # autocontrast
+        a = _stretched(ops, strides, sample, a, 0, C, STAT, PARTS)
+        if C > 1:
+            b = _stretched(ops, strides, sample, b, 1, C, STAT, PARTS)
+        if C > 2:
+            c = _stretched(ops, strides, sample, c, 2, C, STAT, PARTS)
+        if C > 3:
+            d = _stretched(ops, strides, sample, d, 3, C, STAT, PARTS)
+    elif CODE == 15:  # equalize
+        a = _looked_up(ops, strides, sample, a, 0, STAT)
+        if C > 1:
+            b = _looked_up(ops, strides, sample, b, 1, STAT)
+        if C > 2:
+            c = _looked_up(ops, strides, sample, c, 2, STAT)
+        if C > 3:
+            d = _looked_up(ops, strides, sample, d, 3, STAT)
+    elif CODE == 16:  # normalize
+        a = _scaled(ops, strides, sample, a, 0, AT)
+        if C > 1:
+            b = _scaled(ops, strides, sample, b, 1 if EXTRA > 1 else 0, AT)
+        if C > 2:
+            c = _scaled(ops, strides, sample, c, 2 if EXTRA > 1 else 0, AT)
+        if C > 3:
+            d = _scaled(ops, strides, sample, d, 3 if EXTRA > 1 else 0, AT)
+    elif CODE == 17:  # normalize_by_image
+        a = _by_image(ops, strides, sample, a, 0, h, w, C, EXTRA, STAT, PARTS)
+        if C > 1:
+            b = _by_image(ops, strides, sample, b, 1, h, w, C, EXTRA, STAT, PARTS)
+        if C > 2:
+            c = _by_image(ops, strides, sample, c, 2, h, w, C, EXTRA, STAT, PARTS)
+        if C > 3:
+            d = _by_image(ops, strides, sample, d, 3, h, w, C, EXTRA, STAT, PARTS)
+    elif CODE == 18:  # gaussian_noise
+        shift, scale = _number(ops, strides, AT, sample), _number(ops, strides, AT + 1, sample)
+        n0, n1, n2, n3 = normal_lanes(tl.load(ops[AT + 2] + sample * strides[AT + 2]), y * w + x, 0)
+        a = a + (shift + scale * n0)
+        b = b + (shift + scale * n1)
+        c = c + (shift + scale * n2)
+        d = d + (shift + scale * n3)
+        if EXTRA == 1:
+            a, b, c, d = clamp(a), clamp(b), clamp(c), clamp(d)
+    elif CODE == 19:  # erase: EXTRA rectangles; the values follow their number among the constants
+        covered = (y < 0) & (x < 0)
+        for i in range(EXTRA):
+            covered = covered | _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
+        VALUES: tl.constexpr = STAT
+        a = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 0), a)
+        if C > 1:
+            b = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 1), b)
+        if C > 2:
+            c = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 2), c)
+        if C > 3:
+            d = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 3), d)
+    elif CODE == 20:  # erase_noise
+        covered = (y < 0) & (x < 0)
+        for i in range(EXTRA):
+            covered = covered | _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
+        if tl.max(tl.max(covered.to(tl.int32), 1), 0) > 0:
+            n0, n1, n2, n3 = normal_lanes(tl.load(ops[AT + 1] + sample * strides[AT + 1]), y * w + x, 0)
+            a = tl.where(covered, n0, a)
+            b = tl.where(covered, n1, b)
+            c = tl.where(covered, n2, c)
+            d = tl.where(covered, n3, d)
+    elif CODE == 21:  # erase_color
+        key = tl.load(ops[AT + 1] + sample * strides[AT + 1])
+        for i in range(EXTRA):
+            covered = _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
+            n0, n1, n2, n3 = normal_lanes(key, tl.zeros((1, 1), tl.int32) + i, 0)
+            a = tl.where(covered, n0, a)
+            b = tl.where(covered, n1, b)
+            c = tl.where(covered, n2, c)
+            d = tl.where(covered, n3, d)
+    elif CODE == 22:  # grid_dropout
+        covered = _holes(ops, strides, sample, y, 0, AT) & _holes(ops, strides, sample, x, 1, AT)
+        a = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 0), a)
+        if C > 1:
+            b = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 1), b)
+        if C > 2:
+            c = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 2), c)
+        if C > 3:
+            d = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 3), d)
+    elif CODE == 23:  # to_unit, and back: EXTRA slopes, and as many shifts
+        a = a * _constant(CONSTANTS, FIRST, EXTRA, 0) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 0)
+        if C > 1:
+            b = b * _constant(CONSTANTS, FIRST, EXTRA, 1) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 1)
+        if C > 2:
+            c = c * _constant(CONSTANTS, FIRST, EXTRA, 2) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 2)
+        if C > 3:
+            d = d * _constant(CONSTANTS, FIRST, EXTRA, 3) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 3)
+    return a, b, c, d

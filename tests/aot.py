@@ -1,0 +1,138 @@
+"""Compile the kernels of pipelines for GPUs that are not there: `python -m aot 80 90`, in a process of its own.
+
+Pipelines are planned and launched as on a device, on tensors of the CPU; a driver that only names its target stands for
+the device, and launches end when the kernel is compiled. Prints one line of JSON for each kernel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+
+import gpuaug as ga
+from gpuaug.data.batch import Batch
+from gpuaug.render import lowering
+from gpuaug.render.plan import Reading
+from gpuaug.sampling import kernels as sampling
+
+HALVES = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
+NORMALIZE = ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD, **HALVES)  # type: ignore[arg-type]
+CROP = [ga.RandomResizedCrop(64), ga.RandomHorizontalFlip()]
+JITTER = [ga.RandomApply([ga.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8), ga.RandomGrayscale(0.2)]
+PIPELINES: dict[str, list[Any]] = {
+    "basic": [*CROP, NORMALIZE],
+    "classification": [
+        *CROP,
+        *JITTER,
+        ga.RandomApply([ga.GaussianBlur(23, (0.1, 2.0))], p=0.5),
+        NORMALIZE,
+        ga.RandomErasing(p=0.25),
+    ],
+    "geometry": [
+        ga.RandomRotation(15),
+        ga.RandomAffine(10, (0.1, 0.1), (0.9, 1.1)),
+        ga.RandomPerspective(0.5),
+        NORMALIZE,
+    ],
+    "detection": [
+        ga.LetterBox((64, 64), fill=114),
+        ga.RandomAffine(5, (0.1, 0.1), (0.5, 1.5)),
+        ga.RandomHorizontalFlip(),
+        ga.HueSaturationValue(),
+    ],
+    "elastic": [ga.ElasticTransform(), ga.RandomEqualize(), ga.RandomAutocontrast(), ga.RandomAdjustSharpness(2.0)],
+}
+
+
+class Driver:
+    """Names a target."""
+
+    def __init__(self, capability: int) -> None:
+        self.capability = capability
+
+    def get_current_target(self) -> GPUTarget:
+        return GPUTarget("cuda", self.capability, 32)
+
+    def get_current_device(self) -> int:
+        return self.capability
+
+    def get_current_stream(self, device: int) -> int:
+        return 0
+
+    def get_active_torch_device(self) -> torch.device:
+        return torch.device("cpu")
+
+
+def usage(kernel: Any) -> dict[str, int]:
+    """Return registers and bytes of local memory (the stack, where spills go), read from the compiled object."""
+    folder = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+    with tempfile.TemporaryDirectory() as place:
+        cubin = Path(place) / "kernel.cubin"
+        if (folder / "cuobjdump").exists():
+            cubin.write_bytes(kernel.asm["cubin"])
+            command = [folder / "cuobjdump", "-res-usage", cubin]
+            found = subprocess.run(command, capture_output=True, text=True, check=True)
+            numbers = re.search(r"REG:(\d+) STACK:(\d+).* LOCAL:(\d+)", found.stdout)
+            assert numbers, found.stdout
+            return {"registers": int(numbers[1]), "local": int(numbers[2]) + int(numbers[3])}
+        source = cubin.with_suffix(".ptx")
+        source.write_text(kernel.asm["ptx"])
+        command = [folder / "ptxas", "-v", f"-arch=sm_{kernel.metadata.target.arch}", source, "-o", cubin]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        registers = re.search(r"Used (\d+) registers", found.stderr)
+        spills = re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", found.stderr)
+        assert registers and spills, found.stderr
+        return {"registers": int(registers[1]), "local": int(spills[1]) + int(spills[2])}
+
+
+def main(capabilities: list[int]) -> None:
+    launch = triton.JITFunction.run
+    done: list[tuple[str, Any]] = []
+
+    def compile_only(self: Any, *args: Any, grid: Any, warmup: bool, **options: Any) -> Any:
+        kernel = launch(self, *args, grid=grid, warmup=True, **options)
+        done.append((self.__name__, kernel))
+        return kernel
+
+    triton.JITFunction.run = compile_only
+    for capability in capabilities:
+        driver.set_active(Driver(capability))
+        for name, steps in PIPELINES.items():
+            done.clear()
+            compiled(name, ga.Compose(steps, seed=0))
+            for kernel, result in done:
+                print(json.dumps({"pipeline": name, "sm": capability, "kernel": kernel, **usage(result)}), flush=True)
+
+
+def compiled(name: str, layer: Any) -> None:
+    """Launch what a pipeline launches."""
+    x = torch.zeros((2, 3, 72, 80), dtype=torch.uint8)
+    values = layer.sample(x).values
+    plan = layer.plan(Batch(x), values)
+    out: Tensor = lowering.run(x, plan, plan.finish())
+    assert out.shape[:2] == (2, 3)
+    if name == "basic":
+        state, zero = torch.zeros(2, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+        sampling.draw_uniform(state, zero.expand(2), zero, zero, zero)
+        sampling.draw_noise(zero, 3, 4, 5, True)
+    if name in ("basic", "geometry"):
+        mask = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
+        passes = layer.plan(Batch(mask), values, Reading("nearest", False, (255.0,))).finish()
+        lowering.run_pick(mask, passes, 255, (72, 80))
+
+
+if __name__ == "__main__":
+    os.environ.pop("TRITON_INTERPRET", None)
+    main([int(c) for c in sys.argv[1:]])

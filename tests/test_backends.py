@@ -1,0 +1,218 @@
+"""Which backend takes a batch; operators under compilers, fake tensors and counters; capture's refusals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from kernels import images
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_flatten
+
+import gpuaug as ga
+from gpuaug.diagnose import count
+from gpuaug.render import backend, lowering
+from gpuaug.transforms.capture import Captured, check_same
+
+STEPS: list[Any] = [
+    ga.RandomResizedCrop(224),
+    ga.RandomHorizontalFlip(),
+    ga.RandomApply([ga.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
+    ga.RandomGrayscale(0.2),
+    ga.RandomApply([ga.GaussianBlur(23, (0.1, 2.0))], p=0.5),
+]
+NORMALIZE = ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD)
+HALVES = ga.Normalize(
+    ga.IMAGENET_MEAN, ga.IMAGENET_STD, dtype=torch.bfloat16, memory_format=torch.channels_last
+)  # fmt: skip
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kernels' runs of a test."""
+    found: list[str] = []
+    run, run_pick = lowering.run, lowering.run_pick
+    monkeypatch.setattr(lowering, "run", lambda *a: found.append("run") or run(*a))
+    monkeypatch.setattr(lowering, "run_pick", lambda *a: found.append("run_pick") or run_pick(*a))
+    return found
+
+
+def test_cpu_takes_torch(used: list[str]) -> None:
+    for chosen in (None, "torch"):
+        ga.Compose([ga.RandomRotation(20), ga.RandomInvert()], backend=chosen)(images((3, 5, 8)))
+    assert used == []
+    ga.Compose([ga.RandomRotation(20), ga.RandomInvert()], backend="triton")(images((3, 5, 8)))
+    assert used == ["run"]
+
+
+def test_cuda_takes_triton_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere:
+        device = torch.device("cuda")
+
+    assert backend.uses_triton(Elsewhere(), None) and not backend.uses_triton(Elsewhere(), "torch")  # type: ignore[arg-type]
+    monkeypatch.setattr(backend, "TRITON", False)
+    assert not backend.uses_triton(Elsewhere(), None)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="needs Triton"):
+        ga.Compose([ga.RandomInvert()], backend="triton")(images((3, 5, 8)))
+
+
+def test_gradients_float64_and_many_bands_take_torch(used: list[str]) -> None:
+    layer = ga.Compose([ga.RandomRotation(20), ga.RandomGamma(p=1.0)], backend="triton", seed=0)
+    x = images((3, 5, 8), torch.float32).requires_grad_()
+    layer(x).sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+    layer(images((3, 5, 8), torch.float32).double())
+    layer(images((5, 5, 8), torch.float32))
+    assert used == []
+    with torch.no_grad():
+        layer(x)
+    assert used == ["run"]
+
+
+def test_the_cpu_needs_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET")
+    with pytest.raises(ValueError, match="needs images on a CUDA device, got cpu"):
+        ga.Compose([ga.RandomInvert()], backend="triton")(images((3, 5, 8)))
+
+
+def test_unknown_backend() -> None:
+    with pytest.raises(ValueError, match="backend must be 'torch', 'triton' or None, got 'cuda'"):
+        ga.Compose([ga.RandomInvert()], backend="cuda")
+
+
+def test_repr_names_the_backend() -> None:
+    assert "backend='triton'" in repr(ga.Compose([ga.RandomInvert()], backend="triton"))
+    assert "backend=None" in repr(ga.Compose([ga.RandomInvert()]))
+
+
+def test_evaluation_keeps_the_backend(used: list[str]) -> None:
+    ga.Compose([ga.Resize((4, 5)), ga.RandomInvert()], backend="triton").eval()(images((3, 5, 8)))
+    assert used == ["run"]
+
+
+def test_compiles_in_one_graph() -> None:
+    """Operators are opaque to the compiler, and in the graph; every call draws anew."""
+    torch._dynamo.reset()
+    steps = [
+        ga.RandomResizedCrop((9, 12)),
+        ga.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+        ga.RandomEqualize(),
+        ga.GaussianBlur(3, p=0.5),
+        ga.Normalize((0.5,) * 3, (0.2,) * 3),
+        ga.RandomErasing(p=0.5),
+    ]
+    layer, eager = ga.Compose(steps, seed=3, backend="triton"), ga.Compose(steps, seed=3, backend="triton")
+    x, mask = images((3, 13, 10)), torch.arange(130).view(1, 13, 10).repeat(3, 1, 1)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for _ in range(3):
+        out, expected = compiled({"image": x, "mask": mask}), eager({"image": x, "mask": mask})
+        assert torch.equal(out["mask"], expected["mask"])
+        assert torch.allclose(out["image"], expected["image"], atol=1e-4)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_fake_tensors(device: str) -> None:
+    """Shapes, dtypes and strides without values."""
+    layer = ga.Compose([*STEPS, HALVES], seed=0, backend="triton")
+    shape = (4, 3, 256, 250)
+    if device == "meta":
+        out = layer(torch.empty(shape, dtype=torch.uint8, device="meta"))
+    else:
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            out = layer(torch.empty(shape, dtype=torch.uint8))
+    assert out.shape == (4, 3, 224, 224) and out.dtype == torch.bfloat16
+    assert out.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("normalize", [NORMALIZE, HALVES], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("steps", "image_sized", "operations", "traffic"),
+    [
+        (STEPS[:2], 1, 100, 1.05),
+        (STEPS[:4], 2, 130, 1.5),
+        (STEPS, 2, 130, 3.0),
+        ([*STEPS, "erase"], 2, 130, 3.0),
+    ],
+    ids=["basic", "without blur", "classification", "with erasing"],
+)
+def test_budgets(steps: list[Any], image_sized: int, operations: int, traffic: float, normalize: ga.Normalize) -> None:
+    """Kernels of the size of an image, all operations, bytes, memory: on `meta`, which stands for a device."""
+    after = [ga.RandomErasing(p=0.25)] if steps[-1] == "erase" else []
+    layer = ga.Compose([*(s for s in steps if s != "erase"), normalize, *after], seed=0, backend="triton")
+    x = torch.empty((64, 3, 256, 256), dtype=torch.uint8, device="meta")
+    layer(x)
+    counts = count(layer, x)
+    assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0)
+    assert counts.image_sized <= image_sized and counts.operations <= operations, counts.names
+    assert counts.traffic <= traffic and counts.peak <= 1.2
+
+
+def test_masks_are_one_kernel() -> None:
+    layer = ga.Compose([ga.RandomRotation(20), ga.RandomHorizontalFlip()], seed=0, backend="triton")
+    x, mask = (torch.empty(shape, dtype=torch.uint8, device="meta") for shape in ((8, 3, 64, 64), (8, 64, 64)))
+    call = lambda image, mask: layer({"image": image, "mask": mask})  # noqa: E731
+    call(x, mask)
+    names = count(call, x, mask).names
+    assert names["gpuaug.pick.default"] == 1 and names["gpuaug.render.default"] == 1
+
+
+# -- capture
+
+
+def test_capture_needs_a_device() -> None:
+    layer = ga.Compose([ga.RandomRotation(20)])
+    with pytest.raises(RuntimeError, match="Compose: capture needs inputs on a CUDA device, got cpu"):
+        layer.capture(images((3, 5, 8)))
+    with pytest.raises(TypeError, match="Compose: capture takes tensors"):
+        layer.capture({"image": object()})
+    with pytest.raises(TypeError, match="Compose: capture takes tensors in tuples, lists and dicts, got Ragged"):
+        layer.capture(ga.Ragged.pack([images((3, 5, 8))[0]]), images((3, 5, 8)))
+
+
+def test_captured_calls_refuse_other_inputs() -> None:
+    x = images((3, 5, 8))
+    held, spec = tree_flatten((({"image": x, "name": "a"},), None))
+
+    def check(given: Any, ids: Any = None) -> None:
+        leaves, other = tree_flatten(((given,), ids))
+        check_same(leaves, other, held, spec, "Compose")
+
+    check({"image": x.clone(), "name": "a"})
+    for image in (x[:2], x[..., :7], x.float(), x.to("meta")):
+        with pytest.raises(ValueError, match=r"need tensors as the example's, \(3, 3, 5, 8\), torch.uint8, cpu, got"):
+            check({"image": image, "name": "a"})
+    with pytest.raises(ValueError, match="need the example's 'a', got 'b'"):
+        check({"image": x, "name": "b"})
+    with pytest.raises(ValueError, match="structure"):
+        check(x)
+    with pytest.raises(ValueError, match="need the example's None, got tensor"):
+        check({"image": x, "name": "a"}, torch.arange(3))
+
+
+class _Graph:
+    """Stands for a CUDA graph: it replays by calling again."""
+
+    def __init__(self, again: Any) -> None:
+        self.replay = again
+
+
+def test_a_recording_follows_the_state_of_its_layer() -> None:
+    """The parts of `Captured` that need no device: inputs are copied in, state is followed, modes are kept."""
+    layer = ga.Compose([ga.RandomRotation(20)], seed=1)
+    x = images((3, 5, 8))
+    captured = Captured.__new__(Captured)
+    torch.nn.Module.__init__(captured)
+    captured.__dict__.update(layer=layer, _owner="Compose", _mode=True, _state=layer._state)
+    captured._given, captured._spec = tree_flatten(((x.clone(),), None))
+    captured._out = torch.empty_like(x)
+    captured._graph = _Graph(lambda: captured._out.copy_(layer(captured._given[0])))
+    eager = ga.Compose([ga.RandomRotation(20)], seed=1)
+    for step in range(4):
+        if step == 2:
+            layer.reseed(5), eager.reseed(5)
+        given = x.flip(0) if step % 2 else x
+        assert torch.equal(captured(given), eager(given)) and layer._state is captured._state
+    layer.eval()
+    with pytest.raises(RuntimeError, match=r"captured in train\(\) mode"):
+        captured(x)
