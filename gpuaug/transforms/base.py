@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -41,6 +41,16 @@ def as_channels(channels: Any, owner: str) -> tuple[int, ...] | None:
     return given
 
 
+def as_keys(keys: Any, owner: str) -> tuple[str, ...] | None:
+    """Return names of inputs, or raise; None stays None."""
+    if keys is None:
+        return None
+    given = tuple(keys) if isinstance(keys, (tuple, list)) else ()
+    if not given or any(not isinstance(key, str) for key in given):
+        raise TypeError(f"{owner}: keys must be names of inputs, such as ('image',), got {keys!r}")
+    return given
+
+
 class Transform(Layer):
     """One operation with the distributions of its parameters."""
 
@@ -51,6 +61,8 @@ class Transform(Layer):
     changes_dtype: ClassVar[bool] = False
     selectable: ClassVar[bool] = False
     """Whether it can be limited to some bands."""
+    keys: tuple[str, ...] | None = None
+    """Inputs whose values it changes; None is all images."""
     sees: tuple[str, ...] = ()
     """What of the annotations its draws depend on: "objects", "mask"."""
     treats_boxes: ClassVar[bool] = False
@@ -219,10 +231,13 @@ class Photometric(Transform):
     clamps: ClassVar[bool] = True
     selectable: ClassVar[bool] = True
 
-    def __init__(self, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
-        """Remember the bands it is limited to."""
+    def __init__(
+        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+    ) -> None:
+        """Remember the bands and the inputs it is limited to."""
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
+        self.keys = as_keys(keys, type(self).__name__)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return, for each slot, the operations that may fill it."""
@@ -254,10 +269,13 @@ class Filter(Transform):
     clamps: ClassVar[bool] = True
     selectable: ClassVar[bool] = True
 
-    def __init__(self, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
-        """Remember the bands it is limited to."""
+    def __init__(
+        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+    ) -> None:
+        """Remember the bands and the inputs it is limited to."""
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
+        self.keys = as_keys(keys, type(self).__name__)
 
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter with its operands."""

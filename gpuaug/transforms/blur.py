@@ -26,6 +26,7 @@ class GaussianBlur(Filter):
         sigma: range of the standard deviation in pixels, or a number.
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same; the border is reflected.
@@ -52,9 +53,10 @@ class GaussianBlur(Filter):
         *,
         p: float = 1.0,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         sizes = (kernel_size,) * 2 if isinstance(kernel_size, int) else tuple(kernel_size)
         if len(sizes) != 2 or any(not isinstance(k, int) or k < 1 or k % 2 == 0 for k in sizes):
             raise ValueError(f"GaussianBlur: kernel_size must be one or two odd positive integers, got {kernel_size!r}")
@@ -81,6 +83,7 @@ class RandomAdjustSharpness(Filter):
         sharpness_factor: 0 blurs, 1 is neutral, 2 sharpens; a number, or a range to draw from.
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same; the outermost pixels stay.
@@ -99,9 +102,16 @@ class RandomAdjustSharpness(Filter):
         torch.Size([2, 3, 8, 10])
     """
 
-    def __init__(self, sharpness_factor: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        sharpness_factor: Range,
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         owner = "RandomAdjustSharpness"
         distribution = (
             Constant(float(sharpness_factor))

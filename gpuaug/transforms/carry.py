@@ -58,8 +58,8 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     if not (moving or touching or (batch.instances is not None and judged)):
         out.mask, out.instances, out.extra = batch.mask, batch.instances, dict(batch.extra)
         for key, (role, value) in batch.extra.items():
-            if role == "image":
-                out.extra[key] = (role, _rendered(value, layer.plan(Batch(value), values)))
+            if role == "image" or any(key in (node.transform.keys or ()) for node in layer.nodes):
+                out.extra[key] = (role, _further(layer, value, values, key, role, batch.canvas))
         return out
     if batch.mask is not None:
         out.mask = _picked(layer, batch.mask, values, "mask", batch.canvas)
@@ -234,7 +234,7 @@ def _further(layer: Layer, value: Any, values: Values, key: str, role: str, canv
     if role == "mask":
         return _picked(layer, value, values, key, canvas)
     if role == "image":
-        return _rendered(value, layer.plan(Batch(value), values))
+        return _rendered(value, layer.plan(Batch(value), values, key=key))
     interpolation = layer.target_interpolation.get(key, "bilinear")
     fill = default_range(value.dtype).one(float(layer.target_fill.get(key, 0)), key)
-    return _rendered(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,))))
+    return _rendered(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,)), key=key))

@@ -24,6 +24,7 @@ class RandomChannelPermutation(Photometric):
     Args:
         p: probability for each sample.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same; bit-exact.
@@ -41,9 +42,11 @@ class RandomChannelPermutation(Photometric):
 
     clamps = False
 
-    def __init__(self, *, p: float = 1.0, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, *, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+    ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         self.declare(order=(Uniform(0.0, 1.0), MAX_CHANNELS))
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
@@ -75,6 +78,7 @@ class ChannelDropout(Photometric):
         fill: value of a dropped channel, in the input's unit.
         p: probability for each sample.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same, C at least 2.
@@ -102,9 +106,10 @@ class ChannelDropout(Photometric):
         p: float = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         low, high = (int(v) for v in channel_drop_range)
         if not 1 <= low <= high:
             raise ValueError(f"ChannelDropout: channel_drop_range must be 1 <= low <= high, got {channel_drop_range!r}")
@@ -140,6 +145,7 @@ class RandomPhotometricDistort(Photometric):
         hue: shift range in turns.
         p: probability of each of the five, for each sample; 0 is neutral.
         channels: bands that are the RGB, of a multi-band image.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, 3, H, W) to the same.
@@ -164,9 +170,10 @@ class RandomPhotometricDistort(Photometric):
         p: float = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(channels=channels)
+        super().__init__(channels=channels, keys=keys)
         owner = type(self).__name__
         self.each_p = check_p(p, owner)
         self.declare(

@@ -51,6 +51,7 @@ class ColorJitter(Photometric):
         hue: shift range in turns, within -0.5..0.5; a number x means -x to x; None or 0 is neutral.
         p: probability for each sample, as `RandomApply([ColorJitter(...)], p)`.
         channels: bands that are the RGB, of a multi-band image.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same; C 1 or 3 for contrast, saturation and hue.
@@ -78,9 +79,10 @@ class ColorJitter(Photometric):
         *,
         p: float = 1.0,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         owner = "ColorJitter"
         random: dict[str, Any] = {}
         for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
@@ -124,6 +126,7 @@ class Grayscale(Photometric):
     Args:
         num_output_channels: 1 or 3.
         channels: bands that are the RGB, of a multi-band image (with 3 output channels).
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, 3, H, W) to (B, num_output_channels, H, W); one channel is taken as gray already.
@@ -142,11 +145,19 @@ class Grayscale(Photometric):
         torch.Size([2, 1, 8, 10])
     """
 
-    def __init__(self, num_output_channels: int = 1, *, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        num_output_channels: int = 1,
+        *,
+        channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> None:
         """See the class."""
-        super().__init__(channels=channels)
+        super().__init__(channels=channels, keys=keys)
         if num_output_channels not in (1, 3):
             raise ValueError(f"Grayscale: num_output_channels must be 1 or 3, got {num_output_channels!r}")
+        if keys is not None and num_output_channels == 1:
+            raise ValueError("Grayscale: keys needs num_output_channels=3, because other inputs keep their channels")
         self.num_output_channels = num_output_channels
         self.selectable = num_output_channels == 3  # type: ignore[misc]
 
@@ -166,6 +177,7 @@ class RandomGrayscale(Photometric):
     Args:
         p: probability for each sample; 0 is neutral.
         channels: bands that are the RGB, of a multi-band image.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same, C 1 or 3.
@@ -181,9 +193,11 @@ class RandomGrayscale(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
-    def __init__(self, p: float = 0.1, *, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, p: float = 0.1, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+    ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the gray image."""
@@ -199,6 +213,7 @@ class RandomBrightnessContrast(Photometric):
         brightness_by_max: whether the shift is a fraction of white (True) or of the sample's mean.
         p: probability for each sample.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -222,9 +237,10 @@ class RandomBrightnessContrast(Photometric):
         p: float = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         owner = type(self).__name__
         self.brightness_by_max = brightness_by_max
         self.declare(
@@ -247,6 +263,7 @@ class HueSaturationValue(Photometric):
         val_shift_range: shift of the value on a scale of 255; 0 is neutral.
         p: probability for each sample.
         channels: bands that are the RGB, of a multi-band image.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, 3, H, W) to the same.
@@ -270,9 +287,10 @@ class HueSaturationValue(Photometric):
         p: float = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         owner = type(self).__name__
         ranges = {"hue": hue_shift_range, "sat": sat_shift_range, "val": val_shift_range}
         limits = {"hue": 180.0, "sat": 255.0, "val": 255.0}

@@ -170,6 +170,16 @@ class Compose(Container):
         self._eval = None if eval is None else Compose(eval)
         self._build()
         self._check_order()
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        known = ("image", *(key for key, _ in self.settings.roles))
+        for node in self.nodes:
+            for key in node.transform.keys or ():
+                if key not in known:
+                    raise ValueError(
+                        f"Compose: keys of {node.name} must be `image` or in `roles` ({', '.join(known)}), got {key!r}"
+                    )
 
     def _check_order(self) -> None:
         normalizer: str | None = None

@@ -295,9 +295,17 @@ class Layer(Stateful):
         return len(node.channels)
 
     def plan(
-        self, batch: Batch, values: Values, reading: Reading | None = None, nodes: Sequence[Node] | None = None
+        self,
+        batch: Batch,
+        values: Values,
+        reading: Reading | None = None,
+        nodes: Sequence[Node] | None = None,
+        key: str = "image",
     ) -> Plan:
-        """Return the passes of a batch, or of some `nodes` in a row; with `reading` of the geometry only."""
+        """Return the passes of the input `key`, or of some `nodes` in a row; with `reading` of the geometry only.
+
+        A transform that is limited to other inputs is left out, one that is limited to this one is not.
+        """
         nodes = self.nodes if nodes is None else nodes
         contexts = self.contexts(batch, nodes, reading is None)
         image = batch.image
@@ -311,7 +319,8 @@ class Layer(Stateful):
             plan.layout = last
         plan.rounds, plan.backend = not self.fuse, self.backend
         for node, context in zip(nodes, contexts, strict=True):
-            if reading is not None and not moves(values[node.name]):
+            keys = node.transform.keys
+            if not moves(values[node.name]) and (reading is not None if keys is None else key not in keys):
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
             plan.joined(node.name)

@@ -36,6 +36,7 @@ class GaussianNoise(Photometric):
         clip: whether values are clamped to black and white; not after `Normalize`.
         p: probability for each sample.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -64,9 +65,10 @@ class GaussianNoise(Photometric):
         *,
         p: float = 1.0,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         self.clip = clip
         self.declare(
             mean=as_distribution(mean, owner="GaussianNoise", name="mean"),

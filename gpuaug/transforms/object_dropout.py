@@ -40,6 +40,7 @@ class ConstrainedCoarseDropout(Rectangles):
         bbox_labels: labels of the boxes that are objects; None takes all boxes.
         hide_keypoints: whether keypoints under what is replaced are no longer visible.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same; a batch without what it is to cover stays as it is.
@@ -72,9 +73,10 @@ class ConstrainedCoarseDropout(Rectangles):
         *,
         hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels, fill_mask, hide_keypoints)
+        super().__init__(p, channels, keys, fill_mask, hide_keypoints)
         owner = "ConstrainedCoarseDropout"
         if mask_indices is not None and bbox_labels is not None:
             raise ValueError(

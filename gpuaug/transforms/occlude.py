@@ -45,10 +45,15 @@ class Occluding(Photometric):
     clamps = False
 
     def __init__(
-        self, p: float, channels: tuple[int, ...] | None, fill_mask: float | None, hide_keypoints: bool
+        self,
+        p: float,
+        channels: tuple[int, ...] | None,
+        keys: Sequence[str] | None,
+        fill_mask: float | None,
+        hide_keypoints: bool,
     ) -> None:
         """Check what happens to annotations."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         if fill_mask is not None and (isinstance(fill_mask, bool) or not isinstance(fill_mask, (int, float))):
             raise TypeError(f"{type(self).__name__}: fill_mask must be a number or None, got {fill_mask!r}")
         self.fill_mask, self.hide_keypoints = fill_mask, bool(hide_keypoints)
@@ -104,6 +109,7 @@ class RandomErasing(Rectangles):
             masks as they are.
         hide_keypoints: whether keypoints under what is replaced are no longer visible.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -135,9 +141,10 @@ class RandomErasing(Rectangles):
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels, fill_mask, hide_keypoints)
+        super().__init__(p, channels, keys, fill_mask, hide_keypoints)
         owner = "RandomErasing"
         self.value = as_value(value, owner, "value")
         low, high = as_counts((min_count, min_count if max_count is None else max_count), owner, "min_count, max_count")
@@ -218,6 +225,7 @@ class CoarseDropout(Rectangles):
             masks as they are.
         hide_keypoints: whether keypoints under what is replaced are no longer visible.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -247,9 +255,10 @@ class CoarseDropout(Rectangles):
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels, fill_mask, hide_keypoints)
+        super().__init__(p, channels, keys, fill_mask, hide_keypoints)
         owner = "CoarseDropout"
         self.value = as_value(fill, owner, "fill")
         low, high = as_counts(num_holes_range, owner, "num_holes_range")
@@ -301,6 +310,7 @@ class GridDropout(Occluding):
             masks as they are.
         hide_keypoints: whether keypoints under what is replaced are no longer visible.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -331,9 +341,10 @@ class GridDropout(Occluding):
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels, fill_mask, hide_keypoints)
+        super().__init__(p, channels, keys, fill_mask, hide_keypoints)
         if not 0 < ratio < 1:
             raise ValueError(f"GridDropout: ratio must be between 0 and 1, got {ratio!r}")
         if unit_size_range is not None and not 2 <= unit_size_range[0] <= unit_size_range[1]:

@@ -31,9 +31,11 @@ class _Plain(Photometric):
     function: Any
     levels = False
 
-    def __init__(self, p: float = 0.5, *, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, p: float = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+    ) -> None:
         """Remember the probability and the bands."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
@@ -46,6 +48,7 @@ class RandomInvert(_Plain):
     Args:
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -70,6 +73,7 @@ class RandomAutocontrast(_Plain):
     Args:
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -94,6 +98,7 @@ class RandomEqualize(_Plain):
     Args:
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same; floats are rounded to 256 levels, as in torchvision.
@@ -119,6 +124,7 @@ class RandomSolarize(Photometric):
         threshold: in the input's unit (0..255 for uint8, 0..1 for floats): a number, or a range to draw from.
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -137,9 +143,16 @@ class RandomSolarize(Photometric):
         [0.25, 0.25]
     """
 
-    def __init__(self, threshold: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self,
+        threshold: Range,
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         self.threshold = as_distribution(threshold, owner="RandomSolarize", name="threshold", low=0.0)
         self.declare(threshold=self.threshold)
 
@@ -159,6 +172,7 @@ class RandomPosterize(Photometric):
         bits: 0 to 8: a number, a range of whole numbers with both ends, or a distribution; 8 is neutral for uint8.
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -177,9 +191,11 @@ class RandomPosterize(Photometric):
         [0, 128]
     """
 
-    def __init__(self, bits: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, bits: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+    ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         law = as_distribution(bits, owner="RandomPosterize", name="bits", low=0.0, high=8.0)
         if isinstance(law, Uniform):  # whole numbers, each as likely
             law = Integers(math.ceil(law.low), math.floor(law.high))
@@ -197,6 +213,7 @@ class RandomGamma(Photometric):
         gamma_range: range of the exponent in percent, as Albumentations: (80, 120) means 0.8 to 1.2; 100 is neutral.
         p: probability for each sample; 0 is neutral.
         channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
         (B, C, H, W) to the same.
@@ -216,10 +233,15 @@ class RandomGamma(Photometric):
     """
 
     def __init__(
-        self, gamma_range: Range = (80, 120), p: float = 0.5, *, channels: tuple[int, ...] | None = None
+        self,
+        gamma_range: Range = (80, 120),
+        p: float = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
-        super().__init__(p, channels)
+        super().__init__(p, channels, keys)
         self.declare(gamma=as_distribution(gamma_range, owner="RandomGamma", name="gamma_range", low=1e-3))
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
