@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawn import H, W, cell, frame, painted
 from PIL import Image
 from torchvision.transforms.v2.functional import pil_to_tensor
 
@@ -18,30 +19,11 @@ from gpuaug._draw import colour
 from gpuaug.preview import read_coco, run
 from gpuaug.viz import draw, preview, save_png
 
-H, W = 30, 44
 MEAN, STD = (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
 BLACK = torch.zeros(1, 3, H, W, dtype=torch.uint8)
 
 
-def painted(picture: torch.Tensor) -> torch.Tensor:
-    """Return which pixels are not black."""
-    return (picture != 0).any(0)
-
-
-def frame(x0: int, y0: int, x1: int, y1: int, width: int = 1, size: tuple[int, int] = (H, W)) -> torch.Tensor:
-    """Return the pixels inside a box that are at most `width` from its edge."""
-    box = torch.zeros(size, dtype=torch.bool)
-    box[y0:y1, x0:x1] = True
-    box[y0 + width : y1 - width, x0 + width : x1 - width] = False
-    return box
-
-
 # --- previews of a pipeline ---
-
-
-def cell(sheet: torch.Tensor, row: int, column: int, height: int, width: int, strip: int = 0) -> torch.Tensor:
-    top, left = 2 + row * (height + strip + 2), 2 + column * (width + 2)
-    return sheet[:, top : top + height, left : left + width]
 
 
 def test_a_preview_shows_originals_beside_the_next_draws(photos: torch.Tensor) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
+from ways import both
 
 import gpuaug as ga
 
@@ -19,15 +20,6 @@ def hounsfield(batch: int = 4) -> Tensor:
     y, x = torch.meshgrid(torch.linspace(0, 3, H), torch.linspace(0, 4, W), indexing="ij")
     phase = torch.arange(batch)[:, None, None, None]
     return (1023.5 + 2047.5 * torch.sin(x + phase) * torch.cos(y * 2)).round().to(torch.int16)
-
-
-def both(monkeypatch: pytest.MonkeyPatch, layer: Any, *inputs: Any) -> list[Tensor]:
-    """Return the replay by the batched definition and by the walk."""
-    outs = []
-    for small in (10**9, 0):
-        monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
-        outs.append(layer.replay(*inputs))
-    return outs
 
 
 COLOUR = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawn import H, W, cell, frame, of_colour, painted
 from PIL import Image
 from torchvision import tv_tensors as tvt
 from torchvision.transforms.v2 import functional as tvf
@@ -16,30 +17,7 @@ import gpuaug as ga
 from gpuaug._draw import caption, colour, corners, fill_polygon
 from gpuaug.viz import contact_sheet, draw, lay_out, preview, save_png
 
-H, W = 30, 44
 BLACK = torch.zeros(1, 3, H, W, dtype=torch.uint8)
-
-
-def painted(picture: torch.Tensor) -> torch.Tensor:
-    """Return which pixels are not black."""
-    return (picture != 0).any(0)
-
-
-def of_colour(picture: torch.Tensor, number: int) -> torch.Tensor:
-    return (picture == torch.tensor(colour(number), dtype=torch.uint8)[:, None, None]).all(0)
-
-
-def frame(x0: int, y0: int, x1: int, y1: int, width: int = 1, size: tuple[int, int] = (H, W)) -> torch.Tensor:
-    """Return the pixels inside a box that are at most `width` from its edge."""
-    box = torch.zeros(size, dtype=torch.bool)
-    box[y0:y1, x0:x1] = True
-    box[y0 + width : y1 - width, x0 + width : x1 - width] = False
-    return box
-
-
-def cell(sheet: torch.Tensor, row: int, column: int, height: int, width: int, strip: int = 0) -> torch.Tensor:
-    top, left = 2 + row * (height + strip + 2), 2 + column * (width + 2)
-    return sheet[:, top : top + height, left : left + width]
 
 
 # --- boxes ---

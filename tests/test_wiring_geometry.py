@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as tv
+from ways import both, close, drawn_by
 
 import gpuaug as ga
 from gpuaug.testing import example
@@ -19,26 +20,6 @@ BILINEAR, NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 SHAPE = (3, 37, 53)
 FILL = (0.1, 0.5, 0.9)
 ROWS = torch.tensor(FILL).view(3, 1, 1)
-
-
-def both(monkeypatch: pytest.MonkeyPatch, layer: Any, *inputs: Any) -> list[Tensor]:
-    """Return the replay by the batched definition and by the walk, or the plain call where nothing was drawn."""
-    outs = []
-    for small in (10**9, 0):
-        monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
-        outs.append(layer.replay(*inputs) if len(inputs) > 1 else layer(*inputs))
-    return outs
-
-
-def drawn(layer: Any, n: int, h: int, w: int) -> Any:
-    """Return the parameters of n samples, drawn with a fixed seed; nothing is rendered."""
-    layer.reseed(0)
-    return layer.sample(torch.empty(n, 1, h, w, dtype=torch.uint8))[type(layer).__name__]
-
-
-def close(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
-    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
-    assert (ours.double() - theirs.double()).abs().max() <= tolerance
 
 
 # Crops and resizes
@@ -62,14 +43,14 @@ def test_resized_crop_evaluates_as_resize_and_centre_crop(
 def test_resized_crop_falls_back_as_torchvision(canvas: tuple[int, int]) -> None:
     """No rectangle of the whole area fits a narrow canvas: both then take the centre at the nearest ratio."""
     expected = v2.RandomResizedCrop(16, scale=(1, 1)).make_params([torch.empty(1, *canvas)])
-    params = drawn(ga.RandomResizedCrop(16, scale=(1, 1)), 5, *canvas)
+    params = drawn_by(ga.RandomResizedCrop(16, scale=(1, 1)), 5, *canvas)
     for name in ("top", "left", "height", "width"):
         assert getattr(params, name).tolist() == [expected[name]] * 5, name
 
 
 def test_resized_crop_falls_back_to_the_whole_image() -> None:
     """On a canvas whose ratio is in the range, but not that of any rectangle drawn."""
-    params = drawn(ga.RandomResizedCrop(16, scale=(4, 4)), 5, 30, 36)
+    params = drawn_by(ga.RandomResizedCrop(16, scale=(4, 4)), 5, 30, 36)
     assert params.height.tolist() == [30] * 5 and params.width.tolist() == [36] * 5
     assert params.top.tolist() == params.left.tolist() == [0] * 5
 
@@ -134,14 +115,14 @@ def test_resize_with_a_largest_side_equals_torchvision(
 @pytest.mark.parametrize(("balanced", "share"), [(False, 1 / 3), (True, 1 / 2)])
 def test_a_balanced_scale_is_asked_for(balanced: bool, share: float) -> None:
     """From a half to two, a third of the factors shrink, or a half where the logarithm is uniform."""
-    scale = drawn(ga.RandomAffine(0, scale=(0.5, 2), balanced_scale=balanced), 3000, 5, 8).scale
+    scale = drawn_by(ga.RandomAffine(0, scale=(0.5, 2), balanced_scale=balanced), 3000, 5, 8).scale
     assert abs((scale < 1).double().mean().item() - share) < 5 * (share * (1 - share) / 3000) ** 0.5
     assert scale.min() >= 0.5 and scale.max() <= 2
 
 
 def test_four_numbers_of_shear_are_a_range_for_each_axis(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = ga.RandomAffine(0, shear=(10, 20, -5, -4), scale=(1.5, 1.5), antialias=False)
-    params = drawn(layer, 3000, 5, 8)
+    params = drawn_by(layer, 3000, 5, 8)
     for name, (low, high) in {"shear_x": (10, 20), "shear_y": (-5, -4)}.items():
         values = getattr(params, name)
         assert low <= values.min() < low + 0.1 and high - 0.1 < values.max() <= high
@@ -204,7 +185,7 @@ def test_corners_are_drawn_as_torchvisions(monkeypatch: pytest.MonkeyPatch) -> N
     peer, image = v2.RandomPerspective(0.5), torch.empty(1, h, w)
     for _ in range(n):
         peer.make_params([image])
-    ours = drawn(ga.RandomPerspective(0.5, p=1.0), n, h, w).corners.view(n, 4, 2)
+    ours = drawn_by(ga.RandomPerspective(0.5, p=1.0), n, h, w).corners.view(n, 4, 2)
     expected = moves(torch.tensor(theirs), h, w)
     inwards = moves(ours, h, w)
     # Ends first: 0 and distortion * half are both drawn by every corner.

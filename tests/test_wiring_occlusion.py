@@ -9,32 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
+from ways import both, close, drawn_by
 
 import gpuaug as ga
 from gpuaug import functional as F
 from gpuaug.testing import example
 
 SHAPE = (3, 37, 53)
-
-
-def both(monkeypatch: pytest.MonkeyPatch, layer: Any, *inputs: Any) -> list[Tensor]:
-    """Return the replay by the batched definition and by the walk, or the plain call where nothing was drawn."""
-    outs = []
-    for small in (10**9, 0):
-        monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
-        outs.append(layer.replay(*inputs) if len(inputs) > 1 else layer(*inputs))
-    return outs
-
-
-def drawn(layer: Any, n: int, h: int, w: int) -> Any:
-    """Return the parameters of n samples, drawn with a fixed seed; nothing is rendered."""
-    layer.reseed(0)
-    return layer.sample(torch.empty(n, 1, h, w, dtype=torch.uint8))[type(layer).__name__]
-
-
-def close(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
-    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
-    assert (ours.double() - theirs.double()).abs().max() <= tolerance
 
 
 def areas(boxes: Tensor, canvas: tuple[int, int]) -> Tensor:
@@ -50,25 +31,25 @@ def erased(image: Tensor, boxes: Tensor, value: float) -> Tensor:
 def test_erasing_shares_its_area_among_the_rectangles() -> None:
     """However many there are, their areas add up to a fraction within `scale`."""
     layer = ga.RandomErasing(p=1.0, scale=(0.1, 0.3), ratio=(0.5, 2.0), max_count=3)
-    params = drawn(layer, 600, 200, 300)
+    params = drawn_by(layer, 600, 200, 300)
     total = areas(params.boxes, (200, 300)).sum(1)
     for count in (1, 2, 3):
         of = total[params.count == count]
         # Sides are rounded to whole pixels: at least 41 of them, so that an area may be off by 2.5 %.
         assert len(of) > 100 and of.min() > 0.1 * 0.975 and of.max() < 0.3 * 1.025
-    fixed = drawn(ga.RandomErasing(p=1.0, scale=(0.2, 0.2), ratio=(1.0, 1.0), min_count=3), 50, 200, 300)
+    fixed = drawn_by(ga.RandomErasing(p=1.0, scale=(0.2, 0.2), ratio=(1.0, 1.0), min_count=3), 50, 200, 300)
     assert ((areas(fixed.boxes, (200, 300)).sum(1) - 0.2).abs() < 0.2 * 0.025).all()
 
 
 def test_erasing_erases_as_many_rectangles_as_counted() -> None:
-    params = drawn(ga.RandomErasing(p=1.0, min_count=2, max_count=4), 900, 60, 90)
+    params = drawn_by(ga.RandomErasing(p=1.0, min_count=2, max_count=4), 900, 60, 90)
     assert torch.equal((params.boxes[..., 2:] > 0).all(-1).sum(1), params.count.long())
     counts = torch.bincount(params.count.long(), minlength=5)[2:]
     assert (counts - 300).abs().max() < 5 * (900 * 2 / 9) ** 0.5
 
 
 def test_erasing_has_the_ratio_of_height_over_width() -> None:
-    boxes = drawn(ga.RandomErasing(p=1.0, scale=(0.05, 0.1), ratio=(2, 3)), 300, 200, 300).boxes[:, 0]
+    boxes = drawn_by(ga.RandomErasing(p=1.0, scale=(0.05, 0.1), ratio=(2, 3)), 300, 200, 300).boxes[:, 0]
     ratio = boxes[:, 2].double() / boxes[:, 3]
     assert ratio.min() > 2 * 0.975 and ratio.max() < 3 * 1.025
 
@@ -107,7 +88,7 @@ def test_dropout_draws_heights_of_the_height_and_widths_of_the_width() -> None:
     fractions = ga.CoarseDropout((1, 4), hole_height_range=(0.1, 0.2), hole_width_range=(0.3, 0.4), p=1.0)
     pixels = ga.CoarseDropout((1, 4), hole_height_range=(5, 7), hole_width_range=(11, 14), p=1.0)
     for layer, rows, columns in ((fractions, {2, 3}, set(range(60, 80))), (pixels, {5, 6, 7}, {11, 12, 13, 14})):
-        params = drawn(layer, 800, 20, 200)
+        params = drawn_by(layer, 800, 20, 200)
         boxes = params.boxes[params.boxes[..., 2] > 0]
         assert set(boxes[:, 2].tolist()) == rows and set(boxes[:, 3].tolist()) == columns
         assert (boxes[:, 0] + boxes[:, 2]).max() == 20 and (boxes[:, 1] + boxes[:, 3]).max() == 200
@@ -116,7 +97,7 @@ def test_dropout_draws_heights_of_the_height_and_widths_of_the_width() -> None:
 
 def test_dropout_makes_as_many_holes_as_counted() -> None:
     layer = ga.CoarseDropout((1, 4), p=1.0)
-    params = drawn(layer, 800, 20, 200)
+    params = drawn_by(layer, 800, 20, 200)
     assert torch.equal((params.boxes[..., 2:] > 0).all(-1).sum(1), params.count.long())
     counts = torch.bincount(params.count.long(), minlength=5)[1:]
     assert (counts - 200).abs().max() < 5 * (800 * 3 / 16) ** 0.5
@@ -160,7 +141,7 @@ def test_grid_dropout_drops_the_ratio_of_each_cell(monkeypatch: pytest.MonkeyPat
     """`holes_number_xy` counts across and down; `ratio` is the part that is lost; a shift keeps holes in their cell."""
     given, unit, hole = GRIDS[case]
     layer = ga.GridDropout(**given, fill=200, p=1.0)
-    values = drawn(layer, 400, 31, 50)
+    values = drawn_by(layer, 400, 31, 50)
     assert values.unit.tolist() == [list(unit)] * 400 and values.hole.tolist() == [list(hole)] * 400
     for axis in (0, 1):
         assert set(values.shift[:, axis].tolist()) == set(range(unit[axis] - hole[axis] + 1))

@@ -11,36 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tv
+from ways import both, drawn, levels_apart
 
 import gpuaug as ga
 from gpuaug import functional as F
-from gpuaug.sampling.params import Params
 from gpuaug.testing import example
 
 SHAPE = (3, 19, 29)
 HALF = 0.5 + 1e-3
 """Of a level: how far a value that is rounded once may lie from the exact one."""
-
-
-def both(monkeypatch: pytest.MonkeyPatch, layer: Any, *inputs: Any) -> list[Tensor]:
-    """Return the replay by the batched definition and by the walk."""
-    outs = []
-    for small in (10**9, 0):
-        monkeypatch.setattr("gpuaug.render.backend.SMALL", small)
-        outs.append(layer.replay(*inputs))
-    return outs
-
-
-def drawn(layer: Any, images: Tensor, seed: int = 0) -> Params:
-    """Return what the layer draws with a seed."""
-    layer.reseed(seed)
-    return layer.sample(images)
-
-
-def levels_apart(ours: Tensor, exact: Tensor) -> float:
-    """Return the largest distance in levels of uint8 values from exact ones on the scale 0..1."""
-    assert ours.dtype == torch.uint8 and exact.dtype == torch.float64 and ours.shape == exact.shape
-    return (ours.double() - exact * 255).abs().max().item()
 
 
 # -- noise
