@@ -35,9 +35,6 @@ __all__ = ["filtered", "measure", "pick", "prepare", "render", "table"]
 _library: Any = torch.library.Library("gpuaug", "FRAGMENT")
 
 
-# -- prepare
-
-
 def _prepare(
     matrix: Tensor,
     soft: Tensor | None,
@@ -145,10 +142,6 @@ def _rendered_fake(x: Tensor, *rest: Any) -> Tensor:
 # -- measure
 
 
-def _width(kind: int, seen: int) -> int:
-    return {0: 1, 2: 2 * seen}.get(kind, seen)
-
-
 def _measure(
     x: Tensor,
     scale: float,
@@ -208,7 +201,7 @@ def _measure(
 def _measured(x: Tensor, parts: int, kind: int, seen: int) -> Tensor:
     if kind == STATISTICS["histogram"]:
         return x.new_empty((x.shape[0], seen, 256), dtype=torch.int32)
-    return x.new_empty((x.shape[0], parts, _width(kind, seen)), dtype=torch.float32)
+    return x.new_empty((x.shape[0], parts, {0: 1, 2: 2 * seen}.get(kind, seen)), dtype=torch.float32)
 
 
 def _measure_fake(x: Tensor, *rest: Any) -> Tensor:
