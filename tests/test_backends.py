@@ -148,13 +148,19 @@ def test_budgets(steps: list[Any], image_sized: int, operations: int, traffic: f
     assert counts.traffic <= traffic and counts.peak <= 1.2
 
 
-def test_masks_are_one_kernel() -> None:
-    layer = ga.Compose([ga.RandomRotation(20), ga.RandomHorizontalFlip()], seed=0, backend="triton")
-    x, mask = (torch.empty(shape, dtype=torch.uint8, device="meta") for shape in ((8, 3, 64, 64), (8, 64, 64)))
-    call = lambda image, mask: layer({"image": image, "mask": mask})  # noqa: E731
-    call(x, mask)
-    names = count(call, x, mask).names
-    assert names["gpuaug.pick.default"] == 1 and names["gpuaug.render.default"] == 1
+def test_budget_with_annotations() -> None:
+    """Image, mask, boxes and keypoints: one kernel for the image, one for the mask, little else."""
+    settings = ga.KeypointParams(flip_pairs=[(0, 1)])
+    steps = [ga.RandomAffine(20, (0.1, 0.1), (0.8, 1.2)), ga.RandomHorizontalFlip()]
+    layer = ga.Compose(steps, seed=0, backend="triton", keypoint_params=settings)
+    shapes = {"image": (16, 3, 96, 112), "mask": (16, 96, 112), "boxes": (16, 5, 4), "keypoints": (16, 5, 3, 2)}
+    batch = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    batch["mask"] = batch["mask"].to(torch.int64)
+    layer(batch)
+    counts = count(lambda *values: layer(dict(zip(batch, values, strict=True))), *batch.values())
+    assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0)
+    assert counts.operations <= 130 and counts.image_sized <= 2 and counts.traffic <= 2, counts.names
+    assert counts.names["gpuaug.pick.default"] == 1 and counts.names["gpuaug.render.default"] == 1
 
 
 # -- capture
