@@ -205,7 +205,7 @@ def row_tiles(
     before.pop("mean", None)
     before.pop("std", None)
     if given is not None and look.get("value_range") is None:
-        before["value_range"] = tuple(given)
+        before["value_range"] = (given.black, given.white)
     columns = [draw(batch, **before)]
     normalizers = [node for node in augment.nodes if node.transform.normalizes]
     if len(normalizers) == 1 and "mean" not in look:

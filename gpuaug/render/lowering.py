@@ -59,12 +59,12 @@ def _shrink(warp: Warp) -> float:
 
 def _to_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
     """Return slope and shift from an image's own scale to 0..1."""
-    slope = tuple(1 / (w - b) for b, w in zip(*values, strict=True))
+    slope = tuple(1 / (w - b) for b, w in zip(values.black, values.white, strict=True))
     return slope, tuple(-b * s for b, s in zip(values.black, slope, strict=True))
 
 
 def _from_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
-    return tuple(w - b for b, w in zip(*values, strict=True)), values.black
+    return tuple(w - b for b, w in zip(values.black, values.white, strict=True)), values.black
 
 
 def _inner(t: Tensor) -> Tensor:

@@ -308,7 +308,7 @@ class Plan:
         self._shows_outside = self._shows_outside or looks_out
         self._open.warp = Warp(
             matrix if first else matrix @ pending.matrix,
-            max((pending.kind, kind), key=RANKS.__getitem__),
+            kind if RANKS[kind] > RANKS[pending.kind] else pending.kind,
             pending.reading if reading is None or (pending.kind != "lattice") else reading,
             shrink=pending.shrink * shrink,
             projective=pending.projective or projective,

@@ -26,7 +26,8 @@ class ValueRange:
     def working(self, values: Numbers) -> Numbers:
         """Return numbers in the image's unit on the scale 0..1."""
         count = max(len(values), len(self.black))
-        return tuple((v - b) / (w - b) for v, b, w in zip(*(_spread(n, count) for n in (values, *self)), strict=True))
+        sides = zip(_spread(values, count), _spread(self.black, count), _spread(self.white, count), strict=True)
+        return tuple((v - b) / (w - b) for v, b, w in sides)
 
     def one(self, value: Any, owner: str) -> Any:
         """Return a number or a tensor (B,) in the image's unit on the scale 0..1."""
@@ -44,13 +45,9 @@ class ValueRange:
             return self
         return ValueRange(tuple(self.black[c] for c in channels), tuple(self.white[c] for c in channels))
 
-    def __iter__(self) -> Any:
-        """Go over black and white."""
-        return iter((self.black, self.white))
-
     def __str__(self) -> str:
         """Show numbers."""
-        return " to ".join(", ".join(f"{v:g}" for v in side) for side in self)
+        return " to ".join(", ".join(f"{v:g}" for v in side) for side in (self.black, self.white))
 
 
 UNIT = ValueRange()
@@ -105,7 +102,7 @@ def _affine(x: Pixels, slope: Numbers, shift: Numbers) -> Pixels:
 
 def to_unit(x: Pixels, *, values: ValueRange) -> Pixels:
     """Return values on the scale 0..1."""
-    slope = tuple(1 / (w - b) for b, w in zip(*values, strict=True))
+    slope = tuple(1 / (w - b) for b, w in zip(values.black, values.white, strict=True))
     return _affine(x, slope, tuple(-b * s for b, s in zip(values.black, slope, strict=True)))
 
 
@@ -117,7 +114,7 @@ def in_range(apply: Callable[..., Any], values: ValueRange) -> Callable[..., Any
 
     def wrapped(x: Pixels, *operands: Tensor, **static: Any) -> Pixels:
         done = apply(to_unit(x, values=values), *operands, **static)
-        return _affine(done, tuple(w - b for b, w in zip(*values, strict=True)), values.black)
+        return _affine(done, tuple(w - b for b, w in zip(values.black, values.white, strict=True)), values.black)
 
     for name in ("planar", "needs_rgb"):
         if hasattr(apply, name):

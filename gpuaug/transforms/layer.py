@@ -253,7 +253,7 @@ class Layer(Stateful):
         for transform in maps:
             canvas = following(canvas, transform.output_canvas)
         return Geometry(
-            max((m.kind for m in maps), key=RANKS.__getitem__, default="lattice"),
+            tuple(RANKS)[max([0, *[RANKS[m.kind] for m in maps]])],  # Dynamo of torch 2.8 knows no max(key=)
             any(m.projective for m in maps),
             any(m.transposes for m in maps),
             numbers(canvas),

@@ -164,8 +164,10 @@ def _instances(
     shaped("valid", valid, ())
     columns = {}
     turning = settings.keypoint.angle
-    for key in data.keys() - _KNOWN - {key for key, _ in settings.roles}:
-        value = data[key]
+    others = [key for key, _ in settings.roles]
+    for key, value in data.items():
+        if key in _KNOWN or key in others:
+            continue
         if key == turning and keypoints is not None:
             own_rows = batched(key)[:, None] if alone else batched(key)
             columns[key] = shaped(key, own_rows, (keypoints.shape[2],))
