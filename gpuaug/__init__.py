@@ -32,6 +32,7 @@ from gpuaug.transforms.color import (
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
 from gpuaug.transforms.flip import (
     RandomHorizontalFlip,
@@ -113,9 +114,11 @@ __all__ = [
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
+    "RandomResize",
     "RandomResizedCrop",
     "RandomRotate90",
     "RandomRotation",
+    "RandomShortestSize",
     "RandomSolarize",
     "RandomTranspose",
     "RandomVerticalFlip",

@@ -60,6 +60,8 @@ CASES = [
     Case(lambda: ga.RandomCrop((15, 12), padding=2), shown=lambda: ga.RandomCrop((90, 120))),
     Case(lambda: ga.CenterCrop((15, 20)), shown=lambda: ga.CenterCrop((80, 80))),
     Case(lambda: ga.Resize((11, 30)), shown=lambda: ga.Resize((60, 160))),
+    Case(lambda: ga.RandomShortestSize([11], 25), shown=lambda: ga.RandomShortestSize([60, 90])),
+    Case(lambda: ga.RandomResize(9, 10), shown=lambda: ga.RandomResize(50, 120)),
     Case(lambda: ga.RandomResizedCrop((14, 20)), shown=lambda: ga.RandomResizedCrop((120, 160))),
     Case(lambda: ga.LongestMaxSize(30), shown=lambda: ga.LongestMaxSize(100)),
     Case(lambda: ga.SmallestMaxSize(11), shown=lambda: ga.SmallestMaxSize(60)),

@@ -56,6 +56,8 @@ class Params:
     ids: Tensor
     names: tuple[str, ...] = field(default=())
     geometry: Geometry = field(default=Geometry())
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Sizes drawn for the whole batch, by transform."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.
@@ -89,7 +91,7 @@ class Params:
     def map(self, fn: Callable[[Tensor], Tensor]) -> Params:
         """Return the parameters with `fn` applied to every per-sample tensor."""
         values = {name: {key: fn(t) for key, t in drawn.items()} for name, drawn in self.values.items()}
-        return Params(values, self.canvas, self.state, fn(self.ids), self.names, self.geometry)
+        return Params(values, self.canvas, self.state, fn(self.ids), self.names, self.geometry, self.sizes)
 
     def to(self, device: torch.device | str) -> Params:
         """Return the parameters on another device."""

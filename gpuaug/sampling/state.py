@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gpuaug.sampling.generator import draw_seed
+from gpuaug.sampling.generator import column_words, draw_seed, philox4x32
 
 __all__ = ["Stateful"]
 
 _RANK_BITS = 20  # positions in a batch: up to a million
 _WORKER_BITS = 16  # copies of a sample: up to 65,536
+_WORD = 0xFFFFFFFF
+_OF_BATCHES = 3 << 30  # the copy word of what is drawn for a batch: two high bits, which no sample's has
 
 
 def _constant(function: Callable[[], int]) -> Callable[[], int]:
@@ -59,6 +61,8 @@ class Stateful(nn.Module):
         self._save_state = save_state
         self._state = torch.tensor([0 if seed is None else seed, 0, 0], dtype=torch.int64)
         self._zero = torch.zeros(1, dtype=torch.int64)
+        self._mirror: list[int] | None = None
+        """The state on the host, for what is drawn there; None until it is needed."""
 
     def reseed(self, seed: int | None = None) -> None:
         """Start over: at step and epoch 0, with a given seed or a new one from torch's default generator.
@@ -70,6 +74,7 @@ class Stateful(nn.Module):
         self._explicit_seed = seed is not None
         self._seeded = True
         self._state = torch.tensor([value, 0, 0], dtype=torch.int64, device=self._state.device)
+        self._mirror = None
 
     def set_epoch(self, epoch: int) -> None:
         """Set the clock of calls that give `ids`, as DistributedSampler.set_epoch does for the order.
@@ -116,6 +121,22 @@ class Stateful(nn.Module):
 
     def _advance(self) -> None:
         self._state[1].add_(1)
+        if self._mirror is not None:
+            self._mirror[1] += 1
+
+    def _draw_on_host(self, name: str, device: torch.device) -> float:
+        """Return a number from [0, 1) by seed and step alone: the same on every rank."""
+        if not self._seeded:
+            self._seed_from_torch()
+        if self._state.device != device:  # once: what draws for samples is a copy of this module
+            self._state, self._zero = self._state.to(device), self._zero.to(device)
+        if self._mirror is None:
+            self._mirror = self._state.tolist()  # waits for the device once
+        (word, *_), (lane, *_) = column_words(name, 1)
+        seed, clock = self._mirror[:2]
+        philox: Any = philox4x32  # the same arithmetic on Python's integers
+        words = philox(clock & _WORD, 0, _OF_BATCHES, word & _WORD, seed & _WORD, (seed >> 32) & _WORD)
+        return float((words[lane] >> 8) * 2.0**-24)
 
     # The state is saved as extra state: it moves with checkpoints and is nobody's parameter.
 
@@ -132,6 +153,7 @@ class Stateful(nn.Module):
                 )
             self._state = state.to(device=self._state.device, dtype=torch.int64).clone()
             self._seeded = True
+            self._mirror = None
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)

@@ -63,6 +63,8 @@ class Transform(Layer):
     """Whether it can be limited to some bands."""
     keys: tuple[str, ...] | None = None
     """Inputs whose values it changes; None is all images."""
+    draws_size: bool = False
+    """Whether its output canvas is drawn, for the whole batch."""
     sees: tuple[str, ...] = ()
     """What of the annotations its draws depend on: "objects", "mask"."""
     treats_boxes: ClassVar[bool] = False
@@ -133,6 +135,14 @@ class Transform(Layer):
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Join the plan."""
         raise NotImplementedError  # pragma: no cover  (each kind defines it)
+
+    def pick(self, u: float) -> int:
+        """Return the size for a number drawn from [0, 1), for a transform that `draws_size`."""
+        raise NotImplementedError  # pragma: no cover
+
+    def drawn(self, size: int) -> Transform:
+        """Return what stands in its place for a batch of that size."""
+        raise NotImplementedError  # pragma: no cover
 
     def extra_repr(self) -> str:
         """Show the arguments that were given."""

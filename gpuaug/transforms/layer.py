@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy as copying
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -90,6 +91,7 @@ class Layer(Stateful):
         """Set up the state; subclasses call `_build` when their parts are known."""
         super().__init__(seed, rank, save_state)
         self.fuse = True
+        self.drawn_sizes: dict[str, int] = {}
         self.interpolation: str | None = None
         self.fill: Any = None
         self.antialias: bool | None = None
@@ -113,7 +115,8 @@ class Layer(Stateful):
         names = Names()
         self.nodes = list(self.flatten(names, (), None))
         self._layout = Layout(names.declarations)
-        self._random = bool(names.declarations) and any(d.random or d.p is not None for d in names.declarations)
+        drawn = any(d.random or d.p is not None for d in names.declarations)
+        self._random = drawn or any(node.transform.draws_size for node in self.nodes)
 
     # -- calls
 
@@ -126,7 +129,7 @@ class Layer(Stateful):
             copy: tells repeats of the same samples apart.
         """
         batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        return self._sample(batch, ids, copy)
+        return self._sized(batch)._sample(batch, ids, copy)
 
     def replay(self, *inputs: Any) -> Any:
         """Apply given parameters: `replay(images, params)`, a pure function.
@@ -145,7 +148,7 @@ class Layer(Stateful):
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
                 f"{batch.samples} samples of {canvas}"
             )
-        layer = self._undoing(params) if params.geometry.inverted else self
+        layer = self._undoing(params) if params.geometry.inverted else self._of_sizes(params.sizes)
         return write(carry(layer, batch, params.values))
 
     def _undoing(self, params: Params) -> Layer:
@@ -173,7 +176,7 @@ class Layer(Stateful):
             What came in, augmented, in the same structure; with `return_params`, a pair of it and the Params.
         """
         batch, write = open_door(inputs, type(self).__name__, self.settings)
-        layer: Layer = self if self.training else self._evaluation_layer()
+        layer: Layer = self._sized(batch) if self.training else self._evaluation_layer()
         params = layer._sample(batch, ids if self.training else None, copy)
         if self.training and self._random and not _only_inferring():
             self._advance()
@@ -219,6 +222,25 @@ class Layer(Stateful):
 
     # -- steps
 
+    def _sized(self, batch: Batch) -> Layer:
+        """Return this layer with sizes drawn for the batch; itself where none are drawn."""
+        names = [node for node in self.nodes if node.transform.draws_size]
+        if not names:
+            return self
+        device = batch.image.device
+        return self._of_sizes({node.name: node.transform.pick(self._draw_on_host(node.name, device)) for node in names})
+
+    def _of_sizes(self, sizes: dict[str, int]) -> Layer:
+        if not sizes:
+            return self
+        layer = copying.copy(self)
+        layer.drawn_sizes = sizes
+        layer.nodes = [
+            replace(node, transform=node.transform.drawn(sizes[node.name])) if node.name in sizes else node
+            for node in self.nodes
+        ]
+        return layer
+
     def _sample(self, batch: Batch, ids: Tensor | None, copy: int) -> Params:
         image = batch.image
         if image.dtype == torch.int16 and self.settings.value_range is None:
@@ -246,7 +268,8 @@ class Layer(Stateful):
                 context = seeing(self, i, batch, values, context)
             values[node.name] = node.transform.settle(raw, gate, context)
         names = tuple(node.name for node in self.nodes)
-        return Params(values, numbers(batch.canvas), state, ids, names, self._geometry(values, batch.canvas))
+        geometry = self._geometry(values, batch.canvas)
+        return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes)
 
     def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
         maps: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
@@ -339,8 +362,6 @@ class Layer(Stateful):
         shadow = batch.map(lambda t: t.to("meta"))
         layer = self if self.training else self._evaluation_layer()
         with torch.no_grad():
-            import copy as copying
-
             ghost = copying.deepcopy(layer)
             plan = ghost.plan(shadow, ghost._sample(shadow, None, 0).values)
         passes = plan.finish()

@@ -18,13 +18,13 @@ from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
 from gpuaug.transforms.window import Window
 
-__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "SmallestMaxSize"]
+__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize"]
 
 TRIES = 10
 """How many rectangles RandomResizedCrop draws before it falls back, as torchvision."""
 
 
-class _Resizing(Geometric):
+class Resizing(Geometric):
     """A resize of the whole canvas."""
 
     kind: ClassVar[Kind] = "axis"
@@ -55,7 +55,7 @@ class _Resizing(Geometric):
         return mat.scale_shift(ratio(w, cols), 0.0, ratio(h, rows), 0.0, context.like)
 
 
-class Resize(_Resizing):
+class Resize(Resizing):
     """Resize each sample.
 
     Args:
@@ -117,7 +117,7 @@ def _scaled(canvas: Canvas, factor: Any) -> Canvas:
     return (larger(rounded(canvas[0] * factor), 1), larger(rounded(canvas[1] * factor), 1))
 
 
-class LongestMaxSize(_Resizing):
+class LongestMaxSize(Resizing):
     """Resize each sample so that its longer side is `max_size`, keeping the aspect.
 
     Args:
@@ -178,7 +178,7 @@ class SmallestMaxSize(LongestMaxSize):
         return _scaled(canvas, ratio(self.max_size, smaller(*canvas)))
 
 
-class LetterBox(_Resizing):
+class LetterBox(Resizing):
     """Resize each sample into a canvas, keeping the aspect, in the middle of a border of `fill`.
 
     Args:
