@@ -69,3 +69,16 @@ def test_an_upscaled_image_comes_back_to_the_border() -> None:
     layer = ga.Compose([ga.Resize((90, 33))])
     out, params = layer(images, return_params=True)
     assert (layer.replay(out, params.inverse()) - 0.7).abs().max() < 1e-5
+
+
+def test_predictions_are_not_judged_on_the_way_back() -> None:
+    """What the training asks of objects, and its padding, are not asked of what a model found."""
+    strict = ga.BboxParams(min_area=300, min_visibility=0.9, min_size=15, max_aspect=1.1, max_objects=2)
+    layer = ga.Compose([ga.LetterBox((64, 64))], bbox_params=strict, pad_to=100)
+    images = torch.rand(2, 3, 40, 80)
+    params = layer.sample(images)
+    found = torch.tensor([[4.0, 20, 9, 40], [10, 20, 20, 30], [1, 17, 60, 46], [30, 30, 33, 31]])
+    back = layer.replay({"image": torch.rand(2, 3, 64, 64), "boxes": found.expand(2, 4, 4)}, params.inverse())
+    assert back["image"].shape == (2, 3, 40, 80) and back["valid"].all()
+    exact = (found - torch.tensor([0.0, 16.0, 0.0, 16.0])) * 80 / 64
+    assert torch.allclose(back["boxes"], exact.expand(2, 4, 4), atol=1e-4)

@@ -94,8 +94,10 @@ class Compose(Container):
         value_range: (black, white), numbers or one for each channel, in the input's unit; None is 0 to the largest
             value of an unsigned dtype, 0 to 1 for floats; needed for int16. Pixel operations see black as 0 and white
             as 1, and clamp where they clamp; geometry keeps values beyond. Where no fill is said it is black.
-        format: "ultralytics" (a dict of `img`, `batch_idx`, `cls`, `bboxes`) or "yolox" (images and rows (B, N, 5));
-            None knows tensors, dicts with `image` and torchvision's structures by their type.
+        format: "ultralytics" (a dict of `img`, `batch_idx`, `cls`, `bboxes`), "yolox" (images and rows (B, N, 5)) or
+            "detr" (images and the mask of their padding with targets, or a dict of `pixel_values`, `pixel_mask` and
+            `labels`; boxes count from the corner of what is not padding, wherever a flip has put it); None knows
+            tensors, dicts with `image` and torchvision's structures by their type.
         backend: "torch" or "triton"; None takes Triton where it is installed, for images of up to four channels on a
             CUDA device that need no gradients, and torch otherwise.
         rank: overrides the distributed rank that separates the draws of processes.

@@ -159,6 +159,11 @@ class Layer(Stateful):
         layer = Compose([GivenMap(params.geometry, params.ids.device)])
         for setting in SETTINGS:
             setattr(layer, setting, getattr(self, setting))
+        # What is left of objects was judged on the way there.
+        bbox = replace(
+            self.settings.bbox, min_area=0.0, min_visibility=0.0, min_size=0.0, max_aspect=None, max_objects=None
+        )
+        layer.settings = replace(self.settings, bbox=bbox, pad_to=None, pad_divisor=None)
         layer.nodes[0].name = "Inverse"
         return layer
 

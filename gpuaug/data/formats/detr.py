@@ -37,6 +37,12 @@ def read_detr(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[
     samples, targets = data
     paired = isinstance(samples, (tuple, list)) and len(samples) == 2 and not hasattr(samples, "tensors")
     tensors, padding = samples if paired else (getattr(samples, "tensors", None), getattr(samples, "mask", None))
+    if not isinstance(tensors, Tensor):
+        raise TypeError(
+            f"{owner}: the samples of a DETR batch must be a pair of images (B, C, H, W) and the mask of their padding,"
+            f" or have both as `tensors` and `mask`, got {samples!r:.40}; a list of images goes in without format, with"
+            f" pad_divisor"
+        )
     image = as_images(tensors, owner)
     mask = _checked(padding, image, owner, "mask")
     frame = _frame(mask, image)

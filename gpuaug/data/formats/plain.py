@@ -129,7 +129,8 @@ def _instances(
         fits = value.dim() == 2 + len(tail) and tuple(value.shape[:2]) == rows
         if not fits or any(want is not None and want != have for want, have in zip(tail, value.shape[2:], strict=True)):
             shown = ", ".join(str(s) if s is not None else "K" for s in (*rows, *tail))
-            raise ValueError(f"{owner}: {key} must have shape ({shown}), got {tuple(value.shape)}")
+            hint = ": give x and y, and `visible` beside them" if key == "keypoints" and value.shape[-1] == 3 else ""
+            raise ValueError(f"{owner}: {key} must have shape ({shown}), got {tuple(value.shape)}{hint}")
         return value
 
     if "boxes" in data:
