@@ -44,6 +44,10 @@ def forward(field: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """
     value, _ = sample(field, points)
     q = points - value
+    ahead, _ = sample(field, q)
+    # A strong lens takes this guess to the other side of the image: then the point itself is nearer.
+    farther = (ahead - value).norm(dim=-1) > value.norm(dim=-1)
+    q = torch.where(farther[..., None], points, q)
     for _ in range(STEPS):
         value, jacobian = sample(field, q)
         rest = q + value - points

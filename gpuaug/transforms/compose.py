@@ -77,7 +77,7 @@ class Compose(Container):
         seed: seed of the draws; None draws one from torch's default generator at first use.
         fuse: False gives every transform a pass of its own.
         interpolation: for all geometric transforms that do not say: "bilinear" (default), "nearest", "bicubic"; or a
-            dict by target.
+            dict by target: {"image": "bicubic", "depth": "nearest"}; masks are "nearest".
         fill: value shown where there is no image, in the input's unit, for all transforms that do not say; or a dict by
             target: {"image": 0, "mask": 255}.
         antialias: for all geometric transforms that do not say: whether the filter widens where the image shrinks.
@@ -173,6 +173,17 @@ class Compose(Container):
         self._build()
         self._check_order()
         self._check_keys()
+        self._check_interpolation()
+
+    def _check_interpolation(self) -> None:
+        classes = {"mask", "masks", *(key for key, role in self.settings.roles if role == "mask")}
+        for key, value in self.target_interpolation.items():
+            self.target_interpolation[key] = as_interpolation(value, "Compose") or "bilinear"
+            if key in classes and self.target_interpolation[key] != "nearest":
+                raise ValueError(
+                    f"Compose: interpolation of {key!r} must be 'nearest', got {value!r}: what is to be blended is a"
+                    ' further key with the role "dense"'
+                )
 
     def _check_keys(self) -> None:
         known = ("image", *(key for key, _ in self.settings.roles))

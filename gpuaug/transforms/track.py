@@ -155,6 +155,7 @@ class Track:
         """Return boxes (B, N, 4) in the output, and which of those `valid` (B, N) are still objects."""
         out = whole = boxes.to(self.total.dtype)
         method = "largest_box" if params.rotate_method == "mask" else params.rotate_method
+        valid = valid & (boxes[..., 2:] > boxes[..., :2]).all(-1)  # a map would turn an inverted box into a whole one
         for step in self.steps:
             if isinstance(step, Check):
                 here = out if step.matrix is None else Stage(step.canvas, step.matrix).boxes(out, method)
