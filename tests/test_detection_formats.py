@@ -129,7 +129,7 @@ def test_padding_grows_where_a_rotation_brings_in_the_outside() -> None:
         ((torch.zeros(2, 3, 8, 9),), TypeError, r"Compose: a DETR batch must be \(samples, targets\) or a dict"),
         (((torch.zeros(2, 3, 8, 9), torch.zeros(2, 8, 8)), [{}, {}]), ValueError, r"mask must have shape \(2, 8, 9\)"),
         (((torch.zeros(2, 3, 8, 9), None), [{}]), ValueError, r"targets must be 2 dicts with boxes.*got 1"),
-        ((SimpleNamespace(), []), TypeError, r"Compose: images must be a tensor"),
+        ((SimpleNamespace(), []), TypeError, r"Compose: the samples of a DETR batch must be a pair"),
     ],
 )
 def test_what_is_no_detr_batch_is_refused(inputs: Any, error: type[Exception], message: str) -> None:
