@@ -150,7 +150,7 @@ class OpticalDistortion(Bending):
         Moved with the image.
 
     Raises:
-        ValueError: for a range beyond -0.3..2, where the map folds within the image.
+        ValueError: for a range beyond -0.3..2. Below -1/6 the outermost corners fold: points there lose `visible`.
 
     Source: albumentations.OpticalDistortion, with one coefficient k: source = middle + (q - middle)(1 + k r^2).
 
