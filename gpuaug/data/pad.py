@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gpuaug.data.batch import Batch
+from gpuaug.data.batch import PADDING, Batch
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import hosts, rectangle
 from gpuaug.render.pick import part_of
@@ -60,14 +60,17 @@ def pad(batch: Batch, to: tuple[int, int] | None, divisor: int, fill: dict[str, 
         index = isinstance(instances.masks, Tensor) and instances.masks.dim() == 3
         masks = padded(instances.masks[:, None] if index else instances.masks, fill.get("masks", 0))
         instances = instances.with_(masks=masks[:, 0] if index else masks)
+    extra = {}
+    for key, (role, value) in batch.extra.items():
+        default: Any = 1 if key == PADDING else fill["image"] if role == "image" else 0
+        extra[key] = (role, padded(value, fill.get(key, default)))
+    if PADDING in extra:  # what was padding before is still
+        outside = outside | (extra[PADDING][1][:, 0] != 0)
     return Batch(
         image,
         None if batch.mask is None else padded(batch.mask, fill.get("mask", 0)),
         instances,
-        {
-            key: (role, padded(value, fill.get(key, fill["image"] if role == "image" else 0)))
-            for key, (role, value) in batch.extra.items()
-        },
+        extra,
         batch.frames,
         outside,
         corner[:, 2:].flip(-1).to(torch.int64),
