@@ -145,7 +145,7 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
     def write(out: Batch) -> Any:
         result = image if out.image is given else shaped(out.image)
         if out.padding_mask is not None and out.sizes is not None:
-            result = Padded(result, out.padding_mask, out.sizes)
+            result = Padded(result, shaped(out.padding_mask), shaped(out.sizes))
         return (result, *rest) if rest else result
 
     return Batch(given, frames=frames_of(image)), write

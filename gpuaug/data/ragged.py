@@ -132,9 +132,12 @@ class Ragged:
         """Return the same in pinned memory; a DataLoader with `pin_memory=True` calls it."""
         return replace(self, buffer=self.buffer.pin_memory())
 
-    def padded(self, size: tuple[int, int], fill: float = 0) -> Tensor:
-        """Return (B, C, *size): each image at the top left of a canvas of `fill`."""
-        out = torch.full((len(self), self.channels, *size), fill, dtype=self.dtype, device=self.device)
+    def padded(self, size: tuple[int, int], fill: float | Sequence[float] = 0) -> Tensor:
+        """Return (B, C, *size): each image at the top left of a canvas of `fill`, a number or one for each channel."""
+        fills = fill if isinstance(fill, Sequence) else (fill,)
+        out = torch.empty((len(self), self.channels, *size), dtype=self.dtype, device=self.device)
+        for c in range(self.channels):
+            out[:, c].fill_(fills[c if len(fills) > 1 else 0])
         for row, image in zip(out, self, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = image
         return out

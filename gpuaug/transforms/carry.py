@@ -41,7 +41,9 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     s = layer.settings
     if s.pad_to is None and s.pad_divisor is None:
         return out
-    fill = {"image": 0 if layer.fill is None else layer.fill[0], **layer.target_fill}
+    ranged = any(node.transform.normalizes or node.transform.changes_dtype for node in layer.nodes)
+    black = (0.0,) if ranged or s.value_range is None else s.value_range.black
+    fill = {"image": black if layer.fill is None else layer.fill, **layer.target_fill}
     return pad(out, s.pad_to, s.pad_divisor or 1, fill, type(layer).__name__)
 
 

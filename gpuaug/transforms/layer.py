@@ -288,12 +288,17 @@ class Layer(Stateful):
         )
 
     def contexts(
-        self, batch: Batch, nodes: Sequence[Node] | None = None, bands: bool = True, count: int | None = None
+        self,
+        batch: Batch,
+        nodes: Sequence[Node] | None = None,
+        bands: bool = True,
+        count: int | None = None,
+        key: str | None = None,
     ) -> list[Context]:
         """Return what each transform may know of a batch, or each of `nodes`, from whose canvas it is.
 
         Without `bands` it is a mask or a map, on which no transform is limited to bands; with `count` it is of as many
-        samples instead of frames.
+        samples instead of frames; a transform that is limited to other inputs than `key` sees all bands.
         """
         from gpuaug.geometry.matrix import matrix_dtype
 
@@ -305,8 +310,10 @@ class Layer(Stateful):
         values = self.settings.value_range or default_range(image.dtype)
         contexts = []
         for node in self.nodes if nodes is None else nodes:
-            seen = self._seen_channels(node, channels) if bands else channels
-            contexts.append(Context(canvas, seen, like, values.of(node.channels if bands else None)))
+            keys = node.transform.keys
+            limited = bands and (key is None or keys is None or key in keys)
+            seen = self._seen_channels(node, channels) if limited else channels
+            contexts.append(Context(canvas, seen, like, values.of(node.channels if limited else None)))
             canvas = following(canvas, node.transform.output_canvas)
             channels = node.transform.output_channels(channels)
             values = UNIT if node.transform.normalizes or node.transform.changes_dtype else values
@@ -335,7 +342,7 @@ class Layer(Stateful):
         A transform that is limited to other inputs is left out, one that is limited to this one is not.
         """
         nodes = self.nodes if nodes is None else nodes
-        contexts = self.contexts(batch, nodes, reading is None)
+        contexts = self.contexts(batch, nodes, reading is None, key=key)
         image = batch.image
         plan = Plan(batch.canvas, batch.channels, image.dtype)
         plan.reading = reading
