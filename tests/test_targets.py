@@ -31,6 +31,8 @@ MOVES: dict[str, Any] = {
     "longest": lambda: [ga.LongestMaxSize(80)],
     "smallest": lambda: [ga.SmallestMaxSize(40)],
     "letterbox": lambda: [ga.LetterBox((60, 60))],
+    "shortest size": lambda: [ga.RandomShortestSize([30, 40, 53], max_size=60), ga.RandomHorizontalFlip()],
+    "drawn size, rotation": lambda: [ga.RandomResize(30, 60), ga.RandomRotation(15)],
     "zoom out": lambda: [ga.RandomZoomOut(side_range=(1.0, 1.8), p=0.8)],
     "scale jitter": lambda: [ga.ScaleJitter((60, 50), (0.7, 2.0))],
     "safe crop": lambda: [ga.BBoxSafeRandomCrop(0.5)],
