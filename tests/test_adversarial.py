@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from ways import both
 
 import gpuaug as ga
+from gpuaug.geometry import bend
 from gpuaug.testing import example
 
 H, W = 48, 66
@@ -148,3 +150,81 @@ def test_channels_are_those_of_the_inputs_that_keys_name() -> None:
     out = ga.Compose([ga.RandomInvert(p=1.0, keys=("image",), channels=(1, 2))], **ranges)(given)
     assert torch.equal(out["nir"], images[:, :1]) and torch.equal(out["image"][:, :1], images[:, :1])
     assert torch.allclose(out["image"][:, 1:], 1 - images[:, 1:], atol=1e-6)
+
+
+RANGES = ((-1.0, -2.0, 0.0), (1.0, 2.0, 5.0))
+
+
+@pytest.mark.parametrize("channels", [None, (2, 0)])
+def test_each_channel_has_its_black_and_white(
+    monkeypatch: pytest.MonkeyPatch, channels: tuple[int, ...] | None
+) -> None:
+    """Colour, a filter that clamps, and erasing, limited to channels or not: as scaled by hand."""
+    black, white = (torch.tensor(side).view(3, 1, 1) for side in RANGES)
+    unit = example(3, (3, H, W))
+    images = unit * (white - black) + black
+    for make in (
+        lambda: ga.RandomGamma((60, 150), p=1.0, channels=channels),
+        lambda: ga.RandomBrightnessContrast(p=1.0, channels=channels),
+        lambda: ga.RandomInvert(p=1.0, channels=channels),
+        lambda: ga.RandomAdjustSharpness(4.0, p=1.0, channels=channels),
+    ):
+        layer = ga.Compose([make()], value_range=RANGES, seed=1)
+        params = layer.sample(images)
+        expected = ga.Compose([make()], seed=1).replay(unit, params) * (white - black) + black
+        for out in both(monkeypatch, layer, images, params):
+            assert (out - expected).abs().max() < 1e-4
+    value = (0.5, 1.0, 2.0)[: 3 if channels is None else 2]
+    erase = ga.Compose([ga.RandomErasing(p=1.0, value=value, channels=channels)], value_range=RANGES, seed=1)
+    params = erase.sample(images)
+    for out in both(monkeypatch, erase, images, params):
+        for i, c in enumerate(channels or (0, 1, 2)):
+            changed = (out[:, c] - images[:, c]).abs() > 1e-4
+            assert changed.any() and (out[:, c][changed] - value[i]).abs().max() < 1e-5
+    one = ga.Compose([ga.RandomErasing(p=1.0, value=(0.5, -0.5, 0.0))], value_range=(-1, 1), seed=1)
+    for out in both(monkeypatch, one, images, one.sample(images)):
+        for c, number in enumerate((0.5, -0.5, 0.0)):
+            changed = (out[:, c] - images[:, c]).abs() > 1e-4
+            assert changed.any() and (out[:, c][changed] - number).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.uint16], ids=str)
+def test_overshoot_ends_at_the_limits_of_the_dtype(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    """Bicubic goes beyond an edge from the least to the largest value; integers must not wrap around."""
+    limits = torch.iinfo(dtype)
+    exact = torch.full((1, 1, H, W), limits.min, dtype=torch.int32)
+    exact[:, :, :, W // 2 :] = limits.max
+    images = exact.to(dtype)
+    layer = ga.Compose([ga.Resize((2 * H, 2 * W), interpolation="bicubic")], value_range=(0, 1000))
+    for out in both(monkeypatch, layer, images, layer.sample(images)):
+        wide = out.to(torch.int32)
+        assert (wide[..., : W - 4] == limits.min).all() and (wide[..., W + 4 :] == limits.max).all()
+        assert (wide.diff(dim=-1)[..., W - 6 : W + 6] >= -(2**14)).all()
+
+
+def test_a_field_goes_on_beyond_the_outermost_centres() -> None:
+    y, x = torch.meshgrid(torch.arange(20) + 0.5, torch.arange(30) + 0.5, indexing="ij")
+    field = torch.stack((0.1 * x + 0.03 * y, 0.2 * y - 0.05 * x))[None].double()
+    points = torch.tensor([[[0.0, 0.0], [30.0, 20.0], [0.2, 19.9], [15.3, 7.7]]]).double()
+    px, py = points.unbind(-1)
+    value, jacobian = bend.sample(field, points)
+    assert torch.allclose(value, torch.stack((0.1 * px + 0.03 * py, 0.2 * py - 0.05 * px), -1), atol=1e-6)
+    assert torch.allclose(jacobian, torch.tensor([[0.1, 0.03], [-0.05, 0.2]]).double().expand_as(jacobian), atol=1e-6)
+
+
+def test_elastic_takes_alpha_and_sigma_as_x_and_y() -> None:
+    layer = ga.ElasticTransform((40.0, 0.0), (3.0, 2.0))
+    field = layer.sample(torch.empty(2, 1, 40, 56))["ElasticTransform"].field
+    assert field[:, 0].std() > 1 and (field[:, 1] == 0).all()
+    layer = ga.ElasticTransform(40.0, (2.0, 8.0))
+    field = layer.sample(torch.empty(4, 1, 80, 96))["ElasticTransform"].field
+    assert field[:, 0].std() > 2 * field[:, 1].std()
+
+
+def test_collate_of_one_size_keeps_the_shape_of_maps() -> None:
+    samples = [
+        {"image": torch.zeros(3, H, W), "mask": torch.full((H, W), i), "boxes": torch.ones(i, 4)} for i in range(3)
+    ]
+    batch = ga.collate(samples)
+    assert batch["mask"].shape == (3, H, W) and batch["mask"][:, 0, 0].tolist() == [0, 1, 2]
+    assert batch["boxes"].shape == (3, 2, 4) and batch["valid"].sum(1).tolist() == [0, 1, 2]
