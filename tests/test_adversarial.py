@@ -11,6 +11,7 @@ from ways import both
 
 import gpuaug as ga
 from gpuaug.geometry import bend
+from gpuaug.render.values import ValueRange, to_unit
 from gpuaug.testing import example
 
 H, W = 48, 66
@@ -228,3 +229,14 @@ def test_collate_of_one_size_keeps_the_shape_of_maps() -> None:
     batch = ga.collate(samples)
     assert batch["mask"].shape == (3, H, W) and batch["mask"][:, 0, 0].tolist() == [0, 1, 2]
     assert batch["boxes"].shape == (3, 2, 4) and batch["valid"].sum(1).tolist() == [0, 1, 2]
+
+
+def test_planes_and_one_tensor_take_the_same_range() -> None:
+    """What compiled pipelines compute plane by plane."""
+    images = example(2, (3, 5, 6)) * 4
+    black, white = (torch.tensor(side).view(3, 1, 1) for side in RANGES)
+    planes = to_unit([images[:, c : c + 1] for c in range(3)], values=ValueRange(*RANGES))
+    assert isinstance(planes, list)
+    expected = (images - black) / (white - black)
+    assert torch.allclose(torch.cat(planes, dim=1), expected, atol=1e-6)
+    assert torch.allclose(torch.as_tensor(to_unit(images, values=ValueRange(*RANGES))), expected, atol=1e-6)

@@ -129,3 +129,10 @@ def test_a_dense_map_shows_its_own_fill() -> None:
         depth = torch.full((2, H, W), 7, dtype=dtype)
         out = layer({"image": torch.zeros(2, 1, H, W), "depth": depth})["depth"]
         assert out.dtype == dtype and (out[:, :2] == 100).all() and (out[:, 2:-2, 2:-2] == 7).all()
+
+
+def test_what_a_crop_cut_away_counts_no_more_behind_a_pad() -> None:
+    """Half of a rotated box is lost to the crop; the pad brings back its place, not its pixels."""
+    given = {"image": torch.zeros(1, 1, H, W), "boxes": torch.tensor([[[13.0, 24, 20, 8, 0], [33.0, 24, 20, 8, 0]]])}
+    steps = [ga.CenterCrop((H, W - 26)), ga.Pad((13, 0)), ga.SanitizeBoundingBoxes(min_area=120)]
+    assert ga.Compose(steps, bbox_params=ROTATED)(given)["valid"].tolist() == [[False, True]]

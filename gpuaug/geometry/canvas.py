@@ -55,11 +55,6 @@ class Sizes(tuple[Tensor, Tensor]):
         """Return the numbers in another dtype."""
         return Sizes(self[0].to(dtype), self[1].to(dtype), self.host)
 
-    def repeat(self, frames: int) -> Sizes:
-        """Return each size as often as a clip has frames."""
-        host = tuple(size for size in self.host for _ in range(frames))
-        return Sizes(self[0].repeat_interleave(frames), self[1].repeat_interleave(frames), host)
-
 
 def hosts(canvas: Canvas) -> tuple[Size, ...]:
     """Return the sizes that occur, as numbers."""
