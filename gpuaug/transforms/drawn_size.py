@@ -1,4 +1,7 @@
-"""Resizes to a size drawn for the whole batch, on the host: every rank draws the same, and nothing synchronises."""
+"""Resizes to a size drawn for the whole batch, on the host: every rank draws the same.
+
+The first call after a seed or a state is set reads the state from the device once; later ones do not wait.
+"""
 
 from __future__ import annotations
 
