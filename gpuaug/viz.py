@@ -14,7 +14,7 @@ from gpuaug._picture import Names, as_pictures, draw_classes, draw_keypoints, dr
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.values import as_value_range
-from gpuaug.transforms.carry import carry
+from gpuaug.transforms.apply import carry
 from gpuaug.transforms.ends import Normalize
 from gpuaug.transforms.layer import Layer
 

@@ -45,6 +45,8 @@ class Batch:
     """(B, 2) int64: height and width of the images in it."""
     box_format: str = "xyxy"
     """What boxes are outside: as they came in, or as they go out."""
+    label: Any = None
+    """(B,) or (B, classes): of the samples, where a pipeline mixes them; what comes out may be a tuple."""
 
     @property
     def canvas(self) -> Canvas:
@@ -66,6 +68,7 @@ class Batch:
             {key: (role, function(value)) for key, (role, value) in self.extra.items()},
             self.frames,
             box_format=self.box_format,
+            label=None if self.label is None else function(self.label),
         )
 
     @property
@@ -93,6 +96,8 @@ class Settings:
     """Black and white, where the dtype does not say."""
     format: str | None = None
     """One of `NAMED`, for structures whose type does not say what they are."""
+    labels_getter: Any = None
+    """How a pipeline that mixes samples finds their labels; None does not look for any."""
 
 
 Write = Callable[[Batch], Any]
@@ -111,10 +116,19 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
+    settings = settings or Settings()
+    batch, write = _open(inputs, owner, settings)
+    if settings.labels_getter is None:
+        return batch, write
+    from gpuaug.data.labels import with_labels
+
+    return with_labels(batch, write, inputs, owner, settings)
+
+
+def _open(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
     from gpuaug.data.formats import detr, plain, rows, torchvision
     from gpuaug.data.pad import Padded
 
-    settings = settings or Settings()
     if settings.format is not None:
         family = detr if settings.format == "detr" else rows
         return getattr(family, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]

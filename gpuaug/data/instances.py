@@ -184,12 +184,14 @@ class Instances:
     """(B, N, K): 0 not there, 1 hidden, 2 seen."""
     columns: dict[str, Tensor] = field(default_factory=dict)
     """Anything else with a row for each object, (B, N, ...)."""
+    share: Tensor | None = None
+    """(B, N): how much of each object samples that met have left of it; None is all."""
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Instances:
         """Return the same with a function applied to every tensor."""
         fields = {
             name: None if getattr(self, name) is None else function(getattr(self, name))
-            for name in ("valid", "boxes", "labels", "masks", "keypoints", "visible")
+            for name in ("valid", "boxes", "labels", "masks", "keypoints", "visible", "share")
         }
         return Instances(**fields, columns={k: function(v) for k, v in self.columns.items()})  # type: ignore[arg-type]
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from gpuaug.data.batch import Batch, open_door
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.backend import render
-from gpuaug.render.plan import Kind, Plan, Reading, as_fill, as_interpolation
+from gpuaug.render.options import Reading, as_fill, as_interpolation
+from gpuaug.render.plan import Kind, Plan
 
 __all__ = ["Canvas", "Number", "moved", "samples"]
 

@@ -17,8 +17,10 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import Pixels, each, join, split
+from gpuaug.render.meet import walk_together
+from gpuaug.render.mixes import Blend, blended, covers
 from gpuaug.render.plan import Choice, Pass, Plan, Slot
-from gpuaug.render.reading import read_planes
+from gpuaug.render.reading import over, read_planes
 from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
 from gpuaug.sampling.generator import TRITON
@@ -52,7 +54,10 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     if walking is None:
         walking = _can_walk(x, passes) and _worth_walking(x, passes)
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
-    return walk(x, plan, passes, work) if walking else _batched(x, plan, passes, work)
+    if not walking:
+        return _batched(x, plan, passes, work)
+    together = any(step.mixes for step in passes)
+    return (walk_together if together else walk)(x, plan, passes, work)
 
 
 def uses_triton(x: Tensor, backend: str | None) -> bool:
@@ -66,7 +71,7 @@ def uses_triton(x: Tensor, backend: str | None) -> bool:
 
 def _suits_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
     """Tell whether the kernels can render a batch: no float64, no more channels than registers hold, no gradients."""
-    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS
+    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS and not any(step.mixes for step in passes)
     return few and x.dtype != torch.float64 and not _needs_gradients(x, passes)
 
 
@@ -108,6 +113,8 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
             found.append(step.warp.matrix)
             if step.warp.field is not None:
                 found.append(step.warp.field)
+        if step.blend is not None:
+            found.append(step.blend.share)
         for choice in [c for slot in step.program for c in slot.choices] + ([step.filter] if step.filter else []):
             found.extend(choice.operands)
     return found
@@ -126,6 +133,8 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
         elif raw:
             image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
         raw = False
+        if step.blend is not None:
+            image = _over(_whole(image), step.blend, work)
         if step.filter is not None:
             image = apply_choice(image, step.filter, plan.levels)
         if by_plane:
@@ -139,6 +148,15 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
     if raw:
         image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
     return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
+
+
+def _over(image: Tensor, blend: Blend, work: torch.dtype) -> Tensor:
+    """Return working images (B, C, H, W) with others of them over each."""
+    other, (h, w) = image.index_select(0, blend.index), image.shape[2:]
+    if blend.matrix is not None:
+        other = torch.stack(read_planes(other, over(blend, h, w), (h, w), work, 1.0), dim=1)
+    gx, gy = (torch.arange(n, device=image.device, dtype=work) + 0.5 for n in (w, h))
+    return blended(image, other, covers(blend, gx, gy, work)[:, None], blend.whole)
 
 
 def _whole(image: Pixels) -> Tensor:

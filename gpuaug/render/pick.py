@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,9 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.backend import uses_triton
+from gpuaug.render.mixes import Blend, blended, covers, tiled
 from gpuaug.render.plan import Pass, Warp
+from gpuaug.render.reading import over
 
 __all__ = ["part_of", "pick"]
 
@@ -29,6 +33,8 @@ def pick(x: Tensor, passes: list[Pass], fill: float, source: Canvas, backend: st
         if step.warp is not None:
             x = _through(x, step.warp, source, step.canvas, fraction, fill)
             source = step.canvas
+        elif step.blend is not None:
+            x = _over(x, step.blend, step.canvas, fraction)
     return x
 
 
@@ -39,21 +45,64 @@ def part_of(canvas: Canvas, fraction: tuple[float, float]) -> tuple[int, int]:
 
 def _suits_triton(x: Tensor, passes: list[Pass], fraction: tuple[float, float]) -> bool:
     """Tell whether the kernel can move classes: a field is read at its own resolution only."""
+    if any(step.mixes for step in passes):
+        return False
     bent = any(step.warp is not None and step.warp.field is not None for step in passes)
     return not (torch.is_grad_enabled() and x.requires_grad) and not (bent and fraction != (1.0, 1.0))
+
+
+def _centres(canvas: Canvas, size: tuple[int, int], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positions x (w) and y (h) of the centres of planes of a size that span a canvas."""
+    work = mat.matrix_dtype(x.device)
+    gx, gy = (
+        (torch.arange(n, device=x.device, dtype=work) + 0.5) * (span / n)
+        for n, span in ((size[1], canvas[1]), (size[0], canvas[0]))
+    )
+    return gx, gy
+
+
+def _over(x: Tensor, blend: Blend, canvas: Canvas, fraction: tuple[float, float]) -> Tensor:
+    """Return classes with another sample's over them: the one of which more is seen; probabilities are blended."""
+    size = (x.shape[2], x.shape[3])
+    other = x.index_select(0, blend.index)
+    if blend.matrix is not None:
+        other = _through(other, over(blend, *canvas), canvas, canvas, fraction, 0)
+    work = x.dtype if x.dtype.is_floating_point else torch.float32
+    share = covers(blend, *_centres(canvas, size, x), work)[:, None]
+    soft = x.dtype.is_floating_point and x.shape[1] > 1
+    return blended(x, other, share, blend.whole or not soft)
+
+
+def _through_tiles(
+    x: Tensor, warp: Warp, source: Canvas, canvas: Canvas, fraction: tuple[float, float], fill: float
+) -> Tensor:
+    assert warp.tiles is not None
+    size = part_of(canvas, fraction)
+    start = torch.full((), fill, dtype=x.dtype, device=x.device).expand(warp.matrix.shape[0], x.shape[1], *size)
+
+    def one(index: Tensor, matrix: Tensor, _: Tensor) -> list[Tensor]:
+        single = replace(warp, matrix=matrix, tiles=None, soft=None, hard=None)
+        found = _through(x.index_select(0, index), single, source, canvas, fraction, fill)
+        return list(found.unbind(1))
+
+    windows = (warp.soft, warp.hard)
+    centres = _centres(canvas, size, x)
+    return torch.stack(tiled(warp.tiles, warp.matrix, canvas, windows, one, list(start.unbind(1)), centres), dim=1)
 
 
 def _through(
     x: Tensor, warp: Warp, source: Canvas, canvas: Canvas, fraction: tuple[float, float], fill: float
 ) -> Tensor:
     h, w = part_of(canvas, fraction)
+    if warp.tiles is not None:
+        return _through_tiles(x, warp, source, canvas, fraction, fill)
     rows, cols = x.shape[2:]
-    # Pixels of the planes in pixels of the source, and of the output in pixels of its canvas; all ones mostly.
-    row_step, col_step, y_step, x_step = source[0] / rows, source[1] / cols, canvas[0] / h, canvas[1] / w
+    # Pixels of the planes in pixels of the source: ones mostly.
+    row_step, col_step = source[0] / rows, source[1] / cols
     work = mat.matrix_dtype(x.device)
     m = mat.inverse(warp.matrix)[:, :, :, None, None]
-    gx = (torch.arange(w, device=x.device, dtype=work) + 0.5) * x_step
-    gy = (torch.arange(h, device=x.device, dtype=work)[:, None] + 0.5) * y_step
+    gx, gy = _centres(canvas, (h, w), x)
+    gy = gy[:, None]
     if warp.kind != "warp" and not warp.transposes:  # axis by axis: (B, 1, w) and (B, h, 1)
         px, py = m[:, 0, 0] * gx + m[:, 0, 2], m[:, 1, 1] * gy + m[:, 1, 2]
     else:

@@ -16,53 +16,16 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
+from gpuaug.render.mixes import Blend, Tiles
+from gpuaug.render.options import Reading
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 
-__all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
+__all__ = ["RANKS", "Choice", "Pass", "Plan", "Slot", "Warp"]
 
 Kind = Literal["lattice", "axis", "warp"]
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
 RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
 MAX_HALF_WIDTH = 4.0
 """Bound on the half-width of the reading filter, in source pixels, where the local scale has no bound of its own."""
-
-
-_INTERPOLATIONS = {
-    "nearest": "nearest",
-    "nearest-exact": "nearest",
-    "bilinear": "bilinear",
-    "bicubic": "bicubic",
-}
-
-
-def as_interpolation(value: Any, owner: str) -> Interpolation | None:
-    """Accept a name or torchvision's InterpolationMode."""
-    if value is None:
-        return None
-    name = getattr(value, "value", value)
-    if name not in _INTERPOLATIONS:
-        raise ValueError(f"{owner}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, got {value!r}")
-    return _INTERPOLATIONS[name]  # type: ignore[return-value]
-
-
-def as_fill(value: Any, owner: str) -> tuple[float, ...] | None:
-    """Accept a number, or one for each channel."""
-    if value is None:
-        return None
-    values = value if isinstance(value, (tuple, list)) else (value,)
-    if not values or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
-        raise TypeError(f"{owner}: fill must be a number or one number for each channel, got {value!r}")
-    return tuple(float(v) for v in values)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How source pixels become a value: interpolation, antialiasing, and what lies outside the image."""
-
-    interpolation: Interpolation = "bilinear"
-    antialias: bool = True
-    fill: tuple[float, ...] = (0.0,)
-    """In working units (0..1), one number or one for each channel."""
 
 
 @dataclass
@@ -83,13 +46,17 @@ class Warp:
     """(B, 2, h, w) displacement: what the matrix gives, plus this, is the source position (x, y in pixels)."""
     hard: Tensor | None = None
     """(B, 4) source rectangle at whose border the filter is cut and normalised; positions outside are fill."""
+    tiles: Tiles | None = None
+    """What the source is made of, where it is no image but a canvas of several, which is never made."""
 
     def of(self, sample: int) -> Warp:
         """Return the warp of one sample."""
         soft, hard, field = (
             None if value is None else value[sample : sample + 1] for value in (self.soft, self.hard, self.field)
         )
-        return replace(self, matrix=self.matrix[sample : sample + 1], soft=soft, hard=hard, field=field)
+        tiles = None if self.tiles is None else self.tiles.of(sample)
+        matrix = self.matrix[sample : sample + 1]
+        return replace(self, matrix=matrix, soft=soft, hard=hard, field=field, tiles=tiles)
 
 
 @dataclass
@@ -141,6 +108,7 @@ class Pass:
     """Canvas after the pass."""
     warp: Warp | None = None
     filter: Choice | None = None
+    blend: Blend | None = None
     program: list[Slot] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
     ended: str = "end of the pipeline"
@@ -148,6 +116,8 @@ class Pass:
     """Whether its values are no longer in 0..1."""
     own: bool = False
     """Whether they are on the image's own scale."""
+    channels: int = 0
+    """Of what it writes."""
 
     def of(self, sample: int) -> Pass:
         """Return the pass of one sample."""
@@ -157,13 +127,19 @@ class Pass:
             canvas=canvas,
             warp=None if self.warp is None else self.warp.of(sample),
             filter=None if self.filter is None else self.filter.of(sample),
+            blend=None if self.blend is None else self.blend.of(sample),
             program=[slot.of(sample) for slot in self.program],
         )
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing has joined yet."""
-        return self.warp is None and self.filter is None and not self.program
+        return self.warp is None and self.filter is None and self.blend is None and not self.program
+
+    @property
+    def mixes(self) -> bool:
+        """Tell whether a sample is made of several."""
+        return self.blend is not None or (self.warp is not None and self.warp.tiles is not None)
 
 
 class Plan:
@@ -209,6 +185,7 @@ class Plan:
             return
         self._open.ended = why
         self._open.normalized, self._open.own = self.normalized, self.values is not None
+        self._open.channels = self.out_channels
         self.passes.append(self._open)
         self._open = Pass(self.canvas)
 
@@ -264,6 +241,8 @@ class Plan:
             self.close("a warp after pixel operations")
         elif self._open.filter is not None:
             self.close("a warp after a neighbourhood filter")
+        elif self._open.blend is not None:
+            self.close("a warp after a blend of samples")
         pending = self._open.warp
         if pending is not None and pending.field is not None:
             self.close("a map after a displacement field")
@@ -315,6 +294,7 @@ class Plan:
             transposes=pending.transposes or transposes,
             soft=soft,
             hard=hard,
+            tiles=pending.tiles,
         )
         self.canvas = self._open.canvas = canvas
 
@@ -330,6 +310,30 @@ class Plan:
         identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
         self._open = Pass(self.canvas)
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
+
+    def tile(self, tiles: Tiles, canvas: Canvas, kind: Kind, reading: Reading, shrink: float = 1.0) -> None:
+        """Begin a pass whose source is a canvas of several images; later maps join it.
+
+        Args:
+            tiles: the images and their places.
+            canvas: of the tiles.
+            kind: `lattice` where pixels go to pixels, else `axis`.
+            reading: how they are read; its fill is shown where no tile is.
+            shrink: static bound of source pixels for each pixel of the canvas.
+        """
+        if not self._open.empty:
+            self.close("a canvas of several samples")
+        identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, torch.zeros_like(tiles.matrix[:, 0, 0, 0]))
+        self._open = Pass(canvas)
+        self._open.warp = Warp(identity, kind, reading, shrink, tiles=tiles)
+        self._shows_outside, self._cut = True, False
+        self.canvas = canvas
+
+    def blend(self, blend: Blend) -> None:
+        """Begin a pass that reads two samples for each pixel."""
+        if not self._open.empty:
+            self.close("a blend of samples")
+        self._open.blend = blend
 
     def slot(self, *choices: Choice, order: Tensor | None = None) -> None:
         """Append a place to the program."""
@@ -379,8 +383,3 @@ def _intersect(a: Tensor | None, b: Tensor) -> Tensor:
     if a is None:
         return b
     return torch.cat((torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])), dim=-1)
-
-
-def with_reading(reading: Reading, **changes: Any) -> Reading:
-    """Return a reading with some settings changed."""
-    return replace(reading, **changes)

@@ -8,16 +8,19 @@ a static bound. Written by plane, from per-sample scalars, so that a compiler ma
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
-from gpuaug.geometry.canvas import Canvas
-from gpuaug.render.plan import MAX_HALF_WIDTH, Reading, Warp
+from gpuaug.geometry.canvas import Canvas, rectangle
+from gpuaug.render.mixes import Blend, tiled
+from gpuaug.render.options import Reading
+from gpuaug.render.plan import MAX_HALF_WIDTH, Warp
 
-__all__ = ["read", "read_planes", "support"]
+__all__ = ["over", "read", "read_planes", "support"]
 
 
 def support(reading: Reading) -> float:
@@ -51,11 +54,35 @@ def read(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float)
 
 def read_planes(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:
     """Return the same as C planes (B, h, w)."""
+    if warp.tiles is not None:
+        return _read_tiles(x, warp, canvas, work, scale)
     back = mat.inverse(warp.matrix)
     shrink = min(warp.shrink, MAX_HALF_WIDTH) if warp.projective else warp.shrink
     if warp.kind != "warp" and not warp.transposes:
         return _read_by_axis(x, warp, back, canvas, work, scale, shrink)
     return _read_by_point(x, warp, back, canvas, work, scale, shrink)
+
+
+def over(blend: Blend, height: int, width: int) -> Warp:
+    """Return how the other image of a blend is read."""
+    assert blend.matrix is not None
+    edge = rectangle((height, width), blend.matrix).expand(blend.matrix.shape[0], 4)
+    return Warp(blend.matrix, "warp", Reading(), MAX_HALF_WIDTH, hard=edge)
+
+
+def _read_tiles(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:
+    """Read every tile, each cut at its border, and take the one that a pixel is in."""
+    assert warp.tiles is not None
+    shape = (warp.matrix.shape[0], *canvas)
+    start = [
+        torch.full((), _fill(warp.reading, c), dtype=work, device=x.device).expand(shape) for c in range(x.shape[1])
+    ]
+
+    def one(index: Tensor, matrix: Tensor, source: Tensor) -> list[Tensor]:
+        single = replace(warp, matrix=matrix, tiles=None, soft=None, hard=source)
+        return read_planes(x.index_select(0, index), single, canvas, work, scale)
+
+    return tiled(warp.tiles, warp.matrix, canvas, (warp.soft, warp.hard), one, start)
 
 
 def _taps(

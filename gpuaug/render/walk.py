@@ -15,12 +15,13 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
-from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Reading
+from gpuaug.render.options import Reading
+from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, sample_image
 from gpuaug.render.values import quantize
 
-__all__ = ["walk"]
+__all__ = ["walk", "warp_one"]
 
 _INTEGER = 1e-6
 Rows = list[list[float]]
@@ -182,6 +183,11 @@ def _warp(
         hard=None if hard is None else torch.tensor([hard], dtype=torch.float64),
     )
     return read(image, one, step.canvas, work, 1.0)
+
+
+def warp_one(image: Tensor, unit: float, step: Pass, work: torch.dtype) -> Tensor:
+    """Return one image (1, C, H, W) after the warp of a pass of one sample, in the same unit."""
+    return _warp(image, unit, 0, step, _host(step), work, None)
 
 
 def _shrink(m: Rows, canvas: Canvas, projective: bool) -> float:

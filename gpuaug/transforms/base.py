@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
-from gpuaug.render.plan import Choice, Kind, Plan, Reading, as_fill, as_interpolation
+from gpuaug.render.options import Reading, as_fill, as_interpolation
+from gpuaug.render.plan import Choice, Kind, Plan
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.layer import Context, Layer, Names, Node
@@ -66,7 +67,11 @@ class Transform(Layer):
     draws_size: bool = False
     """Whether its output canvas is drawn, for the whole batch."""
     sees: tuple[str, ...] = ()
-    """What of the annotations its draws depend on: "objects", "mask"."""
+    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
+    mixes: ClassVar[bool] = False
+    """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
+    labels_getter: Any = None
+    """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
     """Whether it does something to boxes alone, at its place: see `gpuaug.transforms.boxes`."""
     box_format: str | None = None

@@ -10,7 +10,7 @@ from torch import nn
 from gpuaug.data.batch import NAMED, ROLES, Settings
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.backend import BACKENDS
-from gpuaug.render.plan import as_fill, as_interpolation
+from gpuaug.render.options import as_fill, as_interpolation
 from gpuaug.render.values import as_value_range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p

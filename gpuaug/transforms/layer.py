@@ -12,13 +12,15 @@ from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.instances import Instances
-from gpuaug.geometry.canvas import Canvas, Sizes, following, numbers
-from gpuaug.render.plan import RANKS, Plan, Reading
+from gpuaug.geometry.canvas import Canvas, following, numbers
+from gpuaug.render.options import Reading
+from gpuaug.render.plan import RANKS, Plan
 from gpuaug.render.values import UNIT, ValueRange, default_range
 from gpuaug.sampling.layout import Declaration, Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
-from gpuaug.transforms.carry import carry, seeing
+from gpuaug.transforms.apply import carry
+from gpuaug.transforms.objects import seeing
 from gpuaug.transforms.track import moves
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fi
 
 @dataclass(frozen=True)
 class Context:
-    """What a transform may know of the batch when it draws: never values of pixels."""
+    """What a transform may know of the batch when it draws: values of pixels only where it says that it sees them."""
 
     canvas: Canvas
     """(height, width) at this point of the pipeline: integers, or tensors (B,) where samples differ in size."""
@@ -46,9 +48,11 @@ class Context:
     values: ValueRange
     """What black and white are in the unit of the user's numbers (fill, thresholds)."""
     objects: Instances | None = None
-    """For a transform that `sees` objects: their boxes, in this canvas, and which of them are still there."""
+    """For a transform that `sees` objects (or their masks), in this canvas, and which of them are still there."""
     mask: Tensor | None = None
     """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
+    image: Any = None
+    """For a transform that `sees` the image, as it is here."""
 
 
 @dataclass
@@ -117,6 +121,9 @@ class Layer(Stateful):
         self._layout = Layout(names.declarations)
         drawn = any(d.random or d.p is not None for d in names.declarations)
         self._random = drawn or any(node.transform.draws_size for node in self.nodes)
+        getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes]
+        if getters:
+            self.settings = replace(self.settings, labels_getter=getters[0])
 
     # -- calls
 
@@ -277,9 +284,10 @@ class Layer(Stateful):
         return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes)
 
     def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
-        maps: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
-        for transform in maps:
+        moving: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
+        for transform in moving:
             canvas = following(canvas, transform.output_canvas)
+        maps = [transform for transform in moving if not transform.mixes]
         return Geometry(
             tuple(RANKS)[max([0, *[RANKS[m.kind] for m in maps]])],  # Dynamo of torch 2.8 knows no max(key=)
             any(m.projective for m in maps),
@@ -369,26 +377,6 @@ class Layer(Stateful):
         Args:
             inputs: an example of what `forward` takes; nothing is drawn and nothing is computed for it.
         """
-        batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        image = batch.image
-        shadow = batch.map(lambda t: t.to("meta"))
-        layer = self if self.training else self._evaluation_layer()
-        with torch.no_grad():
-            ghost = copying.deepcopy(layer)
-            plan = ghost.plan(shadow, ghost._sample(shadow, None, 0).values)
-        passes = plan.finish()
-        lines = []
-        sizes = numbers(batch.canvas) if isinstance(batch.canvas, Sizes) else (batch.canvas,) * len(batch)
-        read = sum(h * w for h, w in sizes) * batch.channels * image.dtype.itemsize
-        for number, step in enumerate(passes, 1):
-            last = number == len(passes)
-            size = plan.out_dtype.itemsize if last else 4
-            after = numbers(step.canvas) if isinstance(step.canvas, Sizes) else (step.canvas,) * len(batch)
-            written = sum(h * w for h, w in after) * batch.channels * size
-            shown = "their own sizes" if isinstance(step.canvas, Sizes) else f"{step.canvas[0]}x{step.canvas[1]}"
-            lines.append(
-                f"pass {number}: {', '.join(step.joined) or '-'} -> {shown}; reads {read:,} bytes, writes {written:,};"
-                f" ends: {step.ended}"
-            )
-            read = written
-        return "\n".join(lines) or "no pass: the batch comes back as it is"
+        from gpuaug.transforms.explain import explained
+
+        return explained(self, inputs)

@@ -54,11 +54,11 @@ def move(
             middle = out.boxes.unflatten(-1, (-1, 2)).mean(-2)
             columns[bbox.angle] = _turned(path, middle, columns[bbox.angle])
         if rotated:
-            boxes, valid = _move_quads(path, out.boxes, out.valid, bbox, box_format == "xyxyxyxy")
+            boxes, valid = _move_quads(path, out.boxes, out.valid, bbox, box_format == "xyxyxyxy", out.share)
         elif bbox.rotate_method == "mask" and masks is not None and source is not None:
             boxes, valid = _box_masks(path, instances, masks, source, bbox)
         else:
-            boxes, valid = path.move_boxes(out.boxes, out.valid, bbox)
+            boxes, valid = path.move_boxes(out.boxes, out.valid, bbox, out.share)
         out = out.with_(boxes=boxes, valid=valid)
     if out.keypoints is not None:
         b, n, k, _ = out.keypoints.shape
@@ -94,7 +94,7 @@ def _turned(path: Track, points: Tensor, degrees: Tensor) -> Tensor:
 
 
 def _move_quads(
-    path: Track, boxes: Tensor, valid: Tensor, params: BboxParams, as_corners: bool
+    path: Track, boxes: Tensor, valid: Tensor, params: BboxParams, as_corners: bool, share: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Return rotated boxes (B, N, 8) in the output, and which of those `valid` (B, N) are still objects.
 
@@ -131,7 +131,8 @@ def _move_quads(
         corners = poly.corners(box)
     size, seen, all_ = box[..., 2:4], poly.area(left), poly.area(whole)
     valid = valid & (seen > 1e-9 * all_) & (seen >= params.min_area)
-    valid = valid & (seen >= (params.min_visibility - 1e-6) * all_)
+    shown = seen if share is None else seen * share
+    valid = valid & (shown >= (params.min_visibility - 1e-6) * all_)
     if params.min_size > 0:
         valid = valid & (size.amin(-1) >= params.min_size)
     if params.max_aspect is not None:
@@ -166,5 +167,6 @@ def _box_masks(path: Track, rows: Instances, masks: Any, source: Canvas, params:
         _, seen = path.move_points(centres, torch.ones_like(centres[..., 0], dtype=torch.bool))
         view = seen.view(-1, 1, h, w) if rows.masks.dim() == 4 else seen.view(-1, h, w)
         before, left = rows.masks, torch.where(view, rows.masks, torch.zeros_like(rows.masks))
-        valid = valid & (msk.count(left, count) >= (params.min_visibility - 1e-6) * msk.count(before, count))
+        shown = msk.count(left, count) if rows.share is None else msk.count(left, count) * rows.share
+        valid = valid & (shown >= (params.min_visibility - 1e-6) * msk.count(before, count))
     return boxes.to(rows.boxes.dtype), valid

@@ -26,8 +26,8 @@ FOLD = 0.25
 
 
 def moves(values: dict[str, Tensor]) -> bool:
-    """Tell whether what was drawn for a transform moves pixels."""
-    return "matrix" in values or "field" in values
+    """Tell whether what was drawn for a transform moves pixels, or mixes those of samples."""
+    return "matrix" in values or "field" in values or "partner" in values
 
 
 @dataclass
@@ -151,8 +151,13 @@ class Track:
                     seen = seen & placed
         return out.to(points.dtype), seen
 
-    def move_boxes(self, boxes: Tensor, valid: Tensor, params: BboxParams) -> tuple[Tensor, Tensor]:
-        """Return boxes (B, N, 4) in the output, and which of those `valid` (B, N) are still objects."""
+    def move_boxes(
+        self, boxes: Tensor, valid: Tensor, params: BboxParams, share: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (B, N, 4) in the output, and which of those `valid` (B, N) are still objects.
+
+        Of an object only a `share` (B, N) may be left already.
+        """
         out = whole = boxes.to(self.total.dtype)
         method = "largest_box" if params.rotate_method == "mask" else params.rotate_method
         valid = valid & (boxes[..., 2:] > boxes[..., :2]).all(-1)  # a map would turn an inverted box into a whole one
@@ -179,7 +184,8 @@ class Track:
         if params.min_visibility > 0:
             for stage in self.stages:
                 whole = stage.boxes(whole, method)
-            valid = valid & (left >= (params.min_visibility - 1e-6) * pts.area(whole))
+            shown = left if share is None else left * share
+            valid = valid & (shown >= (params.min_visibility - 1e-6) * pts.area(whole))
         return out.to(boxes.dtype), valid
 
     def mirrored(self) -> Tensor:

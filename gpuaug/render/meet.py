@@ -1,0 +1,161 @@
+"""Walk a batch on the CPU through passes in which samples meet: they split the walk, each needs all before it done."""
+
+from __future__ import annotations
+
+import copy as copying
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+from gpuaug.render.mixes import Blend, blended, covers, inside
+from gpuaug.render.plan import Pass, Plan, Warp
+from gpuaug.render.reading import over, read
+from gpuaug.render.walk import walk, warp_one
+
+__all__ = ["walk_together"]
+
+
+def walk_together(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+    """Return the batch after the passes, some of which mix samples."""
+    places = [i for i, step in enumerate(passes) if step.mixes]
+    starts = ([] if places and places[0] == 0 else [0]) + places
+    for start, stop in zip(starts, [*starts[1:], len(passes)], strict=True):
+        x, plan = _part(x, plan, passes[start:stop], stop == len(passes), work)
+    return x
+
+
+def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtype) -> tuple[Tensor, Plan]:
+    """Return the batch after some passes of which the first may mix, and the plan for what follows."""
+    after = plan if last else _between(plan, x, steps, work)
+    if not steps[0].mixes:
+        return walk(x, after, steps, work), _from(after, plan)
+    batch = steps[0].blend.share.shape[0] if steps[0].blend is not None else steps[0].warp.matrix.shape[0]  # type: ignore[union-attr]
+    shape = (batch, after.out_channels, *steps[-1].canvas)
+    out = torch.empty(shape, dtype=after.out_dtype, memory_format=after.layout)
+    for b in range(batch):
+        step = steps[0].of(b)
+        if step.blend is not None:
+            image = _blend(x, b, step.blend, plan.scale, work)
+        else:
+            image = _tile(x, step, plan.scale, work)
+        own = copying.copy(after)
+        if image.dtype != x.dtype or plan.scale == 1:
+            own.scale = 1.0
+        rest = [replace(step, warp=None, blend=None), *(one.of(b) for one in steps[1:])]
+        out[b] = walk(image, own, rest, work)[0]
+    return out, _from(after, plan)
+
+
+def _between(plan: Plan, x: Tensor, steps: list[Pass], work: torch.dtype) -> Plan:
+    """Return a plan whose output is not the pipeline's: working values, or pixels as they are where they only move."""
+    part = copying.copy(plan)
+    part.layout, part.out_channels = torch.contiguous_format, steps[-1].channels
+    kept = all(_keeps(step) for step in steps)
+    part.out_dtype = x.dtype if kept else work
+    return part
+
+
+def _keeps(step: Pass) -> bool:
+    moved = step.warp is None or (step.warp.kind == "lattice" and step.warp.tiles is None)
+    return moved and step.filter is None and not step.program and (step.blend is None or step.blend.whole)
+
+
+def _from(part: Plan, plan: Plan) -> Plan:
+    """Return the plan for what follows a part."""
+    following = copying.copy(plan)
+    if part.out_dtype.is_floating_point:
+        following.scale = 1.0
+    return following
+
+
+def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> Tensor:
+    """Return one image, as it is or in working values."""
+    own, share, j = x[b : b + 1], float(blend.share[0]), int(blend.index[0])
+    if share == 0:
+        return own
+    if blend.whole and blend.matrix is None and blend.alpha is None:
+        if blend.rectangle is None:
+            return x[j : j + 1]
+        x0, y0, x1, y1 = (max(0, math.ceil(v - 0.5)) for v in blend.rectangle[0].tolist())
+        out = own.clone()
+        out[:, :, y0:y1, x0:x1] = x[j : j + 1, :, y0:y1, x0:x1]
+        return out
+    h, w = own.shape[2:]
+    mine, other = (_working(v, scale, work) for v in (own, x[j : j + 1]))
+    if blend.matrix is not None:
+        other = read(other, over(blend, h, w), (h, w), work, 1.0)
+    gx, gy = (torch.arange(n, dtype=work) + 0.5 for n in (w, h))
+    return blended(mine, other, covers(blend, gx, gy, work)[:, None], blend.whole)
+
+
+def _working(x: Tensor, scale: float, work: torch.dtype) -> Tensor:
+    return x.to(work) / scale if scale != 1 else x.to(work)
+
+
+def _tile(x: Tensor, step: Pass, scale: float, work: torch.dtype) -> Tensor:
+    """Return one canvas of tiles; only the part of the output that a tile reaches is read for it."""
+    warp = step.warp
+    assert warp is not None and warp.tiles is not None
+    h, w = step.canvas
+    found = []
+    straight = warp.kind != "warp" and not warp.transposes
+    back = mat.inverse(warp.matrix)
+    for k in range(warp.tiles.index.shape[1]):
+        index, place, rectangle, source = warp.tiles.one(k, warp.soft, warp.hard)
+        area = _reach(warp, rectangle, h, w)
+        if area is None:
+            continue
+        x0, y0, x1, y1 = area
+        shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(warp.matrix[:, 0, 0]))
+        one = replace(warp, matrix=shift @ warp.matrix @ place, tiles=None, soft=None, hard=source)
+        j = int(index[0])
+        part = warp_one(x[j : j + 1], scale, replace(step, warp=one, canvas=(y1 - y0, x1 - x0)), work)
+        seen = None
+        if not straight:
+            seen = _seen(back, rectangle, area)
+        found.append((area, part, seen))
+    kept = x.dtype if all(part.dtype == x.dtype for _, part, _ in found) else work
+    unit = scale if kept == x.dtype or scale == 1 else 1.0
+    out = torch.empty((1, x.shape[1], h, w), dtype=kept)
+    for c in range(x.shape[1]):
+        fill = warp.reading.fill[c if len(warp.reading.fill) > 1 else 0]
+        out[:, c].fill_(fill * unit)
+    for (x0, y0, x1, y1), part, seen in found:
+        view = out[:, :, y0:y1, x0:x1]
+        value = part if kept == x.dtype else part.to(work) / scale
+        view.copy_(value if seen is None else torch.where(seen, value, view))
+    return out
+
+
+def _reach(warp: Warp, rectangle: Tensor, h: int, w: int) -> tuple[int, int, int, int] | None:
+    """Return the output's pixels whose centre a rectangle of the tiles' canvas may hold; None where there are none."""
+    x0, y0, x1, y1 = rectangle[0].tolist()
+    if x1 <= x0 or y1 <= y0:
+        return None
+    low, high = [0, 0], [w, h]
+    m = warp.matrix[0].tolist()
+    corners = []
+    for x, y in ((x0, y0), (x1, y0), (x0, y1), (x1, y1)):
+        depth = m[2][0] * x + m[2][1] * y + m[2][2]
+        if depth <= 1e-6:
+            return 0, 0, w, h
+        corners.append([(row[0] * x + row[1] * y + row[2]) / depth for row in m[:2]])
+    for axis in (0, 1):
+        values = [corner[axis] for corner in corners]
+        low[axis] = max(0, math.ceil(min(values) - 0.5 - 1e-6))
+        high[axis] = min(high[axis], math.ceil(max(values) - 0.5 - 1e-6))
+    return (low[0], low[1], high[0], high[1]) if high[0] > low[0] and high[1] > low[1] else None
+
+
+def _seen(back: Tensor, rectangle: Tensor, area: tuple[int, int, int, int]) -> Tensor:
+    x0, y0, x1, y1 = area
+    gx = torch.arange(x0, x1, dtype=back.dtype) + 0.5
+    gy = torch.arange(y0, y1, dtype=back.dtype)[:, None] + 0.5
+    m = back[0]
+    depth = m[2, 0] * gx + m[2, 1] * gy + m[2, 2]
+    depth = torch.where(depth > 1e-6, depth, torch.full_like(depth, torch.nan))
+    x, y = ((row[0] * gx + row[1] * gy + row[2]) / depth for row in m[:2])
+    return inside(rectangle, x[None], y[None])[:, None]

@@ -1,0 +1,67 @@
+"""Operations in which samples of a batch meet."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import Canvas, rectangle
+from gpuaug.render.mixes import Tiles
+from gpuaug.render.options import Reading
+from gpuaug.render.plan import Plan
+from gpuaug.transforms.base import Drawn, Transform
+from gpuaug.transforms.layer import Context, Node
+from gpuaug.transforms.mixing import Group
+
+__all__ = ["BatchMix", "Branch"]
+
+
+class BatchMix(Transform):
+    """An operation in which samples of a batch meet: it says whose pixels are seen where, and whose objects."""
+
+    mixes: ClassVar[bool] = True
+
+    def __init__(self, p: float = 1.0, labels_getter: Any = "default") -> None:
+        """Remember how labels are found in what a call is given."""
+        owner = type(self).__name__
+        if labels_getter is not None and labels_getter != "default" and not callable(labels_getter):
+            raise TypeError(f"{owner}: labels_getter must be 'default', a function or None, got {labels_getter!r}")
+        self.labels_getter = labels_getter
+        super().__init__(p)
+
+    def groups(self, values: Drawn, context: Context) -> list[Group]:
+        """Return whose objects there are after the mix, in the order of their rows."""
+        raise NotImplementedError  # pragma: no cover
+
+    def mix_labels(self, labels: Tensor, values: Drawn, context: Context) -> Any:
+        """Return the labels (B,) or (B, classes) of the samples after the mix."""
+        return labels
+
+    def branch(self, group: Group, canvas: Canvas) -> Transform:
+        """Return what stands in its place where one of its groups alone is looked at; `canvas` is that after it."""
+        return Branch(self, group, canvas)
+
+
+class Branch(Transform):
+    """One group of a mix: for masks of objects."""
+
+    def __init__(self, mix: BatchMix, group: Group, canvas: Canvas) -> None:
+        """Remember whose masks."""
+        super().__init__()
+        self.mix, self.group, self.canvas = mix, group, canvas
+
+    def output_canvas(self, canvas: Canvas) -> Canvas:
+        """Return the canvas after the mix."""
+        return self.mix.output_canvas(canvas)
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Show one sample, where it is seen."""
+        group, like = self.group, context.like
+        index = torch.arange(like.shape[0], device=like.device) if group.index is None else group.index
+        matrix = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like) if group.matrix is None else group.matrix
+        within = rectangle(self.canvas, like).expand(like.shape[0], 4) if group.within is None else group.within
+        reading = plan.reading or Reading("nearest", False)
+        plan.tile(Tiles(index[:, None], matrix[:, None], within[:, None]), self.canvas, "axis", reading)

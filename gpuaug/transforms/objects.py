@@ -1,0 +1,222 @@
+"""What a call does to objects: boxes, keypoints, labels, and masks of objects; and what transforms see of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gpuaug.data.batch import Batch
+from gpuaug.data.instances import ROTATED, BboxParams, Instances, KeypointParams
+from gpuaug.data.ragged import Ragged
+from gpuaug.geometry.canvas import Canvas, following, largest
+from gpuaug.geometry.matrix import matrix_dtype
+from gpuaug.transforms.carry import fills, picked, rendered
+from gpuaug.transforms.frames import by_frame
+from gpuaug.transforms.mixing import Group, boxed_again, grouped, merged, uncovered
+from gpuaug.transforms.move import move
+from gpuaug.transforms.track import moves, still, track
+
+if TYPE_CHECKING:
+    from gpuaug.transforms.layer import Context, Layer, Node, Values
+
+__all__ = ["agreeing", "objects", "seeing"]
+
+_NO_PAIRS = (
+    "{}: {} mirrors keypoints, and nobody says which are the left and right of each other: give"
+    " Compose(keypoint_params=KeypointParams(flip_pairs=[(0, 1), ...])), or flip_pairs=() where they have no sides"
+)
+"""Shown once, as Python does with a warning of one place."""
+
+
+@dataclass
+class _Rules:
+    """What is said of objects."""
+
+    bbox: BboxParams
+    keypoint: KeypointParams
+    labels: dict[int, int]
+    box_format: str
+    judged: bool
+    """Whether boxes are looked at although nothing moves."""
+
+    def meanwhile(self) -> _Rules:
+        """Return the rules before the end of a pipeline: nothing is dropped."""
+        return replace(self, bbox=BboxParams(rotate_method=self.bbox.rotate_method), judged=False)
+
+
+@dataclass
+class _Planes:
+    """Masks of objects on their way: what they were, and what of a pipeline they have not been through yet."""
+
+    parts: list[Any]
+    """One for each group of the last mix."""
+    ways: list[list[Node]]
+    groups: list[Group]
+    canvas: Canvas
+    rows: int
+    """Of each part."""
+
+    def after(self, layer: Layer, values: Values, nodes: Sequence[Node]) -> Any:
+        """Return the masks after some nodes."""
+        found = [
+            picked(layer, part, values, "masks", self.canvas, [*way, *nodes])
+            for part, way in zip(self.parts, self.ways, strict=True)
+        ]
+        return found[0] if len(found) == 1 else merged(found, self.groups, self.rows)
+
+
+def objects(layer: Layer, batch: Batch, rows: Instances, values: Values, box_format: str, judged: bool) -> Instances:
+    """Return the objects of a batch after the pipeline of a layer."""
+    s = layer.settings
+    if rows.keypoints is not None and s.keypoint.flip_pairs is None and not torch.compiler.is_compiling():
+        mirrors = [node.name for node in layer.nodes if node.transform.mirrors]
+        if mirrors:
+            warnings.warn(_NO_PAIRS.format(type(layer).__name__, mirrors[0]), stacklevel=2)
+    rules = _Rules(s.bbox, s.keypoint, dict(s.mirror_labels), box_format, judged)
+    return _through(layer, batch, rows, values, layer.nodes, rules)
+
+
+def _through(
+    layer: Layer, batch: Batch, rows: Instances, values: Values, nodes: Sequence[Node], rules: _Rules
+) -> Instances:
+    """Return objects after the first nodes of a pipeline: from one mix to the next."""
+    contexts = layer.contexts(batch)
+    canvas, start = batch.canvas, 0
+    planes = None if rows.masks is None else _Planes([rows.masks], [[]], [Group()], canvas, rows.valid.shape[1])
+    for i, node in enumerate(nodes):
+        if not node.transform.mixes:
+            continue
+        part = slice(start, i)
+        rows = _segment(layer, rows, planes, values, nodes[part], contexts[part], canvas, rules.meanwhile())
+        canvas = contexts[i].canvas
+        rows, planes = _mixed(layer, rows, values, node, contexts[i], rules)
+        canvas, start = following(canvas, node.transform.output_canvas), i + 1
+    return _segment(layer, rows, planes, values, nodes[start:], contexts[start:], canvas, rules)
+
+
+def _mixed(
+    layer: Layer, rows: Instances, values: Values, node: Node, context: Context, rules: _Rules
+) -> tuple[Instances, _Planes | None]:
+    """Return objects after a mix; their masks may still be on their way."""
+    mix: Any = node.transform
+    groups = mix.groups(values[node.name], context)
+    after = following(context.canvas, mix.output_canvas)
+    count = rows.valid.shape[1]
+    out = grouped(rows, groups, after, rules.keypoint, rules.labels, context.like)
+    if rows.masks is None:
+        return out, None
+    ways = [[replace(node, transform=mix.branch(group, after))] for group in groups]
+    planes = _Planes([rows.masks] * len(groups), ways, groups, context.canvas, count)
+    if (
+        all(g.hole is None and g.hidden is None and g.chosen is None for g in groups)
+        and rules.bbox.rotate_method != "mask"
+    ):
+        return out.with_(masks=rows.masks), planes
+    parts = [
+        uncovered(picked(layer, rows.masks, values, "masks", context.canvas, way), group, after)
+        for way, group in zip(ways, groups, strict=True)
+    ]
+    masks = merged(parts, groups, count)
+    out = boxed_again(out, masks, groups, after).with_(masks=masks)
+    return out, _Planes([masks], [[]], [Group()], after, count * len(groups))
+
+
+def _segment(
+    layer: Layer,
+    rows: Instances,
+    planes: _Planes | None,
+    values: Values,
+    nodes: Sequence[Node],
+    contexts: Sequence[Context],
+    canvas: Canvas,
+    rules: _Rules,
+) -> Instances:
+    """Return objects after some nodes that mix nothing, from a canvas on."""
+    masks = None if planes is None else planes.after(layer, values, nodes)
+    device = rows.valid.device
+    like = torch.zeros(rows.valid.shape[0], dtype=matrix_dtype(device), device=device)
+    path = track(nodes, contexts, values)
+    way = path
+    if rows.keypoints is not None and any(node.transform.hide_keypoints for node in nodes):
+        way = track(nodes, contexts, values, hiding=True)
+    if path is None and not rules.judged:  # nothing moves: boxes stay, whatever hides keypoints or fills masks
+        out = rows if masks is None else rows.with_(masks=masks)
+        if way is None:
+            return out
+        hidden = move(rows.with_(boxes=None, masks=None), way, BboxParams(), KeypointParams(), None)
+        return out.with_(keypoints=hidden.keypoints, visible=hidden.visible)
+    rest = still(canvas, like)
+    return move(
+        rows,
+        path or rest,
+        rules.bbox,
+        rules.keypoint,
+        rules.labels,
+        masks,
+        rules.box_format,
+        canvas,
+        way=way or path or rest,
+    )
+
+
+def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Context) -> Context:
+    """Return the context of the transform at a place, with what it sees of images and annotations, as they are there.
+
+    Of a clip it sees those of all frames: a crop that keeps every box keeps it in every frame.
+    """
+    values = by_frame(values, batch)
+    before, sees = layer.nodes[:place], layer.nodes[place].transform.sees
+    contexts = layer.contexts(batch)
+    rows, mask, image = batch.instances, batch.mask, None
+    moved = any(moves(values[node.name]) for node in before)
+    if rows is not None and ("objects" in sees or "masks" in sees) and (moved or any(map(fills, before))):
+        method = layer.settings.bbox.rotate_method
+        if "masks" not in sees and (method != "mask" or rows.masks is None):
+            rows, method = rows.with_(masks=None), "largest_box"
+        rows = _through(
+            layer,
+            batch,
+            rows,
+            values,
+            before,
+            _Rules(BboxParams(rotate_method=method), KeypointParams(), {}, batch.box_format, False),
+        )
+    if mask is not None and "mask" in sees and (moved or any(map(fills, before))):
+        mask = picked(layer, mask, values, "mask", batch.canvas, before)
+    if "image" in sees:
+        image = rendered(batch.image, layer.plan(batch, values, nodes=before))
+    if batch.frames > 1:
+        rows = None if rows is None else rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
+        mask = None if mask is None else mask.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2)
+        image = None if image is None else image.unflatten(0, (batch.samples, batch.frames))[:, 0]
+    if isinstance(mask, Ragged):
+        mask = mask.padded(largest(contexts[place].canvas))
+    return replace(
+        context,
+        objects=rows if "objects" in sees or "masks" in sees else None,
+        mask=mask if "mask" in sees else None,
+        image=image,
+    )
+
+
+def agreeing(batch: Batch, box_format: str, bbox: BboxParams, owner: str) -> str:
+    """Return the format of the boxes that come out, or raise where boxes and settings do not go together."""
+    rows = batch.instances
+    if rows is None or rows.boxes is None:
+        return box_format
+    if (box_format in ROTATED) != (rows.boxes.shape[-1] == 8):
+        raise ValueError(
+            f"{owner}: boxes must be written as what they are, rotated or not: {batch.box_format} cannot become "
+            f"{box_format}"
+        )
+    if bbox.rotate_method != "largest_box" and rows.boxes.shape[-1] == 8:
+        raise ValueError(f"{owner}: rotate_method={bbox.rotate_method!r} needs boxes that are not rotated")
+    if bbox.rotate_method == "mask" and rows.masks is None:
+        raise ValueError(f"{owner}: rotate_method='mask' needs `masks` beside `boxes`, got none")
+    if bbox.rotate_method == "mask" and bbox.min_visibility > 0 and isinstance(rows.masks, Ragged):
+        raise ValueError(f"{owner}: rotate_method='mask' with min_visibility needs images of one size")
+    return box_format
