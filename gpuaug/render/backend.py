@@ -71,7 +71,7 @@ def uses_triton(x: Tensor, backend: str | None) -> bool:
 
 def _suits_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
     """Tell whether the kernels can render a batch: no float64, no more channels than registers hold, no gradients."""
-    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS and not any(step.mixes for step in passes)
+    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS
     return few and x.dtype != torch.float64 and not _needs_gradients(x, passes)
 
 

@@ -6,18 +6,20 @@ has no kernel takes its torch definition, on an image that is written for it and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gpuaug.render import meeting
 from gpuaug.render import triton as ops
 from gpuaug.render.backend import apply_choice, unrolled
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
+from gpuaug.render.mixes import Blend
 from gpuaug.render.pick import part_of
 from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp
-from gpuaug.render.reading import tap_count
+from gpuaug.render.reading import over, tap_count
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
 from gpuaug.render.values import ValueRange
 
@@ -93,10 +95,16 @@ class _Open:
     after: list[int] = field(default_factory=list)
     channels: int = 0
     geo: Tensor | None = None
+    blend: Blend | None = None
 
     @property
     def touched(self) -> bool:
-        return self.warp is not None or bool(self.before) or self.filter is not None
+        return self.meets or self.warp is not None or bool(self.before) or self.filter is not None
+
+    @property
+    def meets(self) -> bool:
+        """Whether samples meet in it; then it has no filter and measures nothing."""
+        return self.blend is not None or (self.warp is not None and self.warp.tiles is not None)
 
 
 class _Run:
@@ -116,13 +124,20 @@ class _Run:
             self._write()
         o = self.open
         o.warp, o.canvas = warp, canvas
+        if warp.tiles is not None:
+            return
         o.geo = ops.prepare(warp.matrix, warp.soft, warp.hard, list(canvas), _shrink(warp), warp.projective, False)
+
+    def blend(self, blend: Blend) -> None:
+        if self.open.touched:
+            self._write()
+        self.open.blend = blend
 
     def filter(self, choice: Choice) -> None:
         if not has_kernel(choice):
             self._by_torch(choice)
             return
-        if self.open.filter is not None:
+        if self.open.filter is not None or self.open.meets:
             self._write()
         o = self.open
         channels = choice.channels or tuple(range(o.channels))
@@ -139,6 +154,8 @@ class _Run:
 
     def slot(self, slot: Slot) -> None:
         members = slot.choices
+        if self.open.meets and any(statistics(choice) for choice in members):
+            self._write()
         if slot.order is not None:
             measured = [len(statistics(c)) for c in members]
             if all(has_kernel(c) and c.values is None for c in members) and sum(measured) <= 1:
@@ -295,11 +312,67 @@ class _Run:
     def _rendered(self, dtype: torch.dtype, channels_last: bool, encode: int) -> Tensor:
         o = self.open
         ends = (o.constants, o.channels, dtype, channels_last, encode)
+        if o.meets:
+            return self._met(o, (o.before, *ends))
         if o.filter is None:
             out: Tensor = ops.render(*self._head_arguments(), o.before, *ends)
         else:
             out = ops.filtered(*self._head_arguments(), o.before, o.filter, o.after, *ends)
         return out
+
+    def _met(self, o: _Open, ends: tuple[Any, ...]) -> Tensor:
+        """Return an image in which samples meet."""
+        if o.blend is None:
+            assert o.warp is not None
+            return self._tiled(o, o.warp, ends)
+        blend, geo = o.blend, None
+        head, shrink = _head(None), 1.0
+        if blend.matrix is not None:
+            warp = over(blend, *o.canvas)
+            head, shrink = _head(warp), _shrink(warp)
+            geo = ops.prepare(warp.matrix, None, warp.hard, list(o.canvas), shrink, False, False)
+        window, alpha = (None if t is None else _inner(t) for t in (blend.rectangle, blend.alpha))
+        mixed: Tensor = meeting.blend(
+            o.image,
+            o.scale,
+            geo,
+            list(o.operands),
+            head,
+            shrink,
+            list(o.canvas),
+            _inner(blend.index),
+            blend.share,
+            window,
+            alpha,
+            blend.whole,
+            *ends,
+        )
+        return mixed
+
+    def _tiled(self, o: _Open, warp: Warp, ends: tuple[Any, ...]) -> Tensor:
+        tiles = warp.tiles
+        assert tiles is not None
+        rectangles, sources = tiles.within(warp.soft, warp.hard)
+        one = replace(warp, tiles=None, soft=None, hard=sources.flatten(0, 1))
+        matrix = (warp.matrix[:, None] @ tiles.matrix).flatten(0, 1)
+        shrink, canvas = _shrink(warp), list(o.canvas)
+        fill = list(warp.reading.fill) if any(warp.reading.fill) else []
+        made: Tensor = meeting.tile(
+            o.image,
+            o.scale,
+            ops.prepare(matrix, None, one.hard, canvas, shrink, warp.projective, False),
+            list(o.operands),
+            _head(one),
+            fill,
+            shrink,
+            canvas,
+            tiles.index.contiguous(),
+            rectangles.to(torch.float32).contiguous(),
+            ops.prepare(warp.matrix, None, None, canvas, 1.0, warp.projective, False),
+            warp.projective,
+            *ends,
+        )
+        return made
 
     def _write(self) -> None:
         """End the kernel: its result is the source of the next."""
@@ -318,6 +391,8 @@ def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
     for number, step in enumerate(passes):
         if step.warp is not None:
             going.warp(step.warp, step.canvas)
+        if step.blend is not None:
+            going.blend(step.blend)
         if step.filter is not None:
             going.filter(step.filter)
         for slot in step.program:

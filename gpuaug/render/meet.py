@@ -103,15 +103,16 @@ def _tile(x: Tensor, step: Pass, scale: float, work: torch.dtype) -> Tensor:
     found = []
     straight = warp.kind != "warp" and not warp.transposes
     back = mat.inverse(warp.matrix)
+    rectangles, sources = warp.tiles.within(warp.soft, warp.hard)
     for k in range(warp.tiles.index.shape[1]):
-        index, place, rectangle, source = warp.tiles.one(k, warp.soft, warp.hard)
+        place, rectangle, source = warp.tiles.matrix[:, k], rectangles[:, k], sources[:, k]
         area = _reach(warp, rectangle, h, w)
         if area is None:
             continue
         x0, y0, x1, y1 = area
         shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(warp.matrix[:, 0, 0]))
         one = replace(warp, matrix=shift @ warp.matrix @ place, tiles=None, soft=None, hard=source)
-        j = int(index[0])
+        j = int(warp.tiles.index[0, k])
         part = warp_one(x[j : j + 1], scale, replace(step, warp=one, canvas=(y1 - y0, x1 - x0)), work)
         seen = None
         if not straight:
