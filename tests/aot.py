@@ -127,6 +127,8 @@ def compiled(name: str, layer: Any) -> None:
         state, zero = torch.zeros(2, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
         sampling.draw_uniform(state, zero.expand(2), zero, zero, zero)
         sampling.draw_noise(zero, 3, 4, 5, True)
+        u = torch.zeros(4, 2)
+        sampling.draw_beta(u, u[0], u[0], 641, 1 / 32, 10.0, 2.0**-25)
     if name in ("basic", "geometry"):
         mask = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
         passes = layer.plan(Batch(mask), values, Reading("nearest", False, (255.0,))).finish()
