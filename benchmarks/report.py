@@ -64,10 +64,10 @@ def tasks(report: Row, *sections: str) -> Row:
 def _rows(task: Row, counts: Row) -> list[list[Any]]:
     lines = []
     for name, row in task["rows"].items():
-        if "error" in row:
-            lines.append([name, row["error"], *[None] * 8])
-            continue
         kernels = counts.get(name, {})
+        if row.get("median_ms") is None:
+            lines.append([name, row.get("error"), *[None] * 8])
+            continue
         span = f"{shown(row['median_ms'])} ({shown(row['min_ms'])} to {shown(row['max_ms'])})"
         figures = [row.get(key) for key in ("images_per_s", "of_the_copy", "host_ms", "waits", "peak_mb")]
         lines.append([name, span, *figures, *[kernels.get(key) for key in ("kernels", "copies", "device_ms")]])

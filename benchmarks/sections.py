@@ -52,7 +52,7 @@ def scale_for(device: str, dry: bool) -> Scale:
     where = torch.device(device)
     if not dry:
         return Scale(where)
-    return Scale(where, (2,), (40,), (1, 160), "resnet18", (2, 48, 1), 1, 0.0, 0.0, compiles=False)
+    return Scale(where, (2,), (40,), (1, 160), "mobilenet_v3_small", (2, 48, 1), 1, 0.0, 0.0, compiles=False)
 
 
 @dataclass(frozen=True)
@@ -90,37 +90,51 @@ def figures(
 
 def _timed(scale: Scale, builders: dict[str, Any], sets: list[Any], moved: int, images: int) -> Row:
     device = scale.device
-    runs: dict[str, Any] = {COPY: copier(moved, device)}
-    failed: Row = {}
-    for row, build in builders.items():
-        try:
-            runs[row] = build()
-        except Exception as error:
-            failed[row] = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-    rows = race(runs, sets, device, scale.rounds, scale.block_ms, scale.seconds) | failed
+    runs, others = built(builders, device)
+    runs = {COPY: copier(moved, device), **runs}
+    rows = race(runs, sets, device, scale.rounds, scale.block_ms, scale.seconds) | others
     copied = rows[COPY].get("median_ms")
     for row, found in rows.items():
-        if "error" not in found:
+        if found.get("median_ms") is not None:
             found["images_per_s"] = images / found["median_ms"] * 1e3
             found["of_the_copy"] = copied / found["median_ms"] if device.type == "cuda" and copied else None
             try:
                 found |= asked(runs[row], sets[0], device)
             except Exception as error:
-                found["error after timing"] = f"{type(error).__name__}: {str(error)[:300]}"
+                found["error after timing"] = failure(error)["error"]
     return {"rows": rows, "moved_mb": moved / 2**20, "input_sets": len(sets)}
+
+
+def built(builders: dict[str, Any], device: torch.device) -> tuple[dict[str, Any], Row]:
+    """Build contenders; return those that run, and rows of the others: errors, and what only a GPU can run."""
+    runs: dict[str, Any] = {}
+    others: Row = {}
+    for row, build in builders.items():
+        if "captured" in row and device.type != "cuda":
+            others[row] = {"median_ms": None}
+            continue
+        try:
+            runs[row] = build()
+        except Exception as error:
+            others[row] = failure(error)
+    return runs, others
+
+
+def failure(error: Exception) -> Row:
+    """Return the row of what failed."""
+    return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
 
 
 def counted(scale: Scale, name: str, batch: int, size: int, dtype: torch.dtype, out: torch.dtype) -> Row:
     """Count what each contender launches."""
     given = pipelines.inputs(name, batch, size, dtype, scale.device)
-    rows: Row = {}
-    for row, build in pipelines.contenders(name, given, out, EAGER).items():
-        if "image by image" in row:
-            continue
+    builders = pipelines.contenders(name, given, out, EAGER)
+    runs, rows = built({row: build for row, build in builders.items() if "image by image" not in row}, scale.device)
+    for row, run in runs.items():
         try:
-            rows[row] = profile(build(), given, scale.device)
+            rows[row] = profile(run, given, scale.device)
         except Exception as error:
-            rows[row] = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+            rows[row] = failure(error)
     return {"rows": rows}
 
 
@@ -225,14 +239,9 @@ def _training(scale: Scale) -> Row:
 
         return lambda x: [step(x) for _ in range(steps)]
 
-    runs, rows = {}, {}
-    for name, build in augments.items():
-        try:
-            runs[name] = training_step(build())
-        except Exception as error:
-            rows[name] = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
-    timed = race(runs, sources, device, min(scale.rounds, 5))
-    without = timed["without a layer"]["median_ms"]
+    layers, rows = built(augments, device)
+    timed = race({name: training_step(run) for name, run in layers.items()}, sources, device, min(scale.rounds, 5))
+    without = timed["without a layer"].get("median_ms", math.nan)
     for found in timed.values():
         if "median_ms" in found:
             step_ms = found["median_ms"] / steps
@@ -266,7 +275,7 @@ def work(section: str, scale: Scale, out: Path, until: float, skipped: tuple[str
         try:
             state["tasks"][task.key] = task.run()
         except Exception as error:
-            state["tasks"][task.key] = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+            state["tasks"][task.key] = failure(error)
         if scale.device.type == "cuda":
             _free()
         state["running"] = None

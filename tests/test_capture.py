@@ -206,3 +206,17 @@ def test_captured_calls_refuse_other_inputs() -> None:
         check({"image": x, "name": "a"}, torch.arange(3))
     with pytest.raises(ValueError, match="captured calls give no gradients"):
         check({"image": x.float().requires_grad_(), "name": "a"})
+
+
+def test_a_failed_recording_leaves_the_clock_alone(recorded: list[Tape], monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = ga.Compose([ga.RandomRotation(20)], seed=1)
+    before = layer.get_extra_state()
+
+    def record(call: Callable[[], Any], *rest: Any) -> None:
+        call()
+        raise RuntimeError("no graph")
+
+    monkeypatch.setattr(capture, "record", record)
+    with pytest.raises(RuntimeError, match="no graph"):
+        layer.capture(images((3, 5, 8)))
+    assert torch.equal(layer.get_extra_state(), before)

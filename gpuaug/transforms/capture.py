@@ -161,9 +161,11 @@ class Captured(nn.Module):
         before = layer._state.to(self._device, copy=True)
         mirror = None if layer._mirror is None else list(layer._mirror)
         pool = next((made.graph.pool() for made in self._recordings.values()), None)
-        graph, out = record(lambda: sized(*given, ids=ids, copy=self._copy), self._stream, pool, self._owner)
-        layer._state, layer._zero, layer._mirror = sized._state, sized._zero, mirror
-        layer._state.copy_(before)
+        try:
+            graph, out = record(lambda: sized(*given, ids=ids, copy=self._copy), self._stream, pool, self._owner)
+        finally:
+            layer._state, layer._zero, layer._mirror = sized._state, sized._zero, mirror
+            layer._state.copy_(before)
         running = layer if self._mode else layer._evaluation_layer()
         owners = {id(part): part for part in (layer, running)}.values()
         followed = [
