@@ -236,11 +236,12 @@ class Layer(Stateful):
 
     def _sized(self, batch: Batch) -> Layer:
         """Return this layer with sizes drawn for the batch; itself where none are drawn."""
-        names = [node for node in self.nodes if node.transform.draws_size]
-        if not names:
-            return self
-        device = batch.image.device
-        return self._of_sizes({node.name: node.transform.pick(self._draw_on_host(node.name, device)) for node in names})
+        return self._of_sizes(self._draw_sizes(batch.image.device))
+
+    def _draw_sizes(self, device: torch.device) -> dict[str, int]:
+        """Return the sizes drawn for a batch, by transform."""
+        drawing = [node for node in self.nodes if node.transform.draws_size]
+        return {node.name: node.transform.pick(self._draw_on_host(node.name, device)) for node in drawing}
 
     def _of_sizes(self, sizes: dict[str, int]) -> Layer:
         if not sizes:
