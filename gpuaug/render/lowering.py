@@ -323,7 +323,7 @@ def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
         for slot in step.program:
             going.slot(slot)
         ends = number == len(passes) - 1 and plan.out_dtype == plan.dtype
-        if plan.rounds and not plan.dtype.is_floating_point and not step.normalized and not ends:
+        if plan.rounds_after(step) and not ends:
             going.round(step.own)
     return going.finish()
 

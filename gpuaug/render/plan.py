@@ -16,43 +16,15 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
+from gpuaug.render.settings import Interpolation, as_fill, as_interpolation
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 
 __all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
 
 Kind = Literal["lattice", "axis", "warp"]
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
 RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
 MAX_HALF_WIDTH = 4.0
 """Bound on the half-width of the reading filter, in source pixels, where the local scale has no bound of its own."""
-
-
-_INTERPOLATIONS = {
-    "nearest": "nearest",
-    "nearest-exact": "nearest",
-    "bilinear": "bilinear",
-    "bicubic": "bicubic",
-}
-
-
-def as_interpolation(value: Any, owner: str) -> Interpolation | None:
-    """Accept a name or torchvision's InterpolationMode."""
-    if value is None:
-        return None
-    name = getattr(value, "value", value)
-    if name not in _INTERPOLATIONS:
-        raise ValueError(f"{owner}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, got {value!r}")
-    return _INTERPOLATIONS[name]  # type: ignore[return-value]
-
-
-def as_fill(value: Any, owner: str) -> tuple[float, ...] | None:
-    """Accept a number, or one for each channel."""
-    if value is None:
-        return None
-    values = value if isinstance(value, (tuple, list)) else (value,)
-    if not values or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
-        raise TypeError(f"{owner}: fill must be a number or one number for each channel, got {value!r}")
-    return tuple(float(v) for v in values)
 
 
 @dataclass(frozen=True)
@@ -148,6 +120,8 @@ class Pass:
     """Whether its values are no longer in 0..1."""
     own: bool = False
     """Whether they are on the image's own scale."""
+    rounds: bool = False
+    """Whether an integer image is rounded after it, as between the operations of a policy."""
 
     def of(self, sample: int) -> Pass:
         """Return the pass of one sample."""
@@ -201,13 +175,17 @@ class Plan:
         self._open = Pass(canvas)
         self._cut = False  # something of the source lies outside the present canvas, for good
         self._shows_outside = False
+        self._group: Slot | None = None
+        self._missing = 0
 
-    def close(self, why: str) -> None:
-        """End the open pass."""
+    def close(self, why: str, rounds: bool = False) -> None:
+        """End the open pass, in a rounding where the image is of integers and that is asked for."""
+        if self._group is not None:
+            return
         self._cut = False
         if self._open.empty:
             return
-        self._open.ended = why
+        self._open.ended, self._open.rounds = why, rounds
         self._open.normalized, self._open.own = self.normalized, self.values is not None
         self.passes.append(self._open)
         self._open = Pass(self.canvas)
@@ -335,7 +313,22 @@ class Plan:
         """Append a place to the program."""
         for choice in choices:
             self._wrap(choice)
-        self._open.program.append(Slot(list(choices), order))
+        if self._group is None:
+            self._open.program.append(Slot(list(choices), order))
+            return
+        self._group.choices.extend(choices)
+        self._missing -= 1
+        if not self._missing:
+            self._open.program.append(self._group)
+            self._group = None
+
+    def group(self, count: int, order: Tensor | None = None) -> None:
+        """Let the next `count` operations share a place of the program: one applies, or all in an order (B, n)."""
+        self._group, self._missing = Slot([], order), count
+
+    def rounds_after(self, step: Pass) -> bool:
+        """Tell whether values are rounded after a pass."""
+        return (self.rounds or step.rounds) and not self.dtype.is_floating_point and not step.normalized
 
     def filter(self, choice: Choice) -> None:
         """Begin a pass whose head is a neighbourhood filter."""
@@ -379,8 +372,3 @@ def _intersect(a: Tensor | None, b: Tensor) -> Tensor:
     if a is None:
         return b
     return torch.cat((torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])), dim=-1)
-
-
-def with_reading(reading: Reading, **changes: Any) -> Reading:
-    """Return a reading with some settings changed."""
-    return replace(reading, **changes)

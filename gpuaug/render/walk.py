@@ -65,7 +65,7 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
                     if gate is None or gate[b]:
                         image, unit = _working(image, unit, work), 1.0
                         image = _apply(image, choice, b, plan.levels)
-            if plan.rounds and not plan.dtype.is_floating_point and image.dtype == work and not step.normalized:
+            if image.dtype == work and plan.rounds_after(step):
                 image, unit = quantize(image / unit, plan.dtype, step.own), scale
         if last is not None and last.write_one is not None:
             last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))

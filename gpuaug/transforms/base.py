@@ -13,7 +13,7 @@ from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
 from gpuaug.render.plan import Choice, Kind, Plan, Reading, as_fill, as_interpolation
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
-from gpuaug.transforms.layer import Context, Layer, Names, Node
+from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 
 __all__ = ["Filter", "Geometric", "Photometric", "Transform", "check_p"]
 
@@ -77,6 +77,8 @@ class Transform(Layer):
     """What masks become where the image is occluded; None where they stay."""
     hide_keypoints: bool = False
     """Whether keypoints are lost where the image is occluded."""
+    mute: ClassVar[bool] = False
+    """Whether it does nothing itself: a container's decision."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -95,7 +97,7 @@ class Transform(Layer):
         """Whether every call does the same, so that `eval()` mode does it too."""
         return not self._declared and self.p == 1
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         name = names.take(type(self).__name__)
         names.declarations.append(Declaration(name, self._declared, self.p if self.p < 1 else None))
@@ -240,6 +242,8 @@ class Photometric(Transform):
 
     clamps: ClassVar[bool] = True
     selectable: ClassVar[bool] = True
+    single: ClassVar[bool] = False
+    """Whether it is always one operation, which then shares a place of the program with others chosen among."""
 
     def __init__(
         self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
