@@ -23,6 +23,7 @@ from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDist
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
+from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
 from gpuaug.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -92,6 +93,7 @@ __all__ = [
     "LongestMaxSize",
     "Normal",
     "Normalize",
+    "OneOf",
     "OpticalDistortion",
     "Pad",
     "Padded",
@@ -103,6 +105,7 @@ __all__ = [
     "RandomAutocontrast",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
+    "RandomChoice",
     "RandomCrop",
     "RandomEqualize",
     "RandomErasing",
@@ -111,6 +114,7 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
+    "RandomOrder",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
@@ -128,6 +132,7 @@ __all__ = [
     "ScaleJitter",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
+    "SomeOf",
     "SquareSymmetry",
     "ThinPlateSpline",
     "ToDtype",

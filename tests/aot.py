@@ -24,7 +24,7 @@ from triton.runtime import driver
 import gpuaug as ga
 from gpuaug.data.batch import Batch
 from gpuaug.render import lowering
-from gpuaug.render.options import Reading
+from gpuaug.render.settings import Reading
 from gpuaug.sampling import kernels as sampling
 
 HALVES = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}

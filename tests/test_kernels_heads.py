@@ -12,9 +12,9 @@ from torch import Tensor
 import gpuaug as ga
 from gpuaug.data.batch import Batch
 from gpuaug.render.backend import render
-from gpuaug.render.options import Reading
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
 from gpuaug.sampling import kernels, noise
 from gpuaug.sampling.generator import _uniform_arithmetic, column_words
 

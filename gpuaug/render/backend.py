@@ -142,7 +142,7 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
         for slot in step.program:
             for choice in unrolled(slot):
                 image = apply_choice(image, choice, plan.levels)
-        if plan.rounds and not plan.dtype.is_floating_point and not step.normalized:
+        if plan.rounds_after(step):
             image = each(image, partial(quantize, dtype=plan.dtype, own=step.own))
             image = each(image, lambda v: v / scale)
     if raw:

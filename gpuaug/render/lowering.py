@@ -18,10 +18,11 @@ from gpuaug.render.backend import apply_choice, unrolled
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.mixes import Blend
 from gpuaug.render.pick import part_of
-from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp
+from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import over, tap_count
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
 from gpuaug.render.values import ValueRange
+from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
 __all__ = ["run", "run_pick"]
 
@@ -398,7 +399,7 @@ def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
         for slot in step.program:
             going.slot(slot)
         ends = number == len(passes) - 1 and plan.out_dtype == plan.dtype
-        if plan.rounds and not plan.dtype.is_floating_point and not step.normalized and not ends:
+        if plan.rounds_after(step) and not ends:
             going.round(step.own)
     return going.finish()
 

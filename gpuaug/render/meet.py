@@ -11,9 +11,10 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.mixes import Blend, blended, covers, inside
-from gpuaug.render.plan import Pass, Plan, Warp
+from gpuaug.render.plan import Pass, Plan
 from gpuaug.render.reading import over, read
 from gpuaug.render.walk import walk, warp_one
+from gpuaug.render.warp import Warp
 
 __all__ = ["walk_together"]
 

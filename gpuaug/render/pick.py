@@ -12,8 +12,9 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.backend import uses_triton
 from gpuaug.render.mixes import Blend, blended, covers, tiled
-from gpuaug.render.plan import Pass, Warp
+from gpuaug.render.plan import Pass
 from gpuaug.render.reading import over
+from gpuaug.render.warp import Warp
 
 __all__ = ["part_of", "pick"]
 

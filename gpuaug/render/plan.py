@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy as copying
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,46 +17,11 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import Blend, Tiles
-from gpuaug.render.options import Reading
+from gpuaug.render.settings import Reading
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
+from gpuaug.render.warp import MAX_HALF_WIDTH, RANKS, Kind, Warp
 
-__all__ = ["RANKS", "Choice", "Pass", "Plan", "Slot", "Warp"]
-
-Kind = Literal["lattice", "axis", "warp"]
-RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
-MAX_HALF_WIDTH = 4.0
-"""Bound on the half-width of the reading filter, in source pixels, where the local scale has no bound of its own."""
-
-
-@dataclass
-class Warp:
-    """The geometry of a pass."""
-
-    matrix: Tensor
-    """(B, 3, 3), source -> output."""
-    kind: Kind
-    reading: Reading
-    shrink: float = 1.0
-    """Static bound on how many source pixels an output pixel spans along a source axis."""
-    projective: bool = False
-    transposes: bool = False
-    soft: Tensor | None = None
-    """(B, 4) source rectangle beyond which everything is fill."""
-    field: Tensor | None = None
-    """(B, 2, h, w) displacement: what the matrix gives, plus this, is the source position (x, y in pixels)."""
-    hard: Tensor | None = None
-    """(B, 4) source rectangle at whose border the filter is cut and normalised; positions outside are fill."""
-    tiles: Tiles | None = None
-    """What the source is made of, where it is no image but a canvas of several, which is never made."""
-
-    def of(self, sample: int) -> Warp:
-        """Return the warp of one sample."""
-        soft, hard, field = (
-            None if value is None else value[sample : sample + 1] for value in (self.soft, self.hard, self.field)
-        )
-        tiles = None if self.tiles is None else self.tiles.of(sample)
-        matrix = self.matrix[sample : sample + 1]
-        return replace(self, matrix=matrix, soft=soft, hard=hard, field=field, tiles=tiles)
+__all__ = ["Choice", "Pass", "Plan", "Slot"]
 
 
 @dataclass
@@ -118,6 +83,8 @@ class Pass:
     """Whether they are on the image's own scale."""
     channels: int = 0
     """Of what it writes."""
+    rounds: bool = False
+    """Whether an integer image is rounded after it, as between the operations of a policy."""
 
     def of(self, sample: int) -> Pass:
         """Return the pass of one sample."""
@@ -177,13 +144,17 @@ class Plan:
         self._open = Pass(canvas)
         self._cut = False  # something of the source lies outside the present canvas, for good
         self._shows_outside = False
+        self._group: Slot | None = None
+        self._missing = 0
 
-    def close(self, why: str) -> None:
-        """End the open pass."""
+    def close(self, why: str, rounds: bool = False) -> None:
+        """End the open pass, in a rounding where the image is of integers and that is asked for."""
+        if self._group is not None:
+            return
         self._cut = False
         if self._open.empty:
             return
-        self._open.ended = why
+        self._open.ended, self._open.rounds = why, rounds
         self._open.normalized, self._open.own = self.normalized, self.values is not None
         self._open.channels = self.out_channels
         self.passes.append(self._open)
@@ -339,7 +310,22 @@ class Plan:
         """Append a place to the program."""
         for choice in choices:
             self._wrap(choice)
-        self._open.program.append(Slot(list(choices), order))
+        if self._group is None:
+            self._open.program.append(Slot(list(choices), order))
+            return
+        self._group.choices.extend(choices)
+        self._missing -= 1
+        if not self._missing:
+            self._open.program.append(self._group)
+            self._group = None
+
+    def group(self, count: int, order: Tensor | None = None) -> None:
+        """Let the next `count` operations share a place of the program: one applies, or all in an order (B, n)."""
+        self._group, self._missing = Slot([], order), count
+
+    def rounds_after(self, step: Pass) -> bool:
+        """Tell whether values are rounded after a pass."""
+        return (self.rounds or step.rounds) and not self.dtype.is_floating_point and not step.normalized
 
     def filter(self, choice: Choice) -> None:
         """Begin a pass whose head is a neighbourhood filter."""

@@ -17,8 +17,8 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, rectangle
 from gpuaug.render.mixes import Blend, tiled
-from gpuaug.render.options import Reading
-from gpuaug.render.plan import MAX_HALF_WIDTH, Warp
+from gpuaug.render.settings import Reading
+from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
 __all__ = ["over", "read", "read_planes", "support"]
 

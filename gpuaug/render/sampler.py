@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpuaug.geometry.canvas import Canvas
-from gpuaug.render.plan import MAX_HALF_WIDTH
+from gpuaug.render.warp import MAX_HALF_WIDTH
 
 __all__ = ["Frames", "sample_image"]
 

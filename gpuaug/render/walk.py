@@ -15,11 +15,12 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
-from gpuaug.render.options import Reading
-from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan
+from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, sample_image
+from gpuaug.render.settings import Reading
 from gpuaug.render.values import quantize
+from gpuaug.render.warp import MAX_HALF_WIDTH
 
 __all__ = ["walk", "warp_one"]
 
@@ -66,7 +67,7 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
                     if gate is None or gate[b]:
                         image, unit = _working(image, unit, work), 1.0
                         image = _apply(image, choice, b, plan.levels)
-            if plan.rounds and not plan.dtype.is_floating_point and image.dtype == work and not step.normalized:
+            if image.dtype == work and plan.rounds_after(step):
                 image, unit = quantize(image / unit, plan.dtype, step.own), scale
         if last is not None and last.write_one is not None:
             last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))

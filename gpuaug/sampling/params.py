@@ -38,7 +38,7 @@ class Params:
     Indexing: `params[i]` is the readable list of what is done to sample i, `params[a:b]` or `params[index_tensor]`
     the parameters of some samples, `params["RandomRotation"]` those of one transform: a tensor for each parameter, and
     `gate` (B,), which says to which samples the transform applies (drawn values of the others mean nothing). A second
-    transform of a class is "RandomRotation_2".
+    transform of a class is "RandomRotation_2"; in the n-th place of a `RandomOrder` it is "RandomRotation@n".
 
     Example:
         >>> import torch, gpuaug as ga
@@ -110,9 +110,9 @@ class Params:
     def __getitem__(self, index: Any) -> Any:
         """Return one transform's parameters (str), one sample's list (int), or some samples' (slice, tensor)."""
         if isinstance(index, str):
-            if index not in self.values:
-                raise KeyError(f"Params: no transform {index!r}; there are {', '.join(self.values) or 'none'}")
-            return SimpleNamespace(**self.values[index])
+            if index in self.values:
+                return SimpleNamespace(**self.values[index])
+            return SimpleNamespace(**self._in_places(index))
         if isinstance(index, int):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"Params: sample {index} of {len(self)}")
@@ -124,6 +124,19 @@ class Params:
         some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
         return some
 
+    def _in_places(self, name: str) -> dict[str, Tensor]:
+        """Return the parameters of a transform that stands in several places, of which a sample takes one."""
+        places = [drawn for given, drawn in self.values.items() if given.partition("@")[0] == name]
+        if not places:
+            raise KeyError(f"Params: no transform {name!r}; there are {', '.join(self.values) or 'none'}")
+        merged = dict(places[-1])
+        for drawn in places[:-1]:
+            gate = drawn["gate"]
+            for key, value in drawn.items():
+                here = gate.view(-1, *[1] * (value.dim() - 1))
+                merged[key] = gate | merged[key] if key == "gate" else torch.where(here, value, merged[key])
+        return merged
+
     def _describe(self, i: int) -> list[tuple[str, dict[str, Any]]]:
         """Read the parameters of sample i back to the host: for people, not for the hot path."""
         done = []
@@ -132,7 +145,7 @@ class Params:
             if gate is not None and not bool(gate[i]):
                 continue
             shown = {k: _plain(t[i]) for k, t in drawn.items() if k not in _HIDDEN and not k.startswith("_")}
-            done.append((name, shown))
+            done.append((name.partition("@")[0], shown))
         return done
 
     def __repr__(self) -> str:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
-from gpuaug.render.options import Reading, as_fill, as_interpolation
-from gpuaug.render.plan import Choice, Kind, Plan
+from gpuaug.render.plan import Choice, Plan
+from gpuaug.render.settings import Reading, as_fill, as_interpolation
+from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
-from gpuaug.transforms.layer import Context, Layer, Names, Node
+from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 
 __all__ = ["Filter", "Geometric", "Photometric", "Transform", "check_p"]
 
@@ -82,6 +83,8 @@ class Transform(Layer):
     """What masks become where the image is occluded; None where they stay."""
     hide_keypoints: bool = False
     """Whether keypoints are lost where the image is occluded."""
+    mute: ClassVar[bool] = False
+    """Whether it does nothing itself: a container's decision."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -100,7 +103,7 @@ class Transform(Layer):
         """Whether every call does the same, so that `eval()` mode does it too."""
         return not self._declared and self.p == 1
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         name = names.take(type(self).__name__)
         names.declarations.append(Declaration(name, self._declared, self.p if self.p < 1 else None))
@@ -245,6 +248,8 @@ class Photometric(Transform):
 
     clamps: ClassVar[bool] = True
     selectable: ClassVar[bool] = True
+    single: ClassVar[bool] = False
+    """Whether it is always one operation, which then shares a place of the program with others chosen among."""
 
     def __init__(
         self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None

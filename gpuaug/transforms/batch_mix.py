@@ -10,8 +10,8 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, rectangle
 from gpuaug.render.mixes import Tiles
-from gpuaug.render.options import Reading
 from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
 from gpuaug.transforms.base import Drawn, Transform
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mixing import Group

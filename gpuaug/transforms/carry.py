@@ -12,9 +12,9 @@ from gpuaug.data.batch import PADDING, Batch, Images
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas, Sizes, following, largest
 from gpuaug.render.backend import render
-from gpuaug.render.options import Reading
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
 from gpuaug.render.values import default_range
 from gpuaug.transforms.track import moves
 

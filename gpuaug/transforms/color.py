@@ -145,6 +145,8 @@ class Grayscale(Photometric):
         torch.Size([2, 1, 8, 10])
     """
 
+    single = True
+
     def __init__(
         self,
         num_output_channels: int = 1,
@@ -193,6 +195,8 @@ class RandomGrayscale(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    single = True
+
     def __init__(
         self, p: float = 0.1, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
@@ -228,6 +232,8 @@ class RandomBrightnessContrast(Photometric):
         >>> ga.RandomBrightnessContrast(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    single = True
 
     def __init__(
         self,
@@ -278,6 +284,8 @@ class HueSaturationValue(Photometric):
         >>> ga.HueSaturationValue(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    single = True
 
     def __init__(
         self,

@@ -10,12 +10,12 @@ from torch import nn
 from gpuaug.data.batch import NAMED, ROLES, Settings
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.backend import BACKENDS
-from gpuaug.render.options import as_fill, as_interpolation
+from gpuaug.render.settings import as_fill, as_interpolation
 from gpuaug.render.values import as_value_range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p
 from gpuaug.transforms.crop import as_size
-from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
+from gpuaug.transforms.layer import SETTINGS, Gate, Layer, Names, Node
 
 __all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]
 
@@ -51,7 +51,7 @@ class Container(Layer):
         """Go over the children."""
         return iter(self._children())
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the transforms of all children."""
         for child in self._children():
             yield from child.flatten(names, gates, channels)
@@ -257,11 +257,11 @@ class RandomApply(Container):
         for node in self.nodes:
             refuse_changing(node.transform, "RandomApply")
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, under one more gate."""
         name = names.take("RandomApply")
         names.declarations.append(Declaration(name, {}, self.p))
-        yield from super().flatten(names, (*gates, name), channels)
+        yield from super().flatten(names, (*gates, Gate(name)), channels)
 
     def evaluation(self) -> Layer | None:
         """Return the deterministic children where p is 1, else None: the identity."""
@@ -307,7 +307,7 @@ class SelectiveChannelTransform(Container):
                     f"SelectiveChannelTransform: transforms must change values only and keep the dtype, got {node.name}"
                 )
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, limited to the bands."""
         yield from super().flatten(names, gates, self.channels)
 

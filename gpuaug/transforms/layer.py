@@ -4,79 +4,33 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
-from gpuaug.data.instances import Instances
 from gpuaug.geometry.canvas import Canvas, following, numbers
-from gpuaug.render.options import Reading
-from gpuaug.render.plan import RANKS, Plan
-from gpuaug.render.values import UNIT, ValueRange, default_range
-from gpuaug.sampling.layout import Declaration, Layout
+from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
+from gpuaug.render.values import UNIT, default_range
+from gpuaug.render.warp import RANKS
+from gpuaug.sampling.layout import Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
 from gpuaug.transforms.track import moves
 
-if TYPE_CHECKING:
-    from gpuaug.transforms.base import Transform
-
-__all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
+__all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
 
 Values = dict[str, dict[str, Tensor]]
 """What was drawn, by transform and parameter."""
 
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a transform may know of the batch when it draws: values of pixels only where it says that it sees them."""
-
-    canvas: Canvas
-    """(height, width) at this point of the pipeline: integers, or tensors (B,) where samples differ in size."""
-    channels: int
-    """Of the image, or as many as the transform is limited to."""
-    like: Tensor
-    """(B,) zeros in the dtype of matrices, on the batch's device."""
-    values: ValueRange
-    """What black and white are in the unit of the user's numbers (fill, thresholds)."""
-    objects: Instances | None = None
-    """For a transform that `sees` objects (or their masks), in this canvas, and which of them are still there."""
-    mask: Tensor | None = None
-    """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
-    image: Any = None
-    """For a transform that `sees` the image, as it is here."""
-
-
-@dataclass
-class Node:
-    """A transform in its place in a pipeline."""
-
-    name: str
-    transform: Transform
-    gates: tuple[str, ...] = ()
-    """Names of the containers whose gate decides too."""
-    channels: tuple[int, ...] | None = None
-
-
-@dataclass
-class Names:
-    """Name transforms by class and occurrence, and collect what they draw."""
-
-    seen: dict[str, int] = field(default_factory=dict)
-    declarations: list[Declaration] = field(default_factory=list)
-
-    def take(self, kind: str) -> str:
-        """Return the next name of a class: RandomCrop, RandomCrop_2, ..."""
-        self.seen[kind] = self.seen.get(kind, 0) + 1
-        return kind if self.seen[kind] == 1 else f"{kind}_{self.seen[kind]}"
 
 
 def _only_inferring() -> bool:
@@ -107,7 +61,7 @@ class Layer(Stateful):
 
     # -- parts
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the transforms of this layer in order, naming them."""
         raise NotImplementedError  # pragma: no cover  (Transform and the containers define it)
 
@@ -272,11 +226,7 @@ class Layer(Stateful):
         values: Values = {}
         contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
-            raw = dict(draws.get(node.name, {}))
-            gate = raw.pop("gate", None)
-            for container in node.gates:
-                outer = draws[container]["gate"]
-                gate = outer if gate is None else gate & outer
+            raw, gate = node.raw(draws, values)
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)
             values[node.name] = node.transform.settle(raw, gate, context)
@@ -367,7 +317,8 @@ class Layer(Stateful):
             if not moves(values[node.name]) and (reading is not None if keys is None else key not in keys):
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
-            plan.joined(node.name)
+            if not node.transform.mute:
+                plan.joined(node.name)
             if not self.fuse:
                 plan.close("fuse=False")
         return plan

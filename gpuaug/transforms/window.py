@@ -10,7 +10,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.geometry.canvas import Canvas, ratio
-from gpuaug.render.plan import Kind
+from gpuaug.render.warp import Kind
 from gpuaug.transforms.base import Drawn, Geometric, Transform
 from gpuaug.transforms.layer import Context
 
