@@ -6,6 +6,7 @@ from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
+from gpuaug.files import fingerprint, from_dict, load, register, save, to_dict
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -140,5 +141,11 @@ __all__ = [
     "Uniform",
     "collate",
     "compact",
+    "fingerprint",
+    "from_dict",
     "functional",
+    "load",
+    "register",
+    "save",
+    "to_dict",
 ]

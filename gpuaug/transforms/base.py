@@ -15,6 +15,7 @@ from gpuaug.render.settings import Reading, as_fill, as_interpolation
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
+from gpuaug.transforms.given import GIVEN, MADE
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 
 __all__ = ["Filter", "Geometric", "Photometric", "Transform", "check_p"]
@@ -97,6 +98,10 @@ class Transform(Layer):
         """Name the distributions that are drawn for each sample, with their number of columns where not one."""
         self._declared = {k: v if isinstance(v, tuple) else (v, 1) for k, v in random.items()}
         self._build()
+
+    def written(self) -> dict[str, Any]:
+        """Return the probability, where it was changed."""
+        return {"p": self.p} if "p" in self.__dict__[GIVEN] and self.p != self.__dict__[MADE] else {}
 
     @property
     def deterministic(self) -> bool:

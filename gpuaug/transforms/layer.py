@@ -20,6 +20,7 @@ from gpuaug.sampling.layout import Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.given import GIVEN, recording
 from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
 from gpuaug.transforms.track import moves
@@ -44,6 +45,12 @@ class Layer(Stateful):
     In `train()` mode every call draws anew and advances the clock; in `eval()` mode only what is deterministic
     runs (see the table "In eval() mode" of the documentation).
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let every layer note what it is made with, for files."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = recording(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, seed: int | None = None, rank: int | None = None, save_state: bool = True) -> None:
         """Set up the state; subclasses call `_build` when their parts are known."""
@@ -78,6 +85,20 @@ class Layer(Stateful):
         getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes]
         if getters:
             self.settings = replace(self.settings, labels_getter=getters[0])
+
+    def written(self) -> dict[str, Any]:
+        """Return arguments that files give another value than the constructor got."""
+        return {}
+
+    def eval_pipeline(self) -> Layer:
+        """Return the validation preprocessing alone: the very object that `eval()` mode runs, for serving."""
+        return self._evaluation_layer()
+
+    def __add__(self, other: Layer) -> Layer:
+        """Return a pipeline of this one and then another, with the settings of this one."""
+        from gpuaug.transforms.compose import joined
+
+        return joined(self, other) if isinstance(other, Layer) else NotImplemented
 
     # -- calls
 
@@ -182,6 +203,8 @@ class Layer(Stateful):
             layer = layer if layer is not None else Compose([])
             for setting in SETTINGS:
                 setattr(layer, setting, getattr(self, setting))
+            if isinstance(self, Compose):
+                layer.__dict__[GIVEN] = {**self.__dict__[GIVEN], "eval": None, "seed": None}
             self.__dict__["_evaluated"] = layer  # not a submodule: its state is nobody's
         evaluated: Layer = self.__dict__["_evaluated"]
         return evaluated
