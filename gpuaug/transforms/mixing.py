@@ -177,9 +177,9 @@ def _polygon_area(quads: Tensor, within: Tensor) -> Tensor:
 
 
 def _holds(rectangles: Tensor, points: Tensor) -> Tensor:
-    """Tell which points (B, N, K, 2) lie in rectangles (B, 4)."""
+    """Tell which points (B, N, K, 2) lie in rectangles (B, 4), their border included; none in one without area."""
     low, high = rectangles[:, None, None, :2], rectangles[:, None, None, 2:]
-    held: Tensor = ((points >= low) & (points <= high)).all(-1)
+    held: Tensor = ((points >= low) & (points <= high) & (high > low)).all(-1)
     return held
 
 
@@ -188,9 +188,11 @@ def merged(parts: Sequence[Tensor], groups: Sequence[Group], rows: int) -> Tenso
     if parts[0].dim() == 4:
         return torch.cat(list(parts), dim=1)
     out = parts[0]
+    if rows * len(parts) > torch.iinfo(out.dtype).max:  # more rows than the map's numbers reach
+        out = out.to(torch.int32)
     for number, (part, group) in enumerate(zip(parts[1:], groups[1:], strict=True), 1):
         place = torch.arange(number * rows, (number + 1) * rows, device=part.device)
-        part = msk.renumber(part, place.expand(part.shape[0], rows))
+        part = msk.renumber(part.to(out.dtype), place.expand(part.shape[0], rows))
         on_top = part != 0
         if group.below is not None:
             on_top = on_top & (~group.below[:, None, None] | (out == 0))
