@@ -188,8 +188,8 @@ def merged(parts: Sequence[Tensor], groups: Sequence[Group], rows: int) -> Tenso
     if parts[0].dim() == 4:
         return torch.cat(list(parts), dim=1)
     out = parts[0]
-    if rows * len(parts) > torch.iinfo(out.dtype).max:  # more rows than the map's numbers reach
-        out = out.to(torch.int32)
+    if not out.is_floating_point() and (out.dtype == torch.bool or rows * len(parts) > torch.iinfo(out.dtype).max):
+        out = out.to(torch.int32)  # more rows than its numbers reach
     for number, (part, group) in enumerate(zip(parts[1:], groups[1:], strict=True), 1):
         place = torch.arange(number * rows, (number + 1) * rows, device=part.device)
         part = msk.renumber(part.to(out.dtype), place.expand(part.shape[0], rows))
