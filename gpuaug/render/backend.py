@@ -19,6 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from gpuaug.functional._door import Pixels, each, join, split
 from gpuaug.render.meet import walk_together
 from gpuaug.render.mixes import Blend, blended, covers
+from gpuaug.render.packed import Packed
 from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import over, read_planes
 from gpuaug.render.values import quantize
@@ -34,18 +35,18 @@ SMALL = 48 * 48
 """Pixels of an image below which a batch is not walked."""
 
 
-def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
+def render(x: Tensor | Packed, plan: Plan, *, walking: bool | None = None) -> Tensor:
     """Return the batch (B, C, H, W) after the passes of `plan`.
 
     Args:
-        x: source images.
+        x: source images; of several sizes where the first pass puts them on one canvas.
         plan: what to do.
         walking: force the sample-by-sample walk (True) or the batched definition (False).
     """
     passes = plan.finish()
-    if not passes and plan.out_dtype == x.dtype and not plan.relaid:
+    if isinstance(x, Tensor) and not passes and plan.out_dtype == x.dtype and not plan.relaid:
         return x
-    if walking is None and uses_triton(x, plan.backend) and _suits_triton(x, plan, passes):
+    if walking is None and isinstance(x, Tensor) and uses_triton(x, plan.backend) and _suits_triton(x, plan, passes):
         from gpuaug.render.lowering import run
 
         return run(x, plan, passes)
@@ -56,8 +57,9 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     if not walking:
         return _batched(x, plan, passes, work)
-    together = any(step.mixes for step in passes)
-    return (walk_together if together else walk)(x, plan, passes, work)
+    if isinstance(x, Packed) or any(step.mixes for step in passes):
+        return walk_together(x, plan, passes, work)
+    return walk(x, plan, passes, work)
 
 
 def uses_triton(x: Tensor, backend: str | None) -> bool:
@@ -87,22 +89,24 @@ def _check_triton(device: str) -> None:
         )
 
 
-def _needs_gradients(x: Tensor, passes: list[Pass]) -> bool:
+def _needs_gradients(x: Tensor | Packed, passes: list[Pass]) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes)))
 
 
-def _can_walk(x: Tensor, passes: list[Pass]) -> bool:
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or isinstance(x, FakeTensor):
+def _can_walk(x: Tensor | Packed, passes: list[Pass]) -> bool:
+    pixels = x.values if isinstance(x, Packed) else x
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or isinstance(pixels, FakeTensor):
         return False
     return not _needs_gradients(x, passes)
 
 
-def _worth_walking(x: Tensor, passes: list[Pass]) -> bool:
+def _worth_walking(x: Tensor | Packed, passes: list[Pass]) -> bool:
     """Tell whether images are large enough that skipping work pays for a Python step per sample.
 
     A matter of the canvases alone: a sample must not come out differently in a larger batch.
     """
-    canvases = [(x.shape[2], x.shape[3]), *(step.canvas for step in passes)]
+    sizes = [(x.shape[2], x.shape[3])] if isinstance(x, Tensor) else []  # of several sizes: those of their canvas
+    canvases = [*sizes, *(step.canvas for step in passes)]
     return any(h * w >= SMALL for h, w in canvases)
 
 
@@ -120,9 +124,9 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
     return found
 
 
-def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+def _batched(x: Tensor | Packed, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     scale = plan.scale
-    image: Pixels = x
+    image: Any = x
     # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
     by_plane = torch.compiler.is_compiling()
     raw = True

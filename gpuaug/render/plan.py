@@ -269,6 +269,11 @@ class Plan:
         )
         self.canvas = self._open.canvas = canvas
 
+    @property
+    def tiled(self) -> bool:
+        """Tell whether the open pass reads a canvas of several samples."""
+        return self._open.mixes and self._open.warp is not None
+
     def cut(self) -> None:
         """Note that a transform whose window is larger than what is left of it has cut at the present canvas."""
         self._cut = True

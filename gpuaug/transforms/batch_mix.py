@@ -40,22 +40,30 @@ class BatchMix(Transform):
         """Return the labels (B,) or (B, classes) of the samples after the mix."""
         return labels
 
-    def branch(self, group: Group, canvas: Canvas) -> Transform:
+    def branch(self, group: Group, canvas: Canvas) -> Any:
         """Return what stands in its place where one of its groups alone is looked at; `canvas` is that after it."""
         return Branch(self, group, canvas)
 
 
-class Branch(Transform):
-    """One group of a mix: for masks of objects."""
+class Branch:
+    """One group of a mix, for masks of objects: of a transform, what a plan asks for (a module is slow to make)."""
+
+    keys: ClassVar[None] = None
+    fill_mask: ClassVar[None] = None
+    normalizes: ClassVar[bool] = False
+    changes_dtype: ClassVar[bool] = False
 
     def __init__(self, mix: BatchMix, group: Group, canvas: Canvas) -> None:
         """Remember whose masks."""
-        super().__init__()
         self.mix, self.group, self.canvas = mix, group, canvas
 
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas after the mix."""
         return self.mix.output_canvas(canvas)
+
+    def output_channels(self, channels: int) -> int:
+        """Return the number of channels."""
+        return channels
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Show one sample, where it is seen."""

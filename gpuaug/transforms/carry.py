@@ -12,6 +12,8 @@ from gpuaug.data.batch import PADDING, Batch, Images
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas, Sizes, following, largest
 from gpuaug.render.backend import render
+from gpuaug.render.meet import parted
+from gpuaug.render.packed import Packed
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
@@ -34,18 +36,35 @@ def rendered(image: Images, plan: Plan) -> Any:
     return _by_size(image, plan, render)
 
 
-def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -> Any:
+def _by_size(image: Images, plan: Plan, run: Callable[[Any, Plan], Tensor]) -> Any:
     """Return images after a plan; where sizes differ, before or after it, one at a time.
 
     What differs in size on the way out is packed again.
     """
     passes = plan.finish()
+    if isinstance(image, Ragged) and any(step.mixes for step in passes):
+        return _meeting(image, plan, run)
     if isinstance(image, Tensor) and not any(isinstance(step.canvas, Sizes) for step in passes):
         return run(image, plan)
     if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
         return image
     done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
     return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
+
+
+def _meeting(image: Ragged, plan: Plan, run: Callable[[Any, Plan], Tensor]) -> Any:
+    """Return images of several sizes after a plan in which they meet: on one canvas, which is then the batch's."""
+    place = [step.mixes for step in plan.passes].index(True)
+    given: Any = image
+    if place > 0:
+        first, plan = parted(plan, image.dtype, place)
+        given = _by_size(image, first, run)
+    if isinstance(given, Ragged):
+        if plan.passes[0].blend is not None:
+            raise ValueError("Compose: images of several sizes cannot be blended; bring them to one size before")
+        height, width, start = given.table.unbind(1)
+        given = Packed(given.values, start, height, width, given.channels, list(given))
+    return run(given, plan)
 
 
 def picked(
@@ -88,8 +107,8 @@ def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas,
         shown = planes.new_zeros(()).expand(*planes.shape[:2], *canvas)
     plan = layer.plan(Batch(shown), values, Reading("nearest", False, (float(fill),)), nodes)
 
-    def run(one: Tensor, given: Plan) -> Tensor:
-        source = canvas if isinstance(mask, Tensor) else (one.shape[2], one.shape[3])
+    def run(one: Any, given: Plan) -> Tensor:
+        source = canvas if isinstance(mask, Tensor) or isinstance(one, Packed) else (one.shape[2], one.shape[3])
         return pick(one, given.finish(), fill, source, given.backend)
 
     out = _by_size(planes, plan, run)

@@ -106,9 +106,10 @@ def _mixed(
     groups = mix.groups(values[node.name], context)
     after = following(context.canvas, mix.output_canvas)
     count = rows.valid.shape[1]
-    out = grouped(rows, groups, after, rules.keypoint, rules.labels, context.like)
+    out = grouped(rows, groups, after, rules.keypoint, rules.labels, context.like, rules.bbox.min_visibility > 0)
     if rows.masks is None:
         return out, None
+    groups = [one for group in groups for one in group.each()]
     ways = [[replace(node, transform=mix.branch(group, after))] for group in groups]
     planes = _Planes([rows.masks] * len(groups), ways, groups, context.canvas, count)
     if (
