@@ -15,7 +15,7 @@ from gpuaug.render.plan import Pass, Plan, Warp
 from gpuaug.render.reading import over, read
 from gpuaug.render.walk import walk, warp_one
 
-__all__ = ["walk_together"]
+__all__ = ["parted", "walk_together"]
 
 
 def walk_together(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
@@ -29,7 +29,7 @@ def walk_together(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) 
 
 def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtype) -> tuple[Tensor, Plan]:
     """Return the batch after some passes of which the first may mix, and the plan for what follows."""
-    after = plan if last else _between(plan, x, steps, work)
+    after = plan if last else _between(plan, x.dtype, steps, work)
     if not steps[0].mixes:
         return walk(x, after, steps, work), _from(after, plan)
     batch = steps[0].blend.share.shape[0] if steps[0].blend is not None else steps[0].warp.matrix.shape[0]  # type: ignore[union-attr]
@@ -49,12 +49,21 @@ def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtyp
     return out, _from(after, plan)
 
 
-def _between(plan: Plan, x: Tensor, steps: list[Pass], work: torch.dtype) -> Plan:
+def parted(plan: Plan, dtype: torch.dtype, place: int) -> tuple[Plan, Plan]:
+    """Return a finished plan for images of a dtype as two: of its first passes, and of the rest."""
+    work = torch.float64 if dtype == torch.float64 else torch.float32
+    before = _between(plan, dtype, plan.passes[:place], work)
+    after = _from(before, plan)
+    before.passes, after.passes = plan.passes[:place], plan.passes[place:]
+    return before, after
+
+
+def _between(plan: Plan, dtype: torch.dtype, steps: list[Pass], work: torch.dtype) -> Plan:
     """Return a plan whose output is not the pipeline's: working values, or pixels as they are where they only move."""
     part = copying.copy(plan)
     part.layout, part.out_channels = torch.contiguous_format, steps[-1].channels
     kept = all(_keeps(step) for step in steps)
-    part.out_dtype = x.dtype if kept else work
+    part.out_dtype = dtype if kept else work
     return part
 
 

@@ -12,6 +12,7 @@ from gpuaug.data.batch import PADDING, Batch, Images
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas, Sizes, following, largest
 from gpuaug.render.backend import render
+from gpuaug.render.meet import parted
 from gpuaug.render.options import Reading
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Plan
@@ -44,6 +45,10 @@ def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -
         return run(image, plan)
     if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
         return image
+    meeting = [i for i, step in enumerate(passes) if step.mixes]
+    if meeting and meeting[0] > 0:  # samples meet after they have one size
+        before, after = parted(plan, image.dtype, meeting[0])
+        return run(_by_size(image, before, run), after)
     done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
     return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
 
