@@ -34,6 +34,7 @@ from gpuaug.transforms.color import (
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
 from gpuaug.transforms.flip import (
@@ -43,6 +44,7 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.noise import GaussianNoise
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
@@ -79,6 +81,7 @@ __all__ = [
     "ConstrainedCoarseDropout",
     "ConvertBoundingBoxFormat",
     "CropNonEmptyMaskIfExists",
+    "CutMix",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -92,6 +95,7 @@ __all__ = [
     "LetterBox",
     "LogUniform",
     "LongestMaxSize",
+    "MixUp",
     "Normal",
     "Normalize",
     "OneOf",
@@ -129,6 +133,7 @@ __all__ = [
     "RandomVerticalFlip",
     "RandomZoomOut",
     "Resize",
+    "ResizeMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "SelectiveChannelTransform",

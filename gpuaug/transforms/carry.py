@@ -48,6 +48,10 @@ def _by_size(image: Images, plan: Plan, run: Callable[[Any, Plan], Tensor]) -> A
         return run(image, plan)
     if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
         return image
+    meeting = [i for i, step in enumerate(passes) if step.mixes]
+    if meeting and meeting[0] > 0:  # samples meet after they have one size
+        before, after = parted(plan, image.dtype, meeting[0])
+        return run(_by_size(image, before, run), after)
     done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
     return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
 
