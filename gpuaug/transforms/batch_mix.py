@@ -75,6 +75,8 @@ class Branch:
     """One group of a mix, for masks of objects: of a transform, what a plan asks for (a module is slow to make)."""
 
     keys: ClassVar[None] = None
+    mixes: ClassVar[bool] = True
+    mute: ClassVar[bool] = False
     fill_mask: ClassVar[None] = None
     normalizes: ClassVar[bool] = False
     changes_dtype: ClassVar[bool] = False
