@@ -23,7 +23,7 @@ from triton.runtime import driver
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
-from gpuaug.render import lowering
+from gpuaug.render import lowering, lowering_pick
 from gpuaug.render.plan import Reading
 from gpuaug.sampling import kernels as sampling
 
@@ -130,7 +130,7 @@ def compiled(name: str, layer: Any) -> None:
     if name in ("basic", "geometry"):
         mask = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
         passes = layer.plan(Batch(mask), values, Reading("nearest", False, (255.0,))).finish()
-        lowering.run_pick(mask, passes, 255, (72, 80))
+        lowering_pick.run_pick(mask, passes, 255, (72, 80))
 
 
 if __name__ == "__main__":

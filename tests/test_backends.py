@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_flatten
 
 import gpuaug as ga
 from gpuaug.diagnose import count
-from gpuaug.render import backend, lowering
+from gpuaug.render import backend, lowering, lowering_pick
 from gpuaug.transforms.capture import Captured, check_same
 
 STEPS: list[Any] = [
@@ -32,9 +32,9 @@ HALVES = ga.Normalize(
 def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kernels' runs of a test."""
     found: list[str] = []
-    run, run_pick = lowering.run, lowering.run_pick
+    run, run_pick = lowering.run, lowering_pick.run_pick
     monkeypatch.setattr(lowering, "run", lambda *a: found.append("run") or run(*a))
-    monkeypatch.setattr(lowering, "run_pick", lambda *a: found.append("run_pick") or run_pick(*a))
+    monkeypatch.setattr(lowering_pick, "run_pick", lambda *a: found.append("run_pick") or run_pick(*a))
     return found
 
 

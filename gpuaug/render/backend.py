@@ -115,7 +115,7 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
 
 def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     scale = plan.scale
-    image: Pixels = x
+    image: Pixels = x if not passes or passes[0].index is None else x.index_select(0, passes[0].index)
     # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
     by_plane = torch.compiler.is_compiling()
     raw = True

@@ -12,49 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.geometry.canvas import Canvas, Sizes, largest
 from gpuaug.render import triton as ops
 from gpuaug.render.backend import apply_choice, unrolled
+from gpuaug.render.flat import Flat, front, table_of
+from gpuaug.render.heads import bound, head_of, inner, room_of, shrink_of
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
-from gpuaug.render.pick import part_of
-from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp
-from gpuaug.render.reading import tap_count
+from gpuaug.render.plan import Choice, Pass, Plan, Slot, Warp
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
+from gpuaug.render.triton_filter import filtered
 from gpuaug.render.values import ValueRange
 
-__all__ = ["run", "run_pick"]
+__all__ = ["run"]
 
 Numbers = tuple[float, ...]
-
-_INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
-
-
-def _head(warp: Warp | None) -> list[int]:
-    """Return what the kernels must know of a warp: see `kernels/head.py`."""
-    if warp is None:
-        return [0] * 8
-    reading = warp.reading
-    interpolation = _INTERPOLATIONS[reading.interpolation]
-    straight = warp.kind != "warp" and not warp.transposes
-    if warp.kind == "lattice" and warp.hard is None:  # pixels go to pixels: nothing is blended
-        interpolation = 0
-    shrink = _shrink(warp)
-    taps = tap_count(reading, shrink) if interpolation else 1
-    widen = bool(interpolation) and reading.antialias and shrink > 1
-    kind = 4 if warp.field is not None else 3 if warp.projective else 1 if straight else 2
-    return [
-        kind,
-        interpolation,
-        int(reading.antialias),
-        int(widen),
-        int(warp.soft is not None),
-        int(warp.hard is not None),
-        int(bool(interpolation) and (widen or warp.hard is not None)),
-        taps,
-    ]
-
-
-def _shrink(warp: Warp) -> float:
-    return min(warp.shrink, MAX_HALF_WIDTH) if warp.projective else warp.shrink
 
 
 def _to_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
@@ -67,25 +38,20 @@ def _from_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
     return tuple(w - b for b, w in zip(values.black, values.white, strict=True)), values.black
 
 
-def _inner(t: Tensor) -> Tensor:
-    """Return a tensor whose rows lie in order, whatever lies between them."""
-    stride = 1
-    for size, step in zip(reversed(t.shape[1:]), reversed(t.stride()[1:]), strict=True):
-        if size != 1 and step != stride:
-            return t.contiguous()
-        stride *= size
-    return t
-
-
 @dataclass
 class _Open:
     """An image with what is still to be done to it in one kernel."""
 
     image: Tensor
+    """(B, C, H, W), or flat, with a table."""
     scale: float
     """What its values are divided by to get working units."""
+    table: Tensor | None
+    bands: int
+    """Channels of the image."""
+    canvas: Canvas
+    index: Tensor | None = None
     warp: Warp | None = None
-    canvas: tuple[int, int] = (0, 0)
     operands: list[Tensor] = field(default_factory=list)
     constants: list[float] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
@@ -96,27 +62,62 @@ class _Open:
 
     @property
     def touched(self) -> bool:
-        return self.warp is not None or bool(self.before) or self.filter is not None
+        return any(p is not None for p in (self.warp, self.filter, self.index)) or bool(self.before)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The canvas, or the largest one."""
+        return largest(self.canvas)
+
+    @property
+    def parts(self) -> int:
+        return parts_of(self.size, isinstance(self.canvas, Sizes))
 
 
 class _Run:
     """Go through the passes of a plan, writing an image only where a kernel must end."""
 
-    def __init__(self, x: Tensor, plan: Plan) -> None:
+    def __init__(self, x: Tensor | Flat, plan: Plan, index: Tensor | None) -> None:
         self.plan = plan
-        self.open = self._source(x, plan.scale)
+        self.tables: list[tuple[Sizes, int, Tensor]] = []
+        if isinstance(x, Flat):
+            self.open = _Open(x.values, plan.scale, x.table, x.channels, plan.source, channels=x.channels)
+            if index is None and isinstance(plan.source, Sizes):
+                self.tables.append((plan.source, x.channels, x.table))
+        else:
+            self.open = self._source(x, plan.scale, plan.source)
+        self.open.index = None if index is None else index.contiguous()
 
-    def _source(self, image: Tensor, scale: float) -> _Open:
-        return _Open(image, scale, canvas=(image.shape[2], image.shape[3]), channels=image.shape[1])
+    def _source(self, image: Tensor, scale: float, canvas: Canvas) -> _Open:
+        """Return a batch that was written on a canvas, or given."""
+        if image.dim() == 4:
+            if not isinstance(canvas, Sizes):
+                canvas = (image.shape[2], image.shape[3])
+            return _Open(image, scale, None, image.shape[1], canvas, channels=image.shape[1])
+        bands = self.open.channels
+        return _Open(image, scale, self._table(canvas, bands), bands, canvas, channels=bands)
+
+    def _table(self, canvas: Canvas, channels: int) -> Tensor | None:
+        """Return where images lie whose sizes differ; None where they do not."""
+        if not isinstance(canvas, Sizes):
+            return None
+        for sizes, bands, table in self.tables:
+            if sizes.host == canvas.host and bands == channels:
+                return table
+        self.tables.append((canvas, channels, table_of(canvas, channels)))
+        return self.tables[-1][2]
 
     # -- what joins the open kernel
 
-    def warp(self, warp: Warp, canvas: tuple[int, int]) -> None:
-        if self.open.touched:
+    def warp(self, warp: Warp, canvas: Canvas) -> None:
+        if self.open.warp is not None or self.open.before or self.open.filter is not None:
             self._write()
         o = self.open
         o.warp, o.canvas = warp, canvas
-        o.geo = ops.prepare(warp.matrix, warp.soft, warp.hard, list(canvas), _shrink(warp), warp.projective, False)
+        sizes = self._table(canvas, o.bands)
+        o.geo = ops.prepare(
+            warp.matrix, warp.soft, warp.hard, list(o.size), sizes, shrink_of(warp), warp.projective, False
+        )
 
     def filter(self, choice: Choice) -> None:
         if not has_kernel(choice):
@@ -160,13 +161,16 @@ class _Run:
     def round(self, own: bool) -> None:
         """Round an integer image, as pipelines that are not fused do after each pass."""
         dtype = self.plan.dtype
-        self.open = self._source(self._rendered(dtype, False, 2 if own else 1), self.plan.scale)
+        self.open = self._source(self._rendered(dtype, False, 2 if own else 1), self.plan.scale, self.open.canvas)
 
     def finish(self) -> Tensor:
-        plan = self.plan
+        """Return images, or, where they differ in size, the buffer of a `Ragged`."""
+        plan, canvas = self.plan, self.open.canvas
         rounds = not plan.out_dtype.is_floating_point and not plan.normalized
         encode = 0 if not rounds else 1 if plan.values is None else 2
-        return self._rendered(plan.out_dtype, plan.layout == torch.channels_last, encode)
+        if not isinstance(canvas, Sizes):
+            return self._rendered(plan.out_dtype, plan.layout == torch.channels_last, encode)
+        return bound(self._rendered(plan.out_dtype, False, encode, True), self._table(canvas, self.open.channels))
 
     # -- rows
 
@@ -175,7 +179,7 @@ class _Run:
         for number, known in enumerate(operands):
             if known is t:
                 return number
-        operands.append(_inner(t))
+        operands.append(inner(t))
         return len(operands) - 1
 
     def _append(self, row: list[int]) -> None:
@@ -238,9 +242,9 @@ class _Run:
             extra = len(static["fill"])
         # Operands of one operation stand side by side.
         at = len(o.operands)
-        o.operands.extend(_inner(t) for t in choice.operands)
+        o.operands.extend(inner(t) for t in choice.operands)
         on = -1 if choice.on is None else self._operand(choice.on)
-        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._channels(choice), parts_of(o.canvas)]
+        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._channels(choice), o.parts]
         o.channels = o_channels
         return row
 
@@ -267,7 +271,7 @@ class _Run:
         for statistic in statistics(choice):
             kind = STATISTICS[statistic]
             measured = ops.measure(
-                *self._head_arguments(),
+                *self._given(o.bands),
                 o.before if program is None else program,
                 o.constants,
                 kind,
@@ -278,43 +282,50 @@ class _Run:
                 self._channels(choice),
             )
             if statistic == "histogram":
-                measured = ops.table(measured, o.canvas[0] * o.canvas[1])
+                measured = ops.table(measured, list(o.size), self._table(o.canvas, o.bands))
             o.operands.append(measured)
             found = len(o.operands) - 1 if found < 0 else found
         return found
 
     # -- kernels
 
-    def _head_arguments(self) -> tuple[Any, ...]:
+    def _given(self, channels: int, before: int = 0) -> tuple[Any, ...]:
+        """Return the arguments that operators begin with (`launch.Given`), for an output of so many channels."""
         o = self.open
-        bent = None if o.warp is None or o.warp.field is None else _inner(o.warp.field)
+        bent = None if o.warp is None or o.warp.field is None else inner(o.warp.field)
         fill = list(o.warp.reading.fill) if o.warp is not None and any(o.warp.reading.fill) else []
-        shrink = 1.0 if o.warp is None else _shrink(o.warp)
-        return (o.image, o.scale, o.geo, bent, list(o.operands), _head(o.warp), fill, shrink, list(o.canvas))
+        shrink = 1.0 if o.warp is None else shrink_of(o.warp)
+        rows = (o.index, o.table, self._table(o.canvas, channels), o.bands)
+        canvas = [*o.size, *room_of(o.canvas, channels, before)]
+        return (o.image, *rows, o.scale, o.geo, bent, list(o.operands), head_of(o.warp), fill, shrink, canvas)
 
-    def _rendered(self, dtype: torch.dtype, channels_last: bool, encode: int) -> Tensor:
+    def _rendered(self, dtype: torch.dtype, channels_last: bool, encode: int, whole: bool = False) -> Tensor:
+        """Return what the open kernel gives; with `whole` a buffer with place for a table in front."""
         o = self.open
         ends = (o.constants, o.channels, dtype, channels_last, encode)
+        given = self._given(
+            o.channels, front(len(o.canvas.host)) // dtype.itemsize if isinstance(o.canvas, Sizes) and whole else 0
+        )
         if o.filter is None:
-            out: Tensor = ops.render(*self._head_arguments(), o.before, *ends)
+            out: Tensor = ops.render(*given, o.before, *ends)
         else:
-            out = ops.filtered(*self._head_arguments(), o.before, o.filter, o.after, *ends)
+            out = filtered(*given, o.before, o.filter, o.after, *ends)
         return out
 
     def _write(self) -> None:
         """End the kernel: its result is the source of the next."""
-        self.open = self._source(self._rendered(torch.float32, False, 0), 1.0)
+        self.open = self._source(self._rendered(torch.float32, False, 0), 1.0, self.open.canvas)
 
     def _by_torch(self, choice: Choice) -> None:
         o = self.open
         if o.touched or o.scale != 1 or o.image.dtype != torch.float32:
             self._write()
-        self.open = self._source(apply_choice(self.open.image, choice, self.plan.levels), 1.0)
+        self.open = self._source(apply_choice(self.open.image, choice, self.plan.levels), 1.0, self.open.canvas)
 
 
-def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
-    """Return the batch (B, C, H, W) after the passes of `plan`."""
-    going = _Run(x, plan)
+def run(x: Tensor | Flat, plan: Plan, passes: list[Pass]) -> Tensor:
+    """Return the batch after the passes of `plan`: (B, C, H, W), or the buffer of images that differ in size."""
+    going = _Run(x, plan, passes[0].index if passes else None)
     for number, step in enumerate(passes):
         if step.warp is not None:
             going.warp(step.warp, step.canvas)
@@ -326,17 +337,3 @@ def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
         if plan.rounds and not plan.dtype.is_floating_point and not step.normalized and not ends:
             going.round(step.own)
     return going.finish()
-
-
-def run_pick(x: Tensor, passes: list[Pass], fill: float, source: tuple[int, int]) -> Tensor:
-    """Return classes after the warps of some passes: `pick.pick`."""
-    fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
-    for step in passes:
-        warp = step.warp
-        if warp is not None:
-            geo = ops.prepare(warp.matrix, warp.soft, warp.hard, list(step.canvas), 1.0, warp.projective, True)
-            bent = None if warp.field is None else _inner(warp.field)
-            canvases = [*source, *step.canvas]
-            x = ops.pick(x, geo, bent, _head(warp), canvases, list(part_of(step.canvas, fraction)), float(fill))
-            source = step.canvas
-    return x

@@ -22,10 +22,12 @@ def pick(x: Tensor, passes: list[Pass], fill: float, source: Canvas, backend: st
     """
     fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
     if uses_triton(x, backend) and _suits_triton(x, passes, fraction):
-        from gpuaug.render.lowering import run_pick
+        from gpuaug.render.lowering_pick import run_pick
 
         return run_pick(x, passes, fill, source)
     for step in passes:
+        if step.index is not None:
+            x = x.index_select(0, step.index)
         if step.warp is not None:
             x = _through(x, step.warp, source, step.canvas, fraction, fill)
             source = step.canvas

@@ -142,6 +142,8 @@ class Pass:
     warp: Warp | None = None
     filter: Choice | None = None
     program: list[Slot] = field(default_factory=list)
+    index: Tensor | None = None
+    """(B,) int64: the row of the source that each sample reads; None is its own."""
     joined: list[str] = field(default_factory=list)
     ended: str = "end of the pipeline"
     normalized: bool = False
@@ -158,6 +160,7 @@ class Pass:
             warp=None if self.warp is None else self.warp.of(sample),
             filter=None if self.filter is None else self.filter.of(sample),
             program=[slot.of(sample) for slot in self.program],
+            index=None if self.index is None else self.index[sample : sample + 1],
         )
 
     @property
@@ -213,7 +216,7 @@ class Plan:
         self._open = Pass(self.canvas)
 
     def of(self, sample: int) -> Plan:
-        """Return the finished plan of one sample, with a canvas of its own."""
+        """Return the finished plan of one sample, its canvas and its place in the index."""
         one = copying.copy(self)
         one.passes = [step.of(sample) for step in self.passes]
         return one
@@ -221,7 +224,16 @@ class Plan:
     def finish(self) -> list[Pass]:
         """Return the passes."""
         self.close("end of the pipeline")
+        if self._open.index is not None:  # rows are all that is asked for
+            self.passes.append(self._open)
+            self._open = Pass(self.canvas)
         return self.passes
+
+    def index(self, rows: Tensor) -> None:
+        """Let sample b read row `rows[b]` (int64) of the source; parameters and canvases are the samples'."""
+        if self.passes or not self._open.empty:
+            raise ValueError("Plan: index must be given before anything joins")
+        self._open.index = rows
 
     def lay_out(self, memory_format: torch.memory_format | None) -> None:
         """Ask for a memory format of the output; None keeps the input's."""
@@ -277,7 +289,7 @@ class Plan:
                 self.close("a crop of a rotated canvas, which cuts for good")
             pending = self._open.warp
         if pending is None:
-            self._open = Pass(canvas)
+            self._open = Pass(canvas, index=self._open.index)
             self._shows_outside = False
             pending = self._open.warp = Warp(torch.empty(0), "lattice", reading or Reading(), soft=None, hard=None)
             first = True
@@ -328,7 +340,7 @@ class Plan:
             self.close("a displacement field")
         like = torch.zeros_like(field[:, 0, 0, 0], dtype=mat.matrix_dtype(field.device))
         identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
-        self._open = Pass(self.canvas)
+        self._open = Pass(self.canvas, index=self._open.index)
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
     def slot(self, *choices: Choice, order: Tensor | None = None) -> None:

@@ -3,9 +3,9 @@
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.head import read
 from gpuaug.render.kernels.pixels import clamp
 from gpuaug.render.kernels.program import put, run, write
+from gpuaug.render.kernels.source import look, room_of, size_of
 
 __all__ = ["filter_kernel"]
 
@@ -85,11 +85,8 @@ def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
 
 @triton.jit
 def filter_kernel(
-    src, sb, sc, sh, sw, rows, cols, inverse_scale,
-    geo, field, fb, fc, fh, shrink, taps,
-    ops, strides,
-    scratch, pitch, planes, half, lower, whole,
-    out, ob, oc, oh, ow, h, w, tiles_x, tiles, total,
+    source, warp, ops, strides, canvas, tiles, out,
+    scratch, pitch, planes, half, lower, whole, total,
     C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     FILTER: tl.constexpr, TH: tl.constexpr, TW: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
@@ -111,26 +108,27 @@ def filter_kernel(
     store = scratch + tl.program_id(0).to(tl.int64) * whole
     into = store + half
     for job in range(tl.program_id(0), total, tl.num_programs(0)):
-        sample, tile = job // tiles, job % tiles
-        far = sample.to(tl.int64)
+        far, tile = (job // tiles).to(tl.int64), job % tiles
+        h, w = size_of(canvas, far, HEAD)
+        into_out, oc, oh, ow = room_of(out, canvas, far, h, w, HEAD)
+        tiles_x = (w + TW - 1) // TW
         top, left = (tile // tiles_x) * TH, (tile % tiles_x) * TW
         on = tl.full((), 1, tl.int32)
         if FILTER[1] >= 0:
             on = tl.load(ops[FILTER[1]] + far * strides[FILTER[1]]).to(tl.int32)
+        if top >= h:  # tiles are those of the largest canvas
+            on = tl.full((), -1, tl.int32)
         if on == 0:
             for block in range((TH // BH) * (TW // BW)):
                 y = top + (block // (TW // BW)) * BH + tl.arange(0, BH)[:, None]
                 x = left + (block % (TW // BW)) * BW + tl.arange(0, BW)[None, :]
                 mask = (y < h) & (x < w)
                 y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-                a, b, c, d = read(
-                    src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh,
-                    shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
-                )  # fmt: skip
+                a, b, c, d = look(source, warp, far, y, x, h, w, C, HEAD, FILL, BH, BW)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
-        else:
+                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+        elif on > 0:
             value = tl.load(ops[FILTER[2]] + far * strides[FILTER[2]]).to(tl.float32)
             reach_x, reach_y = tl.full((), 1, tl.int32), tl.full((), 1, tl.int32)
             if GAUSSIAN:
@@ -141,10 +139,7 @@ def filter_kernel(
                 v = (block // across) * BH + tl.arange(0, BH)[:, None]
                 u = (block % across) * BW + tl.arange(0, BW)[None, :]
                 y, x = _reflect(top - reach_y + v, h), _reflect(left - reach_x + u, w)
-                a, b, c, d = read(
-                    src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh,
-                    shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
-                )  # fmt: skip
+                a, b, c, d = look(source, warp, far, y, x, h, w, C, HEAD, FILL, BH, BW)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 _keep(store + v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE)
             tl.debug_barrier()
@@ -177,5 +172,5 @@ def filter_kernel(
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = put(a, b, c, d, p, k)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
             tl.debug_barrier()
