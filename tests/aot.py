@@ -127,10 +127,23 @@ def compiled(name: str, layer: Any) -> None:
         state, zero = torch.zeros(2, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
         sampling.draw_uniform(state, zero.expand(2), zero, zero, zero)
         sampling.draw_noise(zero, 3, 4, 5, True)
+    masks = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
     if name in ("basic", "geometry"):
-        mask = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
-        passes = layer.plan(Batch(mask), values, Reading("nearest", False, (255.0,))).finish()
-        lowering_pick.run_pick(mask, passes, 255, (72, 80))
+        passes = layer.plan(Batch(masks), values, Reading("nearest", False, (255.0,))).finish()
+        lowering_pick.run_pick(masks, passes, 255, (72, 80))
+    if name in ("basic", "classification", "geometry"):  # rows by an index, of a batch and of a flat buffer
+        rows = torch.zeros(2, dtype=torch.int64)
+        flat = ga.Ragged.pack([*x])
+        for source, batch in ((x, Batch(x)), (flat.flat, Batch(flat))):
+            plan = layer.plan(batch, values if source is x else layer.sample(flat).values)
+            passes = plan.finish()
+            passes[0].index = rows
+            lowering.run(source, plan, passes)
+        if name == "geometry":
+            drawn, flat = layer.sample(flat).values, ga.Ragged.pack([*masks])
+            passes = layer.plan(Batch(flat), drawn, Reading("nearest", False)).finish()
+            passes[0].index = rows
+            lowering_pick.run_pick(flat.flat, passes, 255, flat.canvas)
 
 
 if __name__ == "__main__":

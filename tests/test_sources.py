@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,9 +13,13 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
+from gpuaug.diagnose import count
+from gpuaug.render import ops
 from gpuaug.render.backend import render
 from gpuaug.render.pick import pick
-from gpuaug.render.plan import Plan, Reading
+from gpuaug.render.plan import Pass, Plan, Reading
+from gpuaug.sampling import noise
+from gpuaug.transforms import carry
 
 ROWS = torch.tensor([2, 0, 0, 1, 2])
 STEPS: dict[str, list[Any]] = {
@@ -141,3 +146,94 @@ def test_the_walk_copies_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not seen
     by_torch(x, planned(layer, x[ROWS], ROWS))
     assert seen
+
+
+SIZES = [(19, 23), (26, 20), (19, 23), (13, 31)]
+RAGGED: dict[str, list[Any]] = {
+    "one size": [ga.RandomResizedCrop((10, 12)), ga.RandomHorizontalFlip(), ga.ColorJitter(0.4, 0.4, 0.4, 0.1)],
+    "letterbox": [ga.LetterBox((16, 20), fill=114), ga.RandomAffine(20, (0.1, 0.1), (0.8, 1.2)), ga.GaussianBlur(5)],
+    "flip and colours": [ga.RandomHorizontalFlip(), ga.ColorJitter(0.4, 0.4, 0.4, 0.1)],
+    "statistics": [ga.RandomAutocontrast(p=0.6), ga.RandomEqualize(p=0.6), ga.RandomErasing(p=0.7, value="random")],
+    "many passes": [ga.Resize(11), ga.GaussianBlur(5, p=0.6), ga.RandomAffine(25), ga.RandomPerspective(0.4, p=1.0)],
+    "other channels": [ga.RandomGamma(p=1.0), ga.Grayscale(1), ga.GaussianBlur(3), ga.Pad(2), ga.GaussianNoise()],
+    "halves": [ga.Pad(3), ga.Normalize((0.5,) * 3, (0.2,) * 3, dtype=torch.bfloat16), ga.RandomTranspose(p=1.0)],
+}
+
+
+def ragged(dtype: torch.dtype = torch.uint8, channels: int = 3) -> ga.Ragged:
+    return ga.Ragged.pack([images((channels, *size), dtype, i + 1)[i] for i, size in enumerate(SIZES)])
+
+
+@pytest.mark.parametrize("name", RAGGED)
+def test_images_of_several_sizes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels read one flat buffer, and write one where sizes still differ."""
+    dtype = torch.uint8 if len(name) % 2 else torch.float32
+    monkeypatch.setattr(ops, "normal_noise", noise._normal_philox)
+    monkeypatch.setattr("gpuaug.transforms.carry._alone", None)  # not sample by sample
+    given = ragged(dtype)
+    kept = given.buffer.clone()
+    layer = ga.Compose(RAGGED[name], seed=2, backend="triton")
+    out, params = layer(given, return_params=True)
+    monkeypatch.undo()
+    monkeypatch.setattr(ops, "normal_noise", noise._normal_philox)
+    expected = ga.Compose(RAGGED[name], seed=2, backend="torch").replay(given, params)
+    assert type(out) is type(expected) and torch.equal(given.buffer, kept)
+    if isinstance(out, ga.Ragged):
+        assert out.host == expected.host and torch.equal(out.table, expected.table)
+    for one, other in zip(out, expected, strict=True):
+        assert_same(one, other, share=0.02)
+
+
+@pytest.mark.parametrize("name", ["one size", "flip and colours", "many passes"])
+def test_masks_of_several_sizes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"image": ragged(), "mask": ragged(torch.float32, 1)}
+    values = (given["mask"].values * 50).to(torch.int16)
+    host = given["mask"].host
+    pieces = values.split([h * w for h, w in host])
+    given["mask"] = ga.Ragged.pack([p.view(1, h, w) for p, (h, w) in zip(pieces, host, strict=True)])
+    results = []
+    for backend in ("torch", "triton"):
+        with monkeypatch.context() as patch:
+            if backend == "triton":
+                patch.setattr("gpuaug.transforms.carry._alone", None)
+            results.append(ga.Compose(RAGGED[name], seed=2, backend=backend, fill={"mask": 9})(given)["mask"])
+    for one, other in zip(*results, strict=True):
+        assert one.dtype == torch.int16 and torch.equal(one, other)
+
+
+def test_differing_canvases_of_one_size_and_an_index() -> None:
+    """Rows of a flat buffer, by an index, onto one canvas and onto canvases that differ."""
+    given, rows = ragged(), torch.tensor([3, 1, 1, 0, 2, 3])
+    gathered = ga.Ragged.pack([given[i] for i in rows.tolist()])
+    for name in ("one size", "flip and colours"):
+        layer = ga.Compose(RAGGED[name], seed=2, backend="triton")
+        params = layer.sample(gathered)
+        expected = carry._rendered(gathered, layer.plan(Batch(gathered), params.values))
+        for backend in ("triton", "torch"):
+            plan = layer.plan(Batch(gathered), params.values)
+            plan._open, plan.passes, plan.backend = Pass(gathered.canvas), plan.finish(), backend
+            plan.passes[0].index = rows
+            out = carry._rendered(given, plan)
+            for one, other in zip(out, expected, strict=True):
+                assert_same(one, other, share=0.02)
+
+
+@pytest.mark.parametrize("name", ["one size", "flip and colours"])
+def test_operations_do_not_grow_with_the_batch(name: str) -> None:
+    """A launch for all samples: on `meta`, which stands for a device."""
+    counts = []
+    layer = ga.Compose(RAGGED[name], seed=2, backend="triton")
+    for copies in (1, 8):
+        sizes = SIZES * copies
+        given = ga.Ragged.pack([torch.zeros((3, *size), dtype=torch.uint8) for size in sizes]).to("meta")
+        mask = ga.Ragged.pack([torch.zeros((1, *size), dtype=torch.uint8) for size in sizes]).to("meta")
+
+        def call(buffer: Tensor, given: ga.Ragged = given, mask: ga.Ragged = mask) -> Any:
+            return layer({"image": replace(given, buffer=buffer), "mask": mask})
+
+        call(given.buffer)
+        counts.append(count(call, given.buffer))
+    few, many = counts
+    assert few.names == many.names and few.names["gpuaug.render.default"] == 1 == few.names["gpuaug.pick.default"]
+    assert (many.synchronising, many.host_to_device, many.host_operations) == (0, 0, 0), many.names
+    assert many.operations <= 140

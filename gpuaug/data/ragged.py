@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.geometry.matrix import matrix_dtype
-from gpuaug.render.flat import WORDS, front
+from gpuaug.render.flat import WORDS, Flat, front
 
 __all__ = ["Ragged"]
 
@@ -94,6 +94,11 @@ class Ragged:
     def values(self) -> Tensor:
         """All pixels, one image after another."""
         return self.buffer[front(len(self)) :].view(self.dtype)
+
+    @property
+    def flat(self) -> Flat:
+        """The pixels and where they lie, as the renderer takes them."""
+        return Flat(self.values, self.table, self.channels)
 
     @property
     def device(self) -> torch.device:

@@ -17,13 +17,15 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import Pixels, each, join, split
+from gpuaug.render.flat import Flat
 from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import read_planes
+from gpuaug.render.registry import has_kernel
 from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
 from gpuaug.sampling.generator import TRITON
 
-__all__ = ["BACKENDS", "apply_choice", "render", "unrolled", "uses_triton"]
+__all__ = ["BACKENDS", "apply_choice", "render", "render_at_once", "unrolled", "uses_triton"]
 
 BACKENDS = (None, "torch", "triton")
 MAX_CHANNELS = 4
@@ -55,7 +57,24 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     return walk(x, plan, passes, work) if walking else _batched(x, plan, passes, work)
 
 
-def uses_triton(x: Tensor, backend: str | None) -> bool:
+def render_at_once(x: Tensor | Flat, plan: Plan) -> Tensor | None:
+    """Return images whose sizes differ, before or after the passes, in a few launches; None where kernels cannot.
+
+    Returns:
+        The batch (B, C, H, W), or the buffer of a `data.Ragged` where they differ after the passes.
+    """
+    passes = plan.finish()
+    if not uses_triton(x, plan.backend) or not _suits_triton(x, plan, passes):
+        return None
+    choices = [c for step in passes for slot in step.program for c in slot.choices]
+    if not all(map(has_kernel, [*choices, *(step.filter for step in passes if step.filter is not None)])):
+        return None  # what has no kernel takes images of one size
+    from gpuaug.render.lowering import run
+
+    return run(x, plan, passes)
+
+
+def uses_triton(x: Tensor | Flat, backend: str | None) -> bool:
     """Tell whether the Triton backend is wanted for a batch; raise where it was asked for and cannot run at all."""
     device = x.device.type
     if backend == "triton":
@@ -64,9 +83,9 @@ def uses_triton(x: Tensor, backend: str | None) -> bool:
     return backend is None and device == "cuda" and TRITON
 
 
-def _suits_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
+def _suits_triton(x: Tensor | Flat, plan: Plan, passes: list[Pass]) -> bool:
     """Tell whether the kernels can render a batch: no float64, no more channels than registers hold, no gradients."""
-    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS
+    few = max(plan.channels, plan.out_channels) <= MAX_CHANNELS
     return few and x.dtype != torch.float64 and not _needs_gradients(x, passes)
 
 
@@ -82,8 +101,9 @@ def _check_triton(device: str) -> None:
         )
 
 
-def _needs_gradients(x: Tensor, passes: list[Pass]) -> bool:
-    return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes)))
+def _needs_gradients(x: Tensor | Flat, passes: list[Pass]) -> bool:
+    pixels = x.values if isinstance(x, Flat) else x
+    return torch.is_grad_enabled() and any(t.requires_grad for t in (pixels, *_tensors(passes)))
 
 
 def _can_walk(x: Tensor, passes: list[Pass]) -> bool:

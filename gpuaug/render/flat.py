@@ -26,6 +26,16 @@ class Flat:
     """(B, 3) int64: heights, widths, offsets."""
     channels: int
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the pixels."""
+        return self.values.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self.values.device
+
 
 def front(count: int) -> int:
     """Return the bytes in front of the pixels of as many images."""

@@ -303,9 +303,8 @@ class _Run:
         """Return what the open kernel gives; with `whole` a buffer with place for a table in front."""
         o = self.open
         ends = (o.constants, o.channels, dtype, channels_last, encode)
-        given = self._given(
-            o.channels, front(len(o.canvas.host)) // dtype.itemsize if isinstance(o.canvas, Sizes) and whole else 0
-        )
+        ahead = front(len(o.canvas.host)) if isinstance(o.canvas, Sizes) and whole else 0
+        given = self._given(o.channels, ahead // dtype.itemsize)
         if o.filter is None:
             out: Tensor = ops.render(*given, o.before, *ends)
         else:

@@ -16,8 +16,9 @@ from gpuaug.data.pad import pad
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas, Sizes, following, largest
 from gpuaug.geometry.matrix import matrix_dtype
-from gpuaug.render.backend import render
-from gpuaug.render.pick import pick
+from gpuaug.render.backend import render, render_at_once
+from gpuaug.render.flat import Flat
+from gpuaug.render.pick import pick, pick_at_once
 from gpuaug.render.plan import Plan, Reading
 from gpuaug.render.values import default_range
 from gpuaug.transforms.move import move
@@ -148,11 +149,16 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
 
 
 def _rendered(image: Images, plan: Plan) -> Any:
-    return _by_size(image, plan, render)
+    return _by_size(image, plan, render, render_at_once)
 
 
-def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -> Any:
-    """Return images after a plan; where sizes differ, before or after it, one at a time.
+def _by_size(
+    image: Images,
+    plan: Plan,
+    run: Callable[[Tensor, Plan], Tensor],
+    at_once: Callable[[Tensor | Flat, Plan], Tensor | None],
+) -> Any:
+    """Return images after a plan; where sizes differ, before or after it, `at_once`, or else one at a time.
 
     What differs in size on the way out is packed again.
     """
@@ -161,8 +167,21 @@ def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -
         return run(image, plan)
     if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
         return image
-    done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
+    out = at_once(image.flat if isinstance(image, Ragged) else image, plan)
+    canvas = plan.canvas
+    if out is not None:
+        return Ragged(out, canvas.host, plan.out_channels, plan.out_dtype) if isinstance(canvas, Sizes) else out
+    index, images = passes[0].index if passes else None, list(image)
+    rows = range(len(images)) if index is None else index.tolist()
+    done = [run(images[row][None], _alone(plan, b))[0] for b, row in enumerate(rows)]
     return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
+
+
+def _alone(plan: Plan, sample: int) -> Plan:
+    """Return the plan of one sample, for a source that is its own."""
+    one = plan.of(sample)
+    one.passes = [replace(step, index=None) for step in one.passes]
+    return one
 
 
 def agreeing(batch: Batch, box_format: str, bbox: BboxParams, owner: str) -> str:
@@ -228,7 +247,10 @@ def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas,
         source = canvas if isinstance(mask, Tensor) else (one.shape[2], one.shape[3])
         return pick(one, given.finish(), fill, source, given.backend)
 
-    out = _by_size(planes, plan, run)
+    def at_once(all_: Tensor | Flat, given: Plan) -> Tensor | None:
+        return pick_at_once(all_, given.finish(), fill, given.source, given.backend)
+
+    out = _by_size(planes, plan, run, at_once)
     return out if planes is mask else out[:, 0]
 
 
