@@ -24,8 +24,10 @@ from triton.runtime import driver
 import gpuaug as ga
 from gpuaug.data.batch import Batch
 from gpuaug.render import lowering, lowering_pick
-from gpuaug.render.plan import Reading
+from gpuaug.render.plan import Choice, Reading
 from gpuaug.sampling import kernels as sampling
+from gpuaug.transforms.base import Filter
+from gpuaug.transforms.color import choice
 
 HALVES = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
 NORMALIZE = ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD, **HALVES)  # type: ignore[arg-type]
@@ -54,6 +56,16 @@ PIPELINES: dict[str, list[Any]] = {
     ],
     "elastic": [ga.ElasticTransform(), ga.RandomEqualize(), ga.RandomAutocontrast(), ga.RandomAdjustSharpness(2.0)],
 }
+
+
+class Motion(Filter):
+    """A kernel given for each sample."""
+
+    def choice(self, values: Any, plan: Any, context: Any) -> Choice:
+        return choice(ga.functional.filter2d, torch.zeros((context.like.shape[0], 31, 31)))
+
+
+PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 
 
 class Driver:

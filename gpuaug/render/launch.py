@@ -198,5 +198,7 @@ def on_device(x: Tensor) -> Any:
 
 @lru_cache(maxsize=64)
 def processors(device: torch.device) -> int:
-    """Return how many multiprocessors a device has."""
-    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
+    """Return how many multiprocessors a device has; those of an H200, for a tensor that stands for one on a GPU."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        return torch.cuda.get_device_properties(device).multi_processor_count
+    return 1 if device.type == "cpu" else 132

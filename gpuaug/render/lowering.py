@@ -128,6 +128,8 @@ class _Run:
         o = self.open
         channels = choice.channels or tuple(range(o.channels))
         reach = choice.static.get("kernel_size", (3, 3))
+        if choice.name == "filter2d":
+            reach = (choice.operands[0].shape[2], choice.operands[0].shape[1])
         o.filter = [
             FILTERS[choice.name],
             -1 if choice.on is None else self._operand(choice.on),
@@ -308,7 +310,7 @@ class _Run:
         if o.filter is None:
             out: Tensor = ops.render(*given, o.before, *ends)
         else:
-            out = filtered(*given, o.before, o.filter, o.after, *ends)
+            out, _ = filtered(*given, o.before, o.filter, o.after, *ends)
         return out
 
     def _write(self) -> None:

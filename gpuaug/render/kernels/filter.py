@@ -32,8 +32,11 @@ def _reach(sigma, MOST: tl.constexpr):
 
 
 @triton.jit
-def _blur_down(store, into, y, x, mask, reach, sigma, inverse, pitch):
-    """Blur a block of one plane of the scratch along its columns."""
+def _blur_down(store, y, x, mask, reach, sigma, inverse, pitch):
+    """Blur a block of one plane of the scratch along its columns, into its upper rows.
+
+    Blocks go down the plane: those below read none of the rows that are written here.
+    """
     at = store + (y + reach) * pitch + x
     total = tl.load(at, mask=mask, other=0.0) * inverse
     for k in range(1, reach + 1):
@@ -41,7 +44,8 @@ def _blur_down(store, into, y, x, mask, reach, sigma, inverse, pitch):
         total += weight * (
             tl.load(at - k * pitch, mask=mask, other=0.0) + tl.load(at + k * pitch, mask=mask, other=0.0)
         )
-    tl.store(into + y * pitch + x, total, mask=mask)
+    tl.debug_barrier()
+    tl.store(store + y * pitch + x, total, mask=mask)
 
 
 @triton.jit
@@ -72,6 +76,18 @@ def _sharpened(store, y, x, row, column, mask, factor, h, w, pitch):
 
 
 @triton.jit
+def _convolved(store, y, x, mask, kernel, REACH_X: tl.constexpr, REACH_Y: tl.constexpr, pitch):
+    """Return a block of a plane under the sample's kernel, of which taps of zero are not read."""
+    total = tl.zeros(mask.shape, tl.float32)
+    for i in range(2 * REACH_Y + 1):
+        for j in range(2 * REACH_X + 1):
+            weight = tl.load(kernel + i * (2 * REACH_X + 1) + j).to(tl.float32)
+            if weight != 0.0:
+                total += weight * tl.load(store + (y + i) * pitch + (x + j), mask=mask, other=0.0)
+    return total
+
+
+@triton.jit
 def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
     """Store the planes of a block in the scratch."""
     tl.store(at, a, mask=mask)
@@ -86,7 +102,7 @@ def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
 @triton.jit
 def filter_kernel(
     source, warp, ops, strides, canvas, tiles, out,
-    scratch, pitch, planes, half, lower, whole, total,
+    scratch, pitch, planes, total,
     C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     FILTER: tl.constexpr, TH: tl.constexpr, TW: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
@@ -97,16 +113,14 @@ def filter_kernel(
     which stays in the cache, filters it there, and goes on to the next tile.
 
     Where:
-        scratch: `whole` values for each program: first `half` values of planes as rendered (`planes` each), then planes
-            filtered along columns (`lower` each), in rows of `pitch`.
-        FILTER: kind (1 Gaussian, 2 sharpness), gate or -1, operand, reach along x and y, the channels it is
+        scratch: for each program its planes as rendered, `planes` values each, in rows of `pitch`.
+        FILTER: kind (1 Gaussian, 2 sharpness, 3 a kernel), gate or -1, operand, reach along x and y, the channels it is
             limited to as bits, channels before it.
         TH, TW: size of a tile, made of blocks of BH x BW.
     """
     GAUSSIAN: tl.constexpr = FILTER[0] == 1
     MIDDLE: tl.constexpr = FILTER[6]
-    store = scratch + tl.program_id(0).to(tl.int64) * whole
-    into = store + half
+    store = scratch + tl.program_id(0).to(tl.int64) * (planes * MIDDLE)
     for job in range(tl.program_id(0), total, tl.num_programs(0)):
         far, tile = (job // tiles).to(tl.int64), job % tiles
         h, w = size_of(canvas, far, HEAD)
@@ -129,8 +143,9 @@ def filter_kernel(
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
                 write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
         elif on > 0:
-            value = tl.load(ops[FILTER[2]] + far * strides[FILTER[2]]).to(tl.float32)
-            reach_x, reach_y = tl.full((), 1, tl.int32), tl.full((), 1, tl.int32)
+            given = ops[FILTER[2]] + far * strides[FILTER[2]]
+            value = tl.load(given).to(tl.float32)
+            reach_x, reach_y = tl.full((), FILTER[3], tl.int32), tl.full((), FILTER[4], tl.int32)
             if GAUSSIAN:
                 reach_x, reach_y = _reach(value, FILTER[3]), _reach(value, FILTER[4])
             high, wide = TH + 2 * reach_y, TW + 2 * reach_x
@@ -150,10 +165,10 @@ def filter_kernel(
                     v = (block // across) * BH + tl.arange(0, BH)[:, None]
                     u = (block % across) * BW + tl.arange(0, BW)[None, :]
                     for k in range(MIDDLE):
-                        _blur_down(
-                            store + k * planes, into + k * lower, v, u, (v < TH) & (u < wide),
-                            reach_y, value, inverse_y, pitch,
-                        )  # fmt: skip
+                        if (FILTER[5] >> k) & 1 != 0:
+                            _blur_down(
+                                store + k * planes, v, u, (v < TH) & (u < wide), reach_y, value, inverse_y, pitch
+                            )
                 tl.debug_barrier()
             for block in range((TH // BH) * (TW // BW)):
                 v = (block // (TW // BW)) * BH + tl.arange(0, BH)[:, None]
@@ -167,7 +182,9 @@ def filter_kernel(
                     if (FILTER[5] >> k) & 1 == 0:
                         p = tl.load(store + k * planes + (v + reach_y) * pitch + u + reach_x, mask=mask, other=0.0)
                     elif GAUSSIAN:
-                        p = _blur_across(into + k * lower, v, u, mask, reach_x, value, inverse_x, pitch)
+                        p = _blur_across(store + k * planes, v, u, mask, reach_x, value, inverse_x, pitch)
+                    elif FILTER[0] == 3:
+                        p = _convolved(store + k * planes, v, u, mask, given, FILTER[3], FILTER[4], pitch)
                     else:
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = put(a, b, c, d, p, k)
