@@ -65,6 +65,15 @@ class Motion(Filter):
         return choice(ga.functional.filter2d, torch.zeros((context.like.shape[0], 31, 31)))
 
 
+COLOURS = {"channels": (3, 2, 1)}
+PIPELINES["bands"] = [
+    *CROP,
+    ga.ColorJitter(0.4, 0.4, 0.4, 0.1, **COLOURS),  # type: ignore[arg-type]
+    ga.RandomAutocontrast(),
+    ga.GaussianBlur(9),
+    ga.RandomRotation(10),
+    ga.Normalize([0.5] * 13, [0.2] * 13, **HALVES),  # type: ignore[arg-type]
+]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 
 
@@ -130,11 +139,12 @@ def main(capabilities: list[int]) -> None:
 
 def compiled(name: str, layer: Any) -> None:
     """Launch what a pipeline launches."""
-    x = torch.zeros((2, 3, 72, 80), dtype=torch.uint8)
+    channels = 13 if name == "bands" else 3
+    x = torch.zeros((2, channels, 72, 80), dtype=torch.uint8)
     values = layer.sample(x).values
     plan = layer.plan(Batch(x), values)
     out: Tensor = lowering.run(x, plan, plan.finish())
-    assert out.shape[:2] == (2, 3)
+    assert out.shape[:2] == (2, channels)
     if name == "basic":
         state, zero = torch.zeros(2, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
         sampling.draw_uniform(state, zero.expand(2), zero, zero, zero)

@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import Pixels, each, join, split
 from gpuaug.render.flat import Flat
+from gpuaug.render.groups import channel_groups, choices_of
 from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import read_planes
 from gpuaug.render.registry import has_kernel
@@ -28,8 +29,6 @@ from gpuaug.sampling.generator import TRITON
 __all__ = ["BACKENDS", "apply_choice", "render", "render_at_once", "unrolled", "uses_triton"]
 
 BACKENDS = (None, "torch", "triton")
-MAX_CHANNELS = 4
-"""Images of more channels take the torch backend: the kernels hold a pixel's channels in registers."""
 SMALL = 48 * 48
 """Pixels of an image below which a batch is not walked."""
 
@@ -66,8 +65,7 @@ def render_at_once(x: Tensor | Flat, plan: Plan) -> Tensor | None:
     passes = plan.finish()
     if not uses_triton(x, plan.backend) or not _suits_triton(x, plan, passes):
         return None
-    choices = [c for step in passes for slot in step.program for c in slot.choices]
-    if not all(map(has_kernel, [*choices, *(step.filter for step in passes if step.filter is not None)])):
+    if not all(map(has_kernel, choices_of(passes))):
         return None  # what has no kernel takes images of one size
     from gpuaug.render.lowering import run
 
@@ -84,8 +82,13 @@ def uses_triton(x: Tensor | Flat, backend: str | None) -> bool:
 
 
 def _suits_triton(x: Tensor | Flat, plan: Plan, passes: list[Pass]) -> bool:
-    """Tell whether the kernels can render a batch: no float64, no more channels than registers hold, no gradients."""
-    few = max(plan.channels, plan.out_channels) <= MAX_CHANNELS
+    """Tell whether the kernels can render a batch: no float64, no gradients, no more channels than go in groups.
+
+    Kernels hold four channels of a pixel in registers. More go in groups of four, up to 32, unless an operation on all
+    of them needs more than four at once, as a permutation does; of that, and of whatever they do not suit, torch is the
+    backend.
+    """
+    few = plan.out_channels <= max(plan.channels, 4) and channel_groups(plan.channels, passes) is not None
     return few and x.dtype != torch.float64 and not _needs_gradients(x, passes)
 
 

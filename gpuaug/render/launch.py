@@ -29,7 +29,7 @@ __all__ = [
     "tiling",
 ]
 
-ROW = 12
+ROW = 14
 """Numbers of one row of a program, see `lowering`."""
 STATISTICS = {"gray": 0, "sums": 1, "extremes": 2, "histogram": 3, "squares": 4, "squares_of_all": 5}
 PARTS = 32
@@ -37,8 +37,8 @@ PARTS = 32
 GEOMETRY = 20
 """Numbers that `prepare` leaves for each sample."""
 SOURCE = (
-    "Tensor x, Tensor? rows, Tensor? table, Tensor? sizes, SymInt bands, float scale, Tensor? geo, Tensor? field,"
-    " Tensor[] operands, int[] head, float[] fill, float shrink, SymInt[] canvas"
+    "Tensor x, Tensor? rows, Tensor? table, Tensor? sizes, SymInt bands, int[] groups, float scale, Tensor? geo,"
+    " Tensor? field, Tensor[] operands, int[] head, float[] fill, float shrink, SymInt[] canvas"
 )
 """`Given`, in the signature of an operator."""
 
@@ -94,6 +94,8 @@ class Given(NamedTuple):
     """The same of what is written, where canvases differ."""
     bands: int
     """Channels of the source."""
+    groups: list[int]
+    """Those that are in registers together, one group after another, each followed by -1."""
     scale: float
     geo: Tensor | None
     field: Tensor | None
@@ -150,7 +152,24 @@ class Given(NamedTuple):
     @property
     def constants(self) -> dict[str, Any]:
         """What a kernel is made for."""
-        return {"C": self.bands, "HEAD": self.kind, "FILL": tuple(self.fill)}
+        return {"HEAD": self.kind, "FILL": tuple(self.fill)}
+
+    @property
+    def grouped(self) -> list[tuple[int, ...]]:
+        """The groups of channels."""
+        found: list[tuple[int, ...]] = [()]
+        for c in self.groups:
+            found.append(()) if c < 0 else found.append((*found.pop(), c))
+        return found[:-1]
+
+    def onto(self, channels: int) -> list[tuple[int, ...]]:
+        """Return for each group which channels of the output it writes."""
+        return self.grouped if len(self.grouped) > 1 else [tuple(range(channels))]
+
+    def split(self, numbers: list[int]) -> list[tuple[int, ...]]:
+        """Return what is given for one group after another, group by group."""
+        size = len(numbers) // len(self.grouped)
+        return [tuple(numbers[n * size : (n + 1) * size]) for n in range(len(self.grouped))]
 
     @property
     def kind(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from gpuaug.geometry.canvas import Canvas, Sizes, largest
 from gpuaug.render import triton as ops
 from gpuaug.render.backend import apply_choice, unrolled
 from gpuaug.render.flat import Flat, front, table_of
+from gpuaug.render.groups import channel_groups, in_group
 from gpuaug.render.heads import bound, head_of, inner, room_of, shrink_of
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.plan import Choice, Pass, Plan, Slot, Warp
@@ -77,8 +78,12 @@ class _Open:
 class _Run:
     """Go through the passes of a plan, writing an image only where a kernel must end."""
 
-    def __init__(self, x: Tensor | Flat, plan: Plan, index: Tensor | None) -> None:
+    def __init__(self, x: Tensor | Flat, plan: Plan, index: Tensor | None, groups: list[tuple[int, ...]]) -> None:
         self.plan = plan
+        self.groups = groups
+        """Of channels, where there are more than four."""
+        self.lists: list[tuple[int, ...]] = []
+        """Channels that operations are limited to."""
         self.tables: list[tuple[Sizes, int, Tensor]] = []
         if isinstance(x, Flat):
             self.open = _Open(x.values, plan.scale, x.table, x.channels, plan.source, channels=x.channels)
@@ -130,15 +135,11 @@ class _Run:
         reach = choice.static.get("kernel_size", (3, 3))
         if choice.name == "filter2d":
             reach = (choice.operands[0].shape[2], choice.operands[0].shape[1])
-        o.filter = [
-            FILTERS[choice.name],
-            -1 if choice.on is None else self._operand(choice.on),
-            self._operand(choice.operands[0]),
-            reach[0] // 2,
-            reach[1] // 2,
-            sum(1 << c for c in channels),
-            o.channels,
-        ]
+        on = -1 if choice.on is None else self._operand(choice.on)
+        what = [FILTERS[choice.name], on, self._operand(choice.operands[0]), reach[0] // 2, reach[1] // 2]
+        groups = self.groups if len(self.groups) > 1 else [tuple(range(o.channels))]
+        limited = [sum(1 << n for n, c in enumerate(group) if c in channels) for group in groups]
+        o.filter = [n for group, bits in zip(groups, limited, strict=True) for n in (*what, bits, len(group))]
 
     def slot(self, slot: Slot) -> None:
         members = slot.choices
@@ -246,7 +247,7 @@ class _Run:
         at = len(o.operands)
         o.operands.extend(inner(t) for t in choice.operands)
         on = -1 if choice.on is None else self._operand(choice.on)
-        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._channels(choice), o.parts]
+        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._limit(choice), o.parts, 0, 0]
         o.channels = o_channels
         return row
 
@@ -257,12 +258,23 @@ class _Run:
         o.constants.extend((*rows[0], *rows[1]))
         seen = len(choice.channels) if choice.channels is not None else o.channels
         on = -1 if choice.on is None else self._operand(choice.on)
-        return [CODES["to_unit"], on, 0, -1, count, first, -1, 0, 0, seen, self._channels(choice), 1]
+        return [CODES["to_unit"], on, 0, -1, count, first, -1, 0, 0, seen, self._limit(choice), 1, 0, 0]
 
-    def _channels(self, choice: Choice) -> int:
+    def _limit(self, choice: Choice) -> int:
+        """Return the number of the channels that an operation is limited to, or -1."""
         if choice.channels is None:
             return -1
-        return sum(c << (2 * place) for place, c in enumerate(choice.channels))
+        if choice.channels not in self.lists:
+            self.lists.append(choice.channels)
+        return self.lists.index(choice.channels)
+
+    def _program(self, rows: list[int]) -> list[int]:
+        """Return rows as operators take them: all of them for each group of channels."""
+        groups = self._groups()
+        return [n for group in groups for n in in_group(rows, self.lists, group, len(groups) == 1)]
+
+    def _groups(self) -> list[tuple[int, ...]]:
+        return self.groups if len(self.groups) > 1 else [tuple(range(self.open.bands))]
 
     def _measured(self, choice: Choice, stop: int, program: list[int] | None = None) -> int:
         """Measure what an operation needs of its input; return the number of the operand, or -1."""
@@ -270,18 +282,22 @@ class _Run:
         found = -1
         seen = len(choice.channels) if choice.channels is not None else o.channels
         on = -1 if choice.on is None else self._operand(choice.on)
+        # Of each group the planes that are measured, which they are, and of what: a row that only says that.
+        row = [0] * (ROW - 5) + [seen, self._limit(choice), 0, 0, 0]
+        measured_rows = self._program(row)
+        limits = [measured_rows[at + n] for at in range(0, len(measured_rows), ROW) for n in (9, 10, 12)]
         for statistic in statistics(choice):
             kind = STATISTICS[statistic]
             measured = ops.measure(
                 *self._given(o.bands),
-                o.before if program is None else program,
+                self._program(o.before if program is None else program),
                 o.constants,
                 kind,
                 on,
                 stop,
                 found,
                 seen,
-                self._channels(choice),
+                limits,
             )
             if statistic == "histogram":
                 measured = ops.table(measured, list(o.size), self._table(o.canvas, o.bands))
@@ -297,7 +313,8 @@ class _Run:
         bent = None if o.warp is None or o.warp.field is None else inner(o.warp.field)
         fill = list(o.warp.reading.fill) if o.warp is not None and any(o.warp.reading.fill) else []
         shrink = 1.0 if o.warp is None else shrink_of(o.warp)
-        rows = (o.index, o.table, self._table(o.canvas, channels), o.bands)
+        groups = [c for group in self._groups() for c in (*group, -1)]
+        rows = (o.index, o.table, self._table(o.canvas, channels), o.bands, groups)
         canvas = [*o.size, *room_of(o.canvas, channels, before)]
         return (o.image, *rows, o.scale, o.geo, bent, list(o.operands), head_of(o.warp), fill, shrink, canvas)
 
@@ -308,9 +325,9 @@ class _Run:
         ahead = front(len(o.canvas.host)) if isinstance(o.canvas, Sizes) and whole else 0
         given = self._given(o.channels, ahead // dtype.itemsize)
         if o.filter is None:
-            out: Tensor = ops.render(*given, o.before, *ends)
+            out: Tensor = ops.render(*given, self._program(o.before), *ends)
         else:
-            out, _ = filtered(*given, o.before, o.filter, o.after, *ends)
+            out, _ = filtered(*given, self._program(o.before), o.filter, self._program(o.after), *ends)
         return out
 
     def _write(self) -> None:
@@ -326,7 +343,9 @@ class _Run:
 
 def run(x: Tensor | Flat, plan: Plan, passes: list[Pass]) -> Tensor:
     """Return the batch after the passes of `plan`: (B, C, H, W), or the buffer of images that differ in size."""
-    going = _Run(x, plan, passes[0].index if passes else None)
+    groups = channel_groups(plan.channels, passes)
+    assert groups is not None
+    going = _Run(x, plan, passes[0].index if passes else None, groups)
     for number, step in enumerate(passes):
         if step.warp is not None:
             going.warp(step.warp, step.canvas)

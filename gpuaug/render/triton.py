@@ -90,8 +90,9 @@ def _render(*args: Any) -> Tensor:
                 tiles,
                 given.into(out),
                 **given.constants,
-                OUT=channels,
-                PROGRAM=tuple(program),
+                GROUPS=tuple(given.grouped),
+                ONTO=tuple(given.onto(channels)),
+                PROGRAMS=tuple(given.split(program)),
                 CONSTANTS=tuple(constants),
                 ENCODE=encoding(encode, dtype),
                 BH=size[0],
@@ -111,26 +112,32 @@ def _measure(*args: Any) -> Tensor:
     from gpuaug.render.kernels.passes import measure_kernel
 
     given = Given(*args[:_GIVEN])
-    program, constants, kind, on, stop, stat, seen, channels = args[_GIVEN:]
+    program, constants, kind, on, stop, stat, seen, limits = args[_GIVEN:]
     out = _measured(*args)
     if kind == STATISTICS["histogram"]:
         out.zero_()
     size = block(given.size)
     arguments, _ = given.launched(size)
-    if given.samples:
+    rows = [given.split(given_) for given_ in (program, limits)]
+    for group, numbers, (planes, selected, columns) in zip(given.grouped, *rows, strict=True):
+        if not given.samples or not planes:
+            continue
         with on_device(out):
             measure_kernel[(given.samples * given.parts,)](
                 *arguments,
                 out,
                 **given.constants,
-                PROGRAM=tuple(program),
+                GROUP=group,
+                PROGRAM=numbers,
                 CONSTANTS=tuple(constants),
                 STOP=stop,
                 KIND=kind,
                 ON=on,
                 STAT=stat,
                 SEEN=seen,
-                CHANNELS=channels,
+                CHANNELS=selected,
+                COLUMNS=columns,
+                PLANES=planes,
                 PARTS=given.parts,
                 BH=size[0],
                 BW=size[1],
@@ -171,7 +178,7 @@ prepare = register(
 render = register(f"render({SOURCE}, int[] program, float[] constants, {ENDS}) -> Tensor", _render, rendered)
 measure = register(
     f"measure({SOURCE}, int[] program, float[] constants, int kind, int on, int stop, int stat, int seen,"
-    " int channels) -> Tensor",
+    " int[] limits) -> Tensor",
     _measure,
     _measured,
 )

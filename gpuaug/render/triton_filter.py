@@ -44,7 +44,7 @@ def _scratch(given: Given, filter: list[int], out: Tensor) -> Tensor:
     tile, _ = _tile(given, reach)
     each = 3 if out.numel() * out.element_size() >= _ROOM else 2
     programs = torch.sym_min(given.samples * tiling(given.size, tile), each * processors(out.device))
-    planes = (filter[6], tile[0] + 2 * reach[1], tile[1] + 2 * reach[0])
+    planes = (max(filter[6::7]), tile[0] + 2 * reach[1], tile[1] + 2 * reach[0])
     return out.new_empty((programs, *planes), dtype=torch.float32)
 
 
@@ -58,29 +58,33 @@ def _filtered(*args: Any) -> tuple[Tensor, Tensor]:
         return out, scratch
     tile, size = _tile(given, (filter[3], filter[4]))
     arguments, tiles = given.launched(tile)
-    with on_device(out):
-        filter_kernel[(scratch.shape[0],)](
-            *arguments,
-            tiles,
-            given.into(out),
-            scratch,
-            scratch.shape[3],
-            scratch.stride(1),
-            given.samples * tiles,
-            **given.constants,
-            OUT=channels,
-            BEFORE=tuple(before),
-            AFTER=tuple(after),
-            CONSTANTS=tuple(constants),
-            ENCODE=encoding(encode, dtype),
-            FILTER=(*filter, power(max(filter[3], filter[4]) + 1)),
-            TH=tile[0],
-            TW=tile[1],
-            BH=size[0],
-            BW=size[1],
-            num_stages=1,
-            **options_for(168),
-        )
+    for group, onto, first, last, own in zip(
+        given.grouped, given.onto(channels), *(given.split(n) for n in (before, after, filter)), strict=True
+    ):
+        with on_device(out):
+            filter_kernel[(scratch.shape[0],)](
+                *arguments,
+                tiles,
+                given.into(out),
+                scratch,
+                scratch.shape[3],
+                scratch.stride(1),
+                given.samples * tiles,
+                **given.constants,
+                GROUP=group,
+                ONTO=onto,
+                BEFORE=first,
+                AFTER=last,
+                CONSTANTS=tuple(constants),
+                ENCODE=encoding(encode, dtype),
+                FILTER=(*own, power(max(own[3], own[4]) + 1)),
+                TH=tile[0],
+                TW=tile[1],
+                BH=size[0],
+                BW=size[1],
+                num_stages=1,
+                **options_for(168),
+            )
     return out, scratch
 
 

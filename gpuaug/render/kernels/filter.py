@@ -103,7 +103,7 @@ def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
 def filter_kernel(
     source, warp, ops, strides, canvas, tiles, out,
     scratch, pitch, planes, total,
-    C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
+    GROUP: tl.constexpr, ONTO: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     FILTER: tl.constexpr, TH: tl.constexpr, TW: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
@@ -138,10 +138,10 @@ def filter_kernel(
                 x = left + (block % (TW // BW)) * BW + tl.arange(0, BW)[None, :]
                 mask = (y < h) & (x < w)
                 y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-                a, b, c, d = look(source, warp, far, y, x, h, w, C, HEAD, FILL, BH, BW)
+                a, b, c, d = look(source, warp, far, y, x, h, w, GROUP, HEAD, FILL, BH, BW)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, ONTO, ENCODE)
         elif on > 0:
             given = ops[FILTER[2]] + far * strides[FILTER[2]]
             value = tl.load(given).to(tl.float32)
@@ -154,7 +154,7 @@ def filter_kernel(
                 v = (block // across) * BH + tl.arange(0, BH)[:, None]
                 u = (block % across) * BW + tl.arange(0, BW)[None, :]
                 y, x = _reflect(top - reach_y + v, h), _reflect(left - reach_x + u, w)
-                a, b, c, d = look(source, warp, far, y, x, h, w, C, HEAD, FILL, BH, BW)
+                a, b, c, d = look(source, warp, far, y, x, h, w, GROUP, HEAD, FILL, BH, BW)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 _keep(store + v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE)
             tl.debug_barrier()
@@ -189,5 +189,5 @@ def filter_kernel(
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = put(a, b, c, d, p, k)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, ONTO, ENCODE)
             tl.debug_barrier()

@@ -80,11 +80,14 @@ def prepare_kernel(
 @triton.jit
 def render_kernel(
     source, warp, ops, strides, canvas, tiles, out,
-    C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
-    PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
+    GROUPS: tl.constexpr, ONTO: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
+    PROGRAMS: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """Render a tile of a sample: read it through the warp, run the program, write it in its last form."""
+    """Render a tile of a sample: read it through the warp, run the program, write it in its last form.
+
+    More than four channels go in groups, each with its program, one after another; the taps are in the cache.
+    """
     sample = (tl.program_id(0) // tiles).to(tl.int64)
     tile = tl.program_id(0) % tiles
     h, w = size_of(canvas, sample, HEAD)
@@ -95,10 +98,11 @@ def render_kernel(
         x = left + tl.arange(0, BW)[None, :]
         mask = (y < h) & (x < w)
         y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-        a, b, c, d = look(source, warp, sample, y, x, h, w, C, HEAD, FILL, BH, BW)
-        a, b, c, d = run(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, CONSTANTS, -1)
         into, oc, oh, ow = room_of(out, canvas, sample, h, w, HEAD)
-        write(into, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+        for g in tl.static_range(len(GROUPS)):
+            a, b, c, d = look(source, warp, sample, y, x, h, w, GROUPS[g], HEAD, FILL, BH, BW)
+            a, b, c, d = run(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS[g], CONSTANTS, -1)
+            write(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO[g], ENCODE)
 
 
 @triton.jit
@@ -116,16 +120,22 @@ def _histogram(v, valid, missing, BINS: tl.constexpr, SIZE: tl.constexpr):
 @triton.jit
 def measure_kernel(
     source, warp, ops, strides, canvas, out,
-    C: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr,
+    GROUP: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr,
     STOP: tl.constexpr, KIND: tl.constexpr, ON: tl.constexpr, STAT: tl.constexpr, SEEN: tl.constexpr,
-    CHANNELS: tl.constexpr, PARTS: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    CHANNELS: tl.constexpr, COLUMNS: tl.constexpr, PLANES: tl.constexpr, PARTS: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """Reduce a part of a sample, read as `render_kernel` does and taken through the beginning of its program.
 
+    Of channels that go in groups it measures one: PLANES planes, which are the COLUMNS of SEEN.
     KIND: 0 sum of gray values, 1 sums by channel, 2 extremes by channel, 3 histograms (added to `out`), 4 and 5 sums of
     squares about the mean of each channel, or of all. Parts are stored one by one: a sum that does not depend on the
     order in which programs end.
     """
+    K0: tl.constexpr = COLUMNS & 127
+    K1: tl.constexpr = (COLUMNS >> 7) & 127
+    K2: tl.constexpr = (COLUMNS >> 14) & 127
+    K3: tl.constexpr = (COLUMNS >> 21) & 127
     far = (tl.program_id(0) // PARTS).to(tl.int64)
     part = tl.program_id(0) % PARTS
     h, w = size_of(canvas, far, HEAD)
@@ -150,11 +160,11 @@ def measure_kernel(
             x = (tile % tiles_x) * BW + tl.arange(0, BW)[None, :]
             valid = (y < h) & (x < w)
             y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-            a, b, c, d = look(source, warp, far, y, x, h, w, C, HEAD, FILL, BH, BW)
+            a, b, c, d = look(source, warp, far, y, x, h, w, GROUP, HEAD, FILL, BH, BW)
             a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, PROGRAM, CONSTANTS, STOP)
             a, b, c, d = select(a, b, c, d, CHANNELS)
             if KIND == 0:
-                s0 += tl.where(valid, luma(a, b, c, SEEN), 0.0)
+                s0 += tl.where(valid, luma(a, b, c, PLANES), 0.0)
             elif KIND == 2:
                 s0, t0 = tl.minimum(s0, tl.where(valid, a, start)), tl.maximum(t0, tl.where(valid, a, -start))
                 s1, t1 = tl.minimum(s1, tl.where(valid, b, start)), tl.maximum(t1, tl.where(valid, b, -start))
@@ -163,24 +173,24 @@ def measure_kernel(
             elif KIND == 3:
                 missing = BH * BW - _total(valid.to(tl.int32))
                 n0 += _histogram(a, valid, missing, bins, BH * BW)
-                if SEEN > 1:
+                if PLANES > 1:
                     n1 += _histogram(b, valid, missing, bins, BH * BW)
-                if SEEN > 2:
+                if PLANES > 2:
                     n2 += _histogram(c, valid, missing, bins, BH * BW)
-                if SEEN > 3:
+                if PLANES > 3:
                     n3 += _histogram(d, valid, missing, bins, BH * BW)
             else:
                 if KIND >= 4:
-                    a -= mean_of(ops, strides, far, 0, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    a -= mean_of(ops, strides, far, K0, h, w, SEEN, STAT, PARTS, KIND == 4)
                     a = a * a
-                    if SEEN > 1:
-                        b -= mean_of(ops, strides, far, 1, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    if PLANES > 1:
+                        b -= mean_of(ops, strides, far, K1, h, w, SEEN, STAT, PARTS, KIND == 4)
                         b = b * b
-                    if SEEN > 2:
-                        c -= mean_of(ops, strides, far, 2, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    if PLANES > 2:
+                        c -= mean_of(ops, strides, far, K2, h, w, SEEN, STAT, PARTS, KIND == 4)
                         c = c * c
-                    if SEEN > 3:
-                        d -= mean_of(ops, strides, far, 3, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    if PLANES > 3:
+                        d -= mean_of(ops, strides, far, K3, h, w, SEEN, STAT, PARTS, KIND == 4)
                         d = d * d
                 s0 += tl.where(valid, a, 0.0)
                 s1 += tl.where(valid, b, 0.0)
@@ -188,37 +198,37 @@ def measure_kernel(
                 s3 += tl.where(valid, d, 0.0)
         if KIND == 3:
             at = out + far * (SEEN * 256) + tl.arange(0, 256)
-            tl.atomic_add(at, n0)
-            if SEEN > 1:
-                tl.atomic_add(at + 256, n1)
-            if SEEN > 2:
-                tl.atomic_add(at + 512, n2)
-            if SEEN > 3:
-                tl.atomic_add(at + 768, n3)
+            tl.atomic_add(at + K0 * 256, n0)
+            if PLANES > 1:
+                tl.atomic_add(at + K1 * 256, n1)
+            if PLANES > 2:
+                tl.atomic_add(at + K2 * 256, n2)
+            if PLANES > 3:
+                tl.atomic_add(at + K3 * 256, n3)
         elif KIND == 0:
             tl.store(out + far * PARTS + part, _total(s0))
         elif KIND == 2:
             at = out + (far * PARTS + part) * (2 * SEEN)
-            tl.store(at, tl.min(tl.min(s0, 1), 0))
-            tl.store(at + SEEN, tl.max(tl.max(t0, 1), 0))
-            if SEEN > 1:
-                tl.store(at + 1, tl.min(tl.min(s1, 1), 0))
-                tl.store(at + SEEN + 1, tl.max(tl.max(t1, 1), 0))
-            if SEEN > 2:
-                tl.store(at + 2, tl.min(tl.min(s2, 1), 0))
-                tl.store(at + SEEN + 2, tl.max(tl.max(t2, 1), 0))
-            if SEEN > 3:
-                tl.store(at + 3, tl.min(tl.min(s3, 1), 0))
-                tl.store(at + SEEN + 3, tl.max(tl.max(t3, 1), 0))
+            tl.store(at + K0, tl.min(tl.min(s0, 1), 0))
+            tl.store(at + SEEN + K0, tl.max(tl.max(t0, 1), 0))
+            if PLANES > 1:
+                tl.store(at + K1, tl.min(tl.min(s1, 1), 0))
+                tl.store(at + SEEN + K1, tl.max(tl.max(t1, 1), 0))
+            if PLANES > 2:
+                tl.store(at + K2, tl.min(tl.min(s2, 1), 0))
+                tl.store(at + SEEN + K2, tl.max(tl.max(t2, 1), 0))
+            if PLANES > 3:
+                tl.store(at + K3, tl.min(tl.min(s3, 1), 0))
+                tl.store(at + SEEN + K3, tl.max(tl.max(t3, 1), 0))
         else:
             at = out + (far * PARTS + part) * SEEN
-            tl.store(at, _total(s0))
-            if SEEN > 1:
-                tl.store(at + 1, _total(s1))
-            if SEEN > 2:
-                tl.store(at + 2, _total(s2))
-            if SEEN > 3:
-                tl.store(at + 3, _total(s3))
+            tl.store(at + K0, _total(s0))
+            if PLANES > 1:
+                tl.store(at + K1, _total(s1))
+            if PLANES > 2:
+                tl.store(at + K2, _total(s2))
+            if PLANES > 3:
+                tl.store(at + K3, _total(s3))
 
 
 @triton.jit

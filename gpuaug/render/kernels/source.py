@@ -50,9 +50,9 @@ def row_of(source, sample, HEAD: tl.constexpr):
 @triton.jit
 def look(
     source, warp, sample, y, x, h, w,
-    C: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    GROUP: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """Return the planes of a tile of a sample: what lies at output rows y and columns x of its canvas h x w.
+    """Return planes of a tile of a sample: what a group of channels shows at rows y and columns x of its canvas h x w.
 
     The warp is (rows of `prepare`, displacements and their strides of samples, channels and rows, bound of the
     half-widths, bound of the taps).
@@ -60,5 +60,5 @@ def look(
     src, sc, sh, sw, rows, cols = row_of(source, sample, HEAD)
     return read(
         src, sc, sh, sw, rows, cols, source[7], warp[0] + sample * 20, warp[1] + sample * warp[2], warp[3], warp[4],
-        warp[5], warp[6], y, x, h, w, C, HEAD, FILL, BH, BW,
+        warp[5], warp[6], y, x, h, w, GROUP, HEAD, FILL, BH, BW,
     )  # fmt: skip
