@@ -1,6 +1,6 @@
 """The operations as plain batched functions: images and one parameter for each sample in, images out."""
 
-from gpuaug.functional.blur import adjust_sharpness, gaussian_blur
+from gpuaug.functional.blur import adjust_sharpness, filter2d, gaussian_blur
 from gpuaug.functional.color import (
     adjust_brightness,
     adjust_contrast,
@@ -44,6 +44,7 @@ __all__ = [
     "drop_channels",
     "equalize",
     "erase",
+    "filter2d",
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",

@@ -75,6 +75,8 @@ class Pass:
     filter: Choice | None = None
     blend: Blend | None = None
     program: list[Slot] = field(default_factory=list)
+    index: Tensor | None = None
+    """(B,) int64: the row of the source that each sample reads; None is its own."""
     joined: list[str] = field(default_factory=list)
     ended: str = "end of the pipeline"
     normalized: bool = False
@@ -96,6 +98,7 @@ class Pass:
             filter=None if self.filter is None else self.filter.of(sample),
             blend=None if self.blend is None else self.blend.of(sample),
             program=[slot.of(sample) for slot in self.program],
+            index=None if self.index is None else self.index[sample : sample + 1],
         )
 
     @property
@@ -161,7 +164,7 @@ class Plan:
         self._open = Pass(self.canvas)
 
     def of(self, sample: int) -> Plan:
-        """Return the finished plan of one sample, with a canvas of its own."""
+        """Return the finished plan of one sample, its canvas and its place in the index."""
         one = copying.copy(self)
         one.passes = [step.of(sample) for step in self.passes]
         return one
@@ -169,7 +172,16 @@ class Plan:
     def finish(self) -> list[Pass]:
         """Return the passes."""
         self.close("end of the pipeline")
+        if self._open.index is not None:  # rows are all that is asked for
+            self.passes.append(self._open)
+            self._open = Pass(self.canvas)
         return self.passes
+
+    def index(self, rows: Tensor) -> None:
+        """Let sample b read row `rows[b]` (int64) of the source; parameters and canvases are the samples'."""
+        if self.passes or not self._open.empty:
+            raise ValueError("Plan: index must be given before anything joins")
+        self._open.index = rows
 
     def lay_out(self, memory_format: torch.memory_format | None) -> None:
         """Ask for a memory format of the output; None keeps the input's."""
@@ -227,7 +239,7 @@ class Plan:
                 self.close("a crop of a rotated canvas, which cuts for good")
             pending = self._open.warp
         if pending is None:
-            self._open = Pass(canvas)
+            self._open = Pass(canvas, index=self._open.index)
             self._shows_outside = False
             pending = self._open.warp = Warp(torch.empty(0), "lattice", reading or Reading(), soft=None, hard=None)
             first = True
@@ -284,7 +296,7 @@ class Plan:
             self.close("a displacement field")
         like = torch.zeros_like(field[:, 0, 0, 0], dtype=mat.matrix_dtype(field.device))
         identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
-        self._open = Pass(self.canvas)
+        self._open = Pass(self.canvas, index=self._open.index)
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
     def tile(self, tiles: Tiles, canvas: Canvas, kind: Kind, reading: Reading, shrink: float = 1.0) -> None:

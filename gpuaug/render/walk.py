@@ -43,17 +43,17 @@ class _Host:
 
 def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     """Return the batch after the passes."""
-    batch = x.shape[0]
+    rows = passes[0].index.tolist() if passes and passes[0].index is not None else range(x.shape[0])
     passes, last = _without_last(passes, plan, work)
     hosts = [_host(step) for step in passes]
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
-    out = torch.empty((batch, plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
+    out = torch.empty((len(rows), plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
     scale = plan.scale
     # A last warp may write its pixels where they belong.
     ends = bool(passes) and not passes[-1].program and passes[-1].filter is None and last is None
     direct = ends and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
-    for b in range(batch):
-        image, unit = x[b : b + 1], scale  # unit: what values are divided by to get working ones
+    for b, row in enumerate(rows):
+        image, unit = x[row : row + 1], scale  # unit: what values are divided by to get working ones
         for step, host in zip(passes, hosts, strict=True):
             if step.warp is not None:
                 into = out[b : b + 1] if direct and step is passes[-1] and unit == scale else None
