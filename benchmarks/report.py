@@ -66,7 +66,8 @@ def _rows(task: Row, counts: Row) -> list[list[Any]]:
     for name, row in task["rows"].items():
         kernels = counts.get(name, {})
         if row.get("median_ms") is None:
-            lines.append([name, row.get("error"), *[None] * 8])
+            figures = [row.get("error"), *[None] * 5]
+            lines.append([name, *figures, *[kernels.get(key) for key in ("kernels", "copies", "device_ms")]])
             continue
         span = f"{shown(row['median_ms'])} ({shown(row['min_ms'])} to {shown(row['max_ms'])})"
         figures = [row.get(key) for key in ("images_per_s", "of_the_copy", "host_ms", "waits", "peak_mb")]
@@ -125,7 +126,10 @@ def markdown(report: Row) -> str:
         table(["", "measured", "budget"], budgets(report)),
     ]
     counts = {key: task["rows"] for key, task in tasks(report, "kernels launched").items()}
-    for key, task in tasks(report, "first figures", "all figures").items():
+    timed = tasks(report, "first figures", "all figures")
+    for key, rows in counts.items():
+        timed.setdefault(key, {"rows": {name: {} for name in rows}})
+    for key, task in timed.items():
         error = f"\n\n{shown(task['error'])}" if "error" in task else ""
         parts += [f"## {key}{error}", table(HEADS, _rows(task, counts.get(key, {})))]
     for key, task in tasks(report, "training step").items():
