@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -45,9 +46,10 @@ class Section:
 
 def sections() -> list[Section]:
     """Return what runs, in order of weight."""
-    workers = str(min(max((os.cpu_count() or 2) - 2, 1), 12))
     tests = [sys.executable, "-m", "pytest", "-o", "addopts=", "-o", "filterwarnings=", "-q", "--tb=short", "-rfE"]
-    tests += ["-p", "no:cacheprovider", "-n", workers, "--dist", "worksteal", "--device", "cuda"]
+    tests += ["-p", "no:cacheprovider", "--device", "cuda"]
+    if importlib.util.find_spec("xdist"):  # most of their time is compiling
+        tests += ["-n", str(min(max((os.cpu_count() or 2) - 2, 1), 12)), "--dist", "worksteal"]
     return [
         Section("tests", 140, [*tests, *(f"tests/{name}" for name in TESTS)]),
         Section("first figures", 90),

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +153,17 @@ def test_tables_say_what_was_not_measured() -> None:
 
 
 def test_a_command_that_overruns_is_cut(tmp_path: Path) -> None:
-    script = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
-    command = [sys.executable, "-c", f"{script} print('begun', flush=True); time.sleep(60)"]
+    script = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']);"
+    command = [sys.executable, "-c", f"{script} print(p.pid, flush=True); time.sleep(60)"]
     status, seconds = gpu.run(command, 1.5, tmp_path / "log")
-    assert status is None and seconds < 30 and "begun" in gpu.tail(tmp_path / "log")
+    assert status is None and seconds < 30
+    started = Path("/proc") / gpu.tail(tmp_path / "log")[0] / "stat"
+    for _ in range(100):  # what it started ends too; a moment later
+        if not started.exists() or ") Z" in started.read_text():
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("what the command had started went on")
     assert gpu.said(status, seconds).startswith("cut after")
     status, _ = gpu.run([sys.executable, "-c", "raise SystemExit(3)"], 60, tmp_path / "log")
     assert gpu.said(status, 1) == "exit status 3"
