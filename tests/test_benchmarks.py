@@ -38,7 +38,7 @@ def test_dry_run(section: str, tmp_path: Path) -> None:
             if "captured" in name:
                 assert row == {"median_ms": None}
             elif section == "kernels launched":
-                assert row == {"kernels": None, "copies": None, "device_ms": None}
+                assert row == {"held_mb": None, "kernels": None, "copies": None, "device_ms": None}
             else:
                 assert row["median_ms"] > 0 and row["images_per_s"] > 0
     names = {key.split(",")[0] for key in state["tasks"]}
@@ -75,7 +75,8 @@ def test_peers_of_single_transforms_run() -> None:
 
 def test_what_is_not_there_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     given = pipelines.inputs("basic", 2, 16, torch.uint8, CPU)
-    assert "kornia" in pipelines.contenders("basic", given)
+    installed = importlib.util.find_spec("kornia") is not None
+    assert ("kornia" in pipelines.contenders("basic", given)) == installed
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert set(pipelines.contenders("basic", given)) == {
         "gpuaug",
@@ -224,6 +225,7 @@ def test_time_that_is_saved_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) ->
     assert sum(section.seconds for section in gpu.sections()) <= 515
 
 
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed: torch serves")
 def test_every_kernel_is_launched_for_the_memory_checker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sanitize.main("cpu") == set()
     monkeypatch.setattr(gpu.shutil, "which", lambda name: None)
