@@ -117,7 +117,7 @@ class Layout:
             bounds = [self._table[entry + i * n : entry + (i + 1) * n] for i in range(group.bounds)]
             entry += n * group.bounds
             if group.distribution is Constant or u is None:
-                values = bounds[0].expand(batch, n)
+                values = bounds[0].expand(batch, n).clone()  # a view would follow later changes of the table
             else:
                 block = u[:, column : column + n]
                 column += n
