@@ -66,18 +66,27 @@ class BatchMix(Transform):
         """Return the labels (B,) or (B, classes) of the samples after the mix; it has no `values` where it is off."""
         return labels
 
-    def branch(self, group: Group, canvas: Canvas) -> Transform:
+    def branch(self, group: Group, canvas: Canvas) -> Any:
         """Return what stands in its place where one of its groups alone is looked at; `canvas` is that after it."""
         return Branch(self, group, canvas)
 
 
-class Branch(Transform):
-    """One group of a mix: for masks of objects."""
+class Branch:
+    """One group of a mix, in place of a transform: for masks of objects.
+
+    Made in every call, where a compiler takes no module.
+    """
+
+    mixes = normalizes = changes_dtype = treats_boxes = hide_keypoints = False
+    fill_mask = keys = None
 
     def __init__(self, mix: BatchMix, group: Group, canvas: Canvas) -> None:
         """Remember whose masks."""
-        super().__init__()
         self.mix, self.group, self.canvas = mix, group, canvas
+
+    def output_channels(self, channels: int) -> int:
+        """Return as many."""
+        return channels
 
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas after the mix."""
