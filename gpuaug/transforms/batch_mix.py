@@ -47,7 +47,8 @@ class BatchMix(Transform):
         if isinstance(context.canvas, Sizes) and not self.takes_sizes:
             raise ValueError(
                 f"{type(self).__name__}: images must have one size to meet: put Resize((height, width)),"
-                " RandomResizedCrop or another transform to a fixed size before it, got several sizes"
+                " RandomResizedCrop or another transform to a fixed size before it, or stack them if they have one;"
+                " got a list or Ragged"
             )
         return self.enabled
 
