@@ -47,7 +47,8 @@ class BatchMix(Transform):
         if isinstance(context.canvas, Sizes) and not self.takes_sizes:
             raise ValueError(
                 f"{type(self).__name__}: images must have one size to meet: put Resize((height, width)),"
-                " RandomResizedCrop or another transform to a fixed size before it, got several sizes"
+                " RandomResizedCrop or another transform to a fixed size before it, or stack them if they have one;"
+                " got a list or Ragged"
             )
         return self.enabled
 
@@ -72,18 +73,21 @@ class BatchMix(Transform):
 
 
 class Branch:
-    """One group of a mix, for masks of objects: of a transform, what a plan asks for (a module is slow to make)."""
+    """One group of a mix, in place of a transform: for masks of objects.
 
-    keys: ClassVar[None] = None
-    mixes: ClassVar[bool] = True
-    mute: ClassVar[bool] = False
-    fill_mask: ClassVar[None] = None
-    normalizes: ClassVar[bool] = False
-    changes_dtype: ClassVar[bool] = False
+    Made in every call, where a compiler takes no module.
+    """
+
+    mixes = mute = normalizes = changes_dtype = treats_boxes = hide_keypoints = False
+    fill_mask = keys = None
 
     def __init__(self, mix: BatchMix, group: Group, canvas: Canvas) -> None:
         """Remember whose masks."""
         self.mix, self.group, self.canvas = mix, group, canvas
+
+    def output_channels(self, channels: int) -> int:
+        """Return as many."""
+        return channels
 
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas after the mix."""
