@@ -60,7 +60,8 @@ def _between(plan: Plan, x: Tensor, steps: list[Pass], work: torch.dtype) -> Pla
 
 def _keeps(step: Pass) -> bool:
     moved = step.warp is None or (step.warp.kind == "lattice" and step.warp.tiles is None)
-    return moved and step.filter is None and not step.program and (step.blend is None or step.blend.whole)
+    chosen = step.blend is None or (step.blend.whole and step.blend.matrix is None)
+    return moved and step.filter is None and not step.program and chosen
 
 
 def _from(part: Plan, plan: Plan) -> Plan:
