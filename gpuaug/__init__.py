@@ -31,6 +31,7 @@ from gpuaug.transforms.color import (
     RandomGrayscale,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
@@ -76,6 +77,7 @@ __all__ = [
     "Constant",
     "ConstrainedCoarseDropout",
     "ConvertBoundingBoxFormat",
+    "CopyPaste",
     "CropNonEmptyMaskIfExists",
     "Distribution",
     "ElasticTransform",

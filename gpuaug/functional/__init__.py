@@ -14,6 +14,7 @@ from gpuaug.functional.color import (
 )
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
+from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -37,6 +38,7 @@ __all__ = [
     "affine",
     "autocontrast",
     "brightness_contrast",
+    "copy_paste",
     "crop",
     "drop_channels",
     "equalize",
