@@ -33,6 +33,7 @@ from gpuaug.transforms.color import (
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
 from gpuaug.transforms.flip import (
@@ -42,6 +43,7 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.noise import GaussianNoise
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
@@ -79,6 +81,7 @@ __all__ = [
     "ConvertBoundingBoxFormat",
     "CopyPaste",
     "CropNonEmptyMaskIfExists",
+    "CutMix",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -92,6 +95,7 @@ __all__ = [
     "LetterBox",
     "LogUniform",
     "LongestMaxSize",
+    "MixUp",
     "Normal",
     "Normalize",
     "OpticalDistortion",
@@ -126,6 +130,7 @@ __all__ = [
     "RandomVerticalFlip",
     "RandomZoomOut",
     "Resize",
+    "ResizeMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "SelectiveChannelTransform",

@@ -59,13 +59,38 @@ def _gates(params: Params) -> list[Tensor]:
 
 
 def check_batch_is_loop(make: Make, shape: tuple[int, int, int]) -> None:
-    """A batch equals its samples one by one, with sliced parameters: nothing leaks between samples."""
+    """A batch equals its samples one by one, with sliced parameters: nothing leaks between samples.
+
+    Where samples meet, each depends on itself and on whom it meets alone: all others may be anything.
+    """
     for dtype in (torch.float32, torch.uint8):
         layer, images = _seeded(make), example(5, shape, dtype)
         whole, params = layer(images, return_params=True)
+        if any(node.transform.mixes for node in layer.nodes):
+            for i, met in enumerate(_met(layer, params)):
+                strange = 255 - images if dtype == torch.uint8 else torch.full_like(images, torch.nan)
+                strange[met] = images[met]
+                assert _same(layer.replay(strange, params)[i], whole[i]), f"sample {i} shows more than {met} ({dtype})"
+            continue
         for i in range(5):
             one = layer.replay(images[i : i + 1], params[i : i + 1])
             assert _same(one[0], whole[i]), f"sample {i} differs when it is alone in the batch ({dtype})"
+
+
+def _met(layer: Layer, params: Params) -> list[list[int]]:
+    """Return, for each sample, which samples of the batch it may show after all mixes."""
+    shown = [{i} for i in range(len(params))]
+    for node in layer.nodes:
+        drawn = params.values[node.name]
+        if not node.transform.mixes or "partner" not in drawn:
+            continue
+        partner = drawn["partner"].view(len(params), -1).tolist()
+        on = drawn["gate"].tolist() if "gate" in drawn else [True] * len(params)
+        shown = [
+            own.union(*(shown[j] for j in row)) if met else own
+            for own, row, met in zip(shown, partner, on, strict=True)
+        ]
+    return [sorted(rows) for rows in shown]
 
 
 def check_walk_is_definition(make: Make, shape: tuple[int, int, int]) -> None:

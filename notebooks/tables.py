@@ -25,6 +25,8 @@ def kind(layer: Layer) -> str:
         return "container"
     if getattr(layer, "treats_boxes", False):
         return "boxes"
+    if getattr(layer, "mixes", False):
+        return "samples that meet"
     names = {Geometric: "geometry", Photometric: "values", Filter: "neighbourhood"}
     return next((name for base, name in names.items() if isinstance(layer, base)), "output")
 

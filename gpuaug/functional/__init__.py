@@ -13,6 +13,8 @@ from gpuaug.functional.color import (
     rgb_to_grayscale,
 )
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
+from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.tone import (
@@ -40,6 +42,7 @@ __all__ = [
     "brightness_contrast",
     "copy_paste",
     "crop",
+    "cutmix",
     "drop_channels",
     "equalize",
     "erase",
@@ -48,15 +51,19 @@ __all__ = [
     "grid_dropout",
     "horizontal_flip",
     "invert",
+    "mix_labels",
+    "mixup",
     "normalize",
     "normalize_by_image",
     "permute_channels",
     "perspective",
     "posterize",
+    "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "soft_labels",
     "solarize",
     "transpose",
     "vertical_flip",

@@ -60,8 +60,12 @@ def _between(plan: Plan, x: Tensor, steps: list[Pass], work: torch.dtype) -> Pla
 
 def _keeps(step: Pass) -> bool:
     moved = step.warp is None or (step.warp.kind == "lattice" and step.warp.tiles is None)
-    chosen = step.blend is None or (step.blend.whole and step.blend.matrix is None)
-    return moved and step.filter is None and not step.program and chosen
+    return moved and step.filter is None and not step.program and _chooses(step.blend)
+
+
+def _chooses(blend: Blend | None) -> bool:
+    """Tell whether every pixel stays as it is in one of two images."""
+    return blend is None or (blend.whole and blend.matrix is None)
 
 
 def _from(part: Plan, plan: Plan) -> Plan:
@@ -85,6 +89,17 @@ def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> 
         out[:, :, y0:y1, x0:x1] = x[j : j + 1, :, y0:y1, x0:x1]
         return out
     h, w = own.shape[2:]
+    if blend.whole and blend.rectangle is not None and blend.matrix is not None and blend.alpha is None:
+        x0, y0, x1, y1 = (max(0, math.ceil(v - 0.5)) for v in blend.rectangle[0].tolist())
+        x1, y1 = min(x1, w), min(y1, h)
+        if x1 <= x0 or y1 <= y0:
+            return own
+        shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(blend.matrix[:, 0, 0]))
+        part = replace(over(blend, h, w), matrix=shift @ blend.matrix)
+        out = _working(own, scale, work)
+        out = out.clone() if out is own else out
+        out[:, :, y0:y1, x0:x1] = read(_working(x[j : j + 1], scale, work), part, (y1 - y0, x1 - x0), work, 1.0)
+        return out
     mine, other = (_working(v, scale, work) for v in (own, x[j : j + 1]))
     if blend.matrix is not None:
         other = read(other, over(blend, h, w), (h, w), work, 1.0)

@@ -17,6 +17,8 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.options import Reading
 
+Kind = Literal["lattice", "axis", "warp"]
+
 __all__ = ["Blend", "Tiles", "blended", "covers", "inside", "tiled"]
 
 
@@ -63,12 +65,12 @@ class Blend:
     """(B, H, W) 0..1 on the canvas: how much of it is seen at each pixel."""
     whole: bool = False
     """Whether every share is 0 or 1 and `alpha` too: pixels are chosen, not blended."""
-    kind: Literal["axis", "warp"] = "warp"
-    """`axis` where the matrix leaves axes axes."""
+    kind: Kind = "warp"
+    """Of the matrix: "axis" where axes stay axes."""
+    shrink: float = 4.0
+    """Static bound on how many pixels of the other image a pixel spans along an axis."""
     reading: Reading = field(default_factory=Reading)
     """How the other image is read where there is a matrix; outside it is never seen."""
-    shrink: float | None = None
-    """Static bound of its pixels for each pixel of the canvas; None is that of any warp."""
 
     def of(self, sample: int) -> Blend:
         """Return the blend of one sample."""

@@ -58,6 +58,8 @@ class Params:
     geometry: Geometry = field(default=Geometry())
     sizes: dict[str, int] = field(default_factory=dict)
     """Sizes drawn for the whole batch, by transform."""
+    partial: bool = False
+    """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.
@@ -78,9 +80,17 @@ class Params:
 
     @property
     def matrix(self) -> Tensor:
-        """The (B, 3, 3) map from input to output positions of the whole pipeline (homographies only)."""
+        """The (B, 3, 3) map from input to output positions of the whole pipeline (homographies only).
+
+        Where a mix of two stands in it, the map of each sample's own pixels, which such a mix leaves in their place.
+
+        Raises:
+            ValueError: where a sample becomes one of several on a larger canvas.
+        """
         total: Tensor | None = None
-        for drawn in self.values.values():
+        for name, drawn in self.values.items():
+            if "partner" in drawn and drawn["partner"].dim() > 1:
+                raise ValueError(f"Params: a canvas of several samples has no one map from them to it, got {name}")
             if "matrix" in drawn:
                 total = drawn["matrix"] if total is None else drawn["matrix"] @ total
         if total is None:
@@ -91,7 +101,7 @@ class Params:
     def map(self, fn: Callable[[Tensor], Tensor]) -> Params:
         """Return the parameters with `fn` applied to every per-sample tensor."""
         values = {name: {key: fn(t) for key, t in drawn.items()} for name, drawn in self.values.items()}
-        return Params(values, self.canvas, self.state, fn(self.ids), self.names, self.geometry, self.sizes)
+        return replace(self, values=values, ids=fn(self.ids))
 
     def to(self, device: torch.device | str) -> Params:
         """Return the parameters on another device."""
@@ -120,7 +130,7 @@ class Params:
         if isinstance(index, list):
             index = torch.tensor(index, device=self.ids.device)
         some = self.map(lambda t: t[index])
-        some.canvas = _some(self.canvas, index)
+        some.canvas, some.partial = _some(self.canvas, index), True
         some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
         return some
 

@@ -19,6 +19,7 @@ __all__ = ["carry"]
 
 def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     """Return the batch with everything in it transformed."""
+    _check_labels(layer, batch)
     out = _carried(layer, batch, by_frame(values, batch))
     out.label = _labelled(layer, batch, values)
     s = layer.settings
@@ -60,8 +61,25 @@ def _labelled(layer: Layer, batch: Batch, values: Values) -> Any:
     label = batch.label
     if label is None:
         return None
+    first: Any = None
     for node, context in zip(layer.nodes, layer.contexts(batch, count=batch.samples), strict=True):
         if node.transform.mixes:
             mix: Any = node.transform
             label = mix.mix_labels(label, values[node.name], context)
-    return label
+            first = first or (mix if mix.mixes_labels else None)
+    # Smoothing is linear: once, after all mixes, is the same as once before.
+    return label if first is None or isinstance(label, tuple) else first.smooth_labels(label)
+
+
+def _check_labels(layer: Layer, batch: Batch) -> None:
+    """Raise for labels that cannot be mixed, before anything is rendered."""
+    if batch.label is None:
+        return
+    mixes: list[Any] = [node.transform for node in layer.nodes if node.transform.mixes and node.transform.mixes_labels]
+    for mix in mixes:
+        mix.check_labels(batch.label)
+        if mix.return_pairs and len(mixes) > 1:
+            raise ValueError(
+                f"{type(mix).__name__}: return_pairs names two samples, and those of {len(mixes)} mixes can be more:"
+                " use one mix, or soft labels"
+            )

@@ -70,6 +70,7 @@ class Transform(Layer):
     """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
+    mixes_labels: ClassVar[bool] = False
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
@@ -128,6 +129,10 @@ class Transform(Layer):
         if gate is not None:
             values["gate"] = gate
         return values
+
+    def active(self, context: Context) -> bool:
+        """Tell whether it does anything; a mix can be switched off."""
+        return True
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Derive parameters from the draws; by default they are the draws."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.instances import Instances
-from gpuaug.data.ragged import Ragged
 from gpuaug.functional.paste import feather
 from gpuaug.geometry import masks as msk
 from gpuaug.geometry import matrix as mat
@@ -106,13 +105,8 @@ class CopyPaste(BatchMix):
             raise ValueError(f"{owner}: pairing must be one of {', '.join((*PAIRINGS, 'self'))}, got {pairing!r}")
         self.max_ioa, self.pairing, self.blending = max_ioa, pairing, bool(blending)
         self._weights = _table(class_weights, owner)
-        self.declare(
-            scale=scale,
-            _flip=Uniform(0.0, 1.0),
-            _place=(Uniform(0.0, 1.0), 2),
-            _pair=Uniform(0.0, 1.0),
-            _objects=KEY,
-        )
+        pair: dict[str, Any] = {"_pair": Uniform(0.0, 1.0)} if pairing == "perm" else {}
+        self.declare(scale=scale, _flip=Uniform(0.0, 1.0), _place=(Uniform(0.0, 1.0), 2), _objects=KEY, **pair)
 
     # -- draws
 
@@ -120,8 +114,11 @@ class CopyPaste(BatchMix):
         """Choose the objects, place them, and return which pixels they cover: `alpha` (B, H, W), or (B, T, H, W)."""
         rows = self._rows(context)
         like, frames, count = context.like, context.frames, rows.valid.shape[1]
-        place = torch.arange(like.shape[0], device=like.device)
-        partner = place if self.pairing == "self" else partners(self.pairing, raw["_pair"])
+        partner, apart = torch.arange(like.shape[0], device=like.device), None
+        if self.pairing != "self":
+            partner, apart = partners(self.pairing, like.shape[0], raw.get("_pair"), like.device)
+        if apart is not None:  # who meets itself stays as it is
+            gate = apart if gate is None else gate & apart
         other = partner
         if frames > 1:
             other = (partner[:, None] * frames + torch.arange(frames, device=like.device)).flatten()
@@ -159,8 +156,6 @@ class CopyPaste(BatchMix):
                 "CopyPaste: masks of the objects must be given, `masks` (B, N, h, w) or an index map (B, h, w), got "
                 + ("no objects" if rows is None else "boxes or keypoints alone")
             )
-        if isinstance(rows.masks, Ragged):
-            raise ValueError("CopyPaste: images must have one size, got Ragged: put a crop or a Resize before it")
         return rows
 
     def _boxes(self, rows: Instances, context: Context) -> tuple[Tensor, Tensor]:

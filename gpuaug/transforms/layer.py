@@ -152,6 +152,11 @@ class Layer(Stateful):
             raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
         batch, write = open_door(tuple(given), owner, self.settings)
         canvas = numbers(batch.canvas)
+        if params.partial and any("partner" in drawn for drawn in params.values.values()):
+            raise ValueError(
+                f"{owner}: params of a mix say whom each sample of a whole batch meets: replay them all and take the"
+                f" samples then, got those of {len(params)} samples"
+            )
         if len(params) != batch.samples or params.canvas != canvas:
             raise ValueError(
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
@@ -280,7 +285,8 @@ class Layer(Stateful):
                 gate = outer if gate is None else gate & outer
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)
-            values[node.name] = node.transform.settle(raw, gate, context)
+            active = node.transform.active(context)
+            values[node.name] = node.transform.settle(raw, gate, context) if active else {}
         names = tuple(node.name for node in self.nodes)
         geometry = self._geometry(values, batch.canvas)
         return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes)
@@ -366,6 +372,8 @@ class Layer(Stateful):
         for node, context in zip(nodes, contexts, strict=True):
             keys = node.transform.keys
             if not moves(values[node.name]) and (reading is not None if keys is None else key not in keys):
+                continue
+            if node.transform.mixes and not moves(values[node.name]):  # switched off
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
             plan.joined(node.name)

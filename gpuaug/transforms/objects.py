@@ -88,7 +88,7 @@ def _through(
     canvas, start = batch.canvas, 0
     planes = None if rows.masks is None else _Planes([rows.masks], [[]], [Group()], canvas, rows.valid.shape[1])
     for i, node in enumerate(nodes):
-        if not node.transform.mixes:
+        if not (node.transform.mixes and moves(values[node.name])):
             continue
         part = slice(start, i)
         rows = _segment(layer, rows, planes, values, nodes[part], contexts[part], canvas, rules.meanwhile())
