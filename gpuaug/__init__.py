@@ -50,6 +50,7 @@ from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -131,6 +132,7 @@ __all__ = [
     "RandomZoomOut",
     "Resize",
     "ResizeMix",
+    "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "SelectiveChannelTransform",

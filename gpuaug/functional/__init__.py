@@ -17,6 +17,7 @@ from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
+from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -65,6 +66,7 @@ __all__ = [
     "rotate",
     "soft_labels",
     "solarize",
+    "spectral_saliency",
     "transpose",
     "vertical_flip",
     "warp",

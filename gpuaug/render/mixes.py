@@ -7,7 +7,7 @@ reads two images for each output pixel.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -69,8 +69,8 @@ class Blend:
     """Of the matrix: "axis" where axes stay axes."""
     shrink: float = 4.0
     """Static bound on how many pixels of the other image a pixel spans along an axis."""
-    reading: Reading = field(default_factory=Reading)
-    """How the other image is read where there is a matrix; outside it is never seen."""
+    reading: Reading | None = None
+    """How the other image is read where there is a matrix; None is bilinear."""
 
     def of(self, sample: int) -> Blend:
         """Return the blend of one sample."""
