@@ -104,7 +104,7 @@ class CopyPaste(BatchMix):
         if pairing not in (*PAIRINGS, "self"):
             raise ValueError(f"{owner}: pairing must be one of {', '.join((*PAIRINGS, 'self'))}, got {pairing!r}")
         self.max_ioa, self.pairing, self.blending = max_ioa, pairing, bool(blending)
-        self._weights = _table(class_weights, owner)
+        self._weights = self._table = _table(class_weights, owner)
         pair: dict[str, Any] = {"_pair": Uniform(0.0, 1.0)} if pairing == "perm" else {}
         self.declare(scale=scale, _flip=Uniform(0.0, 1.0), _place=(Uniform(0.0, 1.0), 2), _objects=KEY, **pair)
 
@@ -184,11 +184,9 @@ class CopyPaste(BatchMix):
                 "CopyPaste: class_weights need labels (B, N) beside the boxes, got "
                 + ("none" if rows.labels is None else str(tuple(rows.labels.shape)))
             )
-        table = self._weights
-        if table.device != other.device:
-            table = table.to(other.device)
-            if table.device.type != "meta":
-                self._weights = table
+        if self._table is None or self._table.device != other.device:  # moved once, and kept
+            self._table = self._weights.to(other.device)
+        table = self._table
         labels = rows.labels.index_select(0, other).to(torch.int64)
         known = (labels >= 0) & (labels < table.shape[0])
         weight = torch.where(known, table[labels.clamp(0, table.shape[0] - 1)], 1.0)
