@@ -33,6 +33,7 @@ from gpuaug.transforms.color import (
     RandomGrayscale,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
@@ -51,6 +52,7 @@ from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -80,6 +82,7 @@ __all__ = [
     "Constant",
     "ConstrainedCoarseDropout",
     "ConvertBoundingBoxFormat",
+    "CopyPaste",
     "CropNonEmptyMaskIfExists",
     "CutMix",
     "Distribution",
@@ -134,6 +137,7 @@ __all__ = [
     "RandomZoomOut",
     "Resize",
     "ResizeMix",
+    "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "SelectiveChannelTransform",

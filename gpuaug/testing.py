@@ -307,20 +307,25 @@ class _Annotated(Container):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Annotate the images, and return what becomes of them."""
-        out = super().forward(annotated(*inputs), **options)
+        out = super().forward(annotated(inputs[0], self._cut_out()), **options)
         return (out[0]["image"], out[1]) if isinstance(out, tuple) else out["image"]
 
     def sample(self, *inputs: Any, **options: Any) -> Params:
         """Annotate the images, and draw."""
-        return super().sample(annotated(*inputs), **options)
+        return super().sample(annotated(inputs[0], self._cut_out()), **options)
+
+    def _cut_out(self) -> bool:
+        return any("masks" in node.transform.sees for node in self.nodes)
 
     def evaluation(self) -> Layer | None:
         """Return what the transform is."""
         return self._children()[0].evaluation()
 
 
-def annotated(images: Tensor) -> dict[str, Tensor]:
+def annotated(images: Tensor, masks: bool = False) -> dict[str, Tensor]:
     """Return images (B, C, H, W) with a mask of three classes, and four boxes, of which one is not there.
+
+    With `masks` the objects have masks too: what of their boxes is nearer to the middle than to a corner.
 
     Example:
         >>> import torch
@@ -343,6 +348,11 @@ def annotated(images: Tensor) -> dict[str, Tensor]:
         "valid": (row != 2).expand(b, 4),
         "mask": ((y // 4 + x // 5 + number.view(-1, 1, 1)) % 3).to(torch.uint8),
     }
+    if masks:
+        bx0, by0, bx1, by1 = data["boxes"][..., None, None].unbind(2)
+        across = (2 * (x + 0.5) - bx0 - bx1).abs() / (bx1 - bx0)
+        down = (2 * (y + 0.5) - by0 - by1).abs() / (by1 - by0)
+        data["masks"] = (across < 1) & (down < 1) & (across + down < 1.5)
     return data if batch is images else {k: v if k == "image" else v[0] for k, v in data.items()}
 
 

@@ -96,6 +96,8 @@ CASES = [
     Case(lambda: ga.MixUp(p=0.5)),
     Case(lambda: ga.CutMix(p=0.5), shown=lambda: ga.CutMix(cutmix_minmax=(0.4, 0.6))),
     Case(lambda: ga.ResizeMix(p=0.5), shown=lambda: ga.ResizeMix(scale=(0.4, 0.6))),
+    Case(lambda: ga.SaliencyMix(p=0.5), shown=lambda: ga.SaliencyMix(alpha=8.0)),
+    Case(lambda: ga.CopyPaste(p=0.5), shown=lambda: ga.CopyPaste(0.8)),
     Case(lambda: ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD)),
     Case(lambda: ga.ToDtype(torch.float32)),
     Case(lambda: ga.SanitizeBoundingBoxes()),

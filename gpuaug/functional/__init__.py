@@ -16,6 +16,8 @@ from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, t
 from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
+from gpuaug.functional.paste import copy_paste
+from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -39,6 +41,7 @@ __all__ = [
     "affine",
     "autocontrast",
     "brightness_contrast",
+    "copy_paste",
     "crop",
     "cutmix",
     "drop_channels",
@@ -64,6 +67,7 @@ __all__ = [
     "rotate",
     "soft_labels",
     "solarize",
+    "spectral_saliency",
     "transpose",
     "vertical_flip",
     "warp",

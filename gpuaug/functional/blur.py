@@ -27,14 +27,14 @@ def _weights(sigma: Tensor, size: int) -> list[Any]:
     return [(w / total).view(-1, 1, 1, 1) for w in raw]
 
 
-def _numbers(sigma: float, size: int) -> list[Any]:
+def numbers(sigma: float, size: int) -> list[Any]:
     """Return the same as numbers, and no more than matter."""
     reach = min(size // 2, math.ceil(NEGLIGIBLE * sigma))
     raw = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(reach + 1)]
     return [w / (2 * sum(raw) - raw[0]) for w in raw]
 
 
-def _blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
+def blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
     reach = len(weights) - 1
     if reach == 0:
         return x
@@ -70,13 +70,13 @@ def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: int | tuple
     """
     s = sigma.to(image.dtype)  # type: ignore[union-attr]
     kx, ky = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-    return _blur_axis(_blur_axis(image, _weights(s, ky), 2), _weights(s, kx), 3)
+    return blur_axis(blur_axis(image, _weights(s, ky), 2), _weights(s, kx), 3)
 
 
 def blur_one(image: Tensor, sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
     """Blur one sample (1, C, H, W) whose `sigma` (1,) may be read: on the CPU, without gradients."""
     kx, ky = kernel_size
-    return _blur_axis(_blur_axis(image, _numbers(float(sigma), ky), 2), _numbers(float(sigma), kx), 3)
+    return blur_axis(blur_axis(image, numbers(float(sigma), ky), 2), numbers(float(sigma), kx), 3)
 
 
 @pixelwise

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.settings import Reading
 
 Kind = Literal["lattice", "axis", "warp"]
 
@@ -69,6 +70,8 @@ class Blend:
     """Of the matrix: "axis" where axes stay axes."""
     shrink: float = 4.0
     """Static bound on how many pixels of the other image a pixel spans along an axis."""
+    reading: Reading | None = None
+    """How the other image is read where there is a matrix; None is bilinear."""
 
     def of(self, sample: int) -> Blend:
         """Return the blend of one sample."""

@@ -68,7 +68,7 @@ def over(blend: Blend, height: int, width: int) -> Warp:
     """Return how the other image of a blend is read."""
     assert blend.matrix is not None
     edge = rectangle((height, width), blend.matrix).expand(blend.matrix.shape[0], 4)
-    return Warp(blend.matrix, blend.kind, Reading(), blend.shrink, hard=edge)
+    return Warp(blend.matrix, blend.kind, blend.reading or Reading(), blend.shrink, hard=edge)
 
 
 def _read_tiles(x: Tensor | Packed, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:

@@ -16,7 +16,7 @@ from gpuaug.sampling.layout import Draws
 
 __all__ = ["Geometry", "Params"]
 
-_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window")
+_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha")
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,8 @@ def _some(canvas: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
 
 
 def _plain(value: Tensor) -> Any:
+    if value.dtype == torch.bool and value.dim() == 1:  # which of several
+        value = value.nonzero()[:, 0]
     return _short(value.tolist())
 
 

@@ -85,10 +85,6 @@ class Branch:
         """Remember whose masks."""
         self.mix, self.group, self.canvas = mix, group, canvas
 
-    def output_channels(self, channels: int) -> int:
-        """Return as many."""
-        return channels
-
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas after the mix."""
         return self.mix.output_canvas(canvas)

@@ -131,13 +131,16 @@ class CutMix(Pasting):
             return {"lam": self.left(box, context), "box": box}
         size = torch.floor(torch.sqrt(1 - drawn["lam"])[:, None] * span)
         size = size if gate is None else size * gate[:, None]
-        # The centre is uniform on the canvas, and the law is the same from both of its sides.
-        start = torch.round(torch.sub(drawn["_place"] * span, size, alpha=0.5))
+        start = torch.round(torch.sub(self.centre(drawn, span, context), size, alpha=0.5))
         ends = torch.stack((start, start + size), dim=1)
         box = torch.minimum(ends.clamp(min=0), span).flatten(1)
         if self.correct_lam:
             return {"lam": self.left(box, context), "box": box}
         return {"lam": drawn["lam"] if gate is None else torch.where(gate, drawn["lam"], 1.0), "box": box}
+
+    def centre(self, drawn: Drawn, span: Tensor, context: Context) -> Tensor:
+        """Return the centre (B, 2) of the rectangle, x and y, on a canvas of a `span`: anywhere."""
+        return drawn["_place"] * span
 
 
 class ResizeMix(Pasting):

@@ -111,7 +111,7 @@ class Mixing(BatchMix):
         if apart is not None:  # who meets itself stays as it is
             gate = apart if gate is None else gate & apart
         drawn = {key: shared(self.mode, value) for key, value in raw.items()}
-        values = {"partner": partner, **self.mixed(drawn, gate, context)}
+        values = {"partner": partner, **self.mixed({**drawn, "partner": partner}, gate, context)}
         if gate is not None:
             values["gate"] = gate
         return values
