@@ -41,6 +41,7 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
@@ -90,6 +91,7 @@ __all__ = [
     "LetterBox",
     "LogUniform",
     "LongestMaxSize",
+    "Mosaic",
     "Normal",
     "Normalize",
     "OpticalDistortion",
