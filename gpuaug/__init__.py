@@ -46,6 +46,7 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.mix import MixUp
+from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
@@ -99,6 +100,7 @@ __all__ = [
     "LogUniform",
     "LongestMaxSize",
     "MixUp",
+    "Mosaic",
     "Normal",
     "Normalize",
     "OneOf",

@@ -72,6 +72,10 @@ CASES = [
     Case(lambda: ga.BBoxSafeRandomCrop(0.3, p=0.5), shown=lambda: ga.BBoxSafeRandomCrop()),
     Case(lambda: ga.AtLeastOneBBoxRandomCrop(11, 12, 0.2), shown=lambda: ga.AtLeastOneBBoxRandomCrop(80, 100)),
     Case(lambda: ga.CropNonEmptyMaskIfExists(12, 9), shown=lambda: ga.CropNonEmptyMaskIfExists(80, 100)),
+    Case(
+        lambda: ga.Mosaic(p=0.5),
+        shown=lambda: ga.Mosaic(target_size=(120, 160), cell_shape=(80, 107), fill=60, p=1.0),
+    ),
     Case(lambda: ga.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.5)),
     Case(lambda: ga.Grayscale(3)),
     Case(lambda: ga.RandomGrayscale(p=0.5)),
