@@ -19,6 +19,7 @@ from gpuaug.sampling.distributions import (
 )
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
+from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
@@ -64,6 +65,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AtLeastOneBBoxRandomCrop",
+    "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
@@ -99,6 +101,7 @@ __all__ = [
     "Padded",
     "Params",
     "Ragged",
+    "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -136,6 +139,7 @@ __all__ = [
     "SquareSymmetry",
     "ThinPlateSpline",
     "ToDtype",
+    "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
     "collate",

@@ -23,6 +23,7 @@ from gpuaug.functional.tone import (
     normalize_by_image,
     posterize,
     solarize,
+    solarize_add,
 )
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 
@@ -56,6 +57,7 @@ __all__ = [
     "rot90",
     "rotate",
     "solarize",
+    "solarize_add",
     "transpose",
     "vertical_flip",
     "warp",

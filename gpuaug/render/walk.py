@@ -17,7 +17,7 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Reading
 from gpuaug.render.reading import read
-from gpuaug.render.sampler import Frames, sample_image
+from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
 from gpuaug.render.values import quantize
 
 __all__ = ["walk"]
@@ -170,6 +170,8 @@ def _warp(
     if not axes and warp.reading.interpolation == "bilinear" and region is not None:
         widen = warp.reading.antialias and warp.shrink > 1
         return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into)
+    if not axes and affine and warp.reading.interpolation == "nearest" and region is not None:
+        return nearest_pixels(image, m, step.canvas, region, fill, work)
     local = _shrink(m, step.canvas, warp.projective)
     one = replace(
         warp,
