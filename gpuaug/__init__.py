@@ -6,6 +6,7 @@ from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
+from gpuaug.loss import jensen_shannon
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -19,6 +20,7 @@ from gpuaug.sampling.distributions import (
 )
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
+from gpuaug.transforms.augmix import AugMix
 from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
@@ -65,6 +67,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AtLeastOneBBoxRandomCrop",
+    "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
@@ -145,4 +148,5 @@ __all__ = [
     "collate",
     "compact",
     "functional",
+    "jensen_shannon",
 ]

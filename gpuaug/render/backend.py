@@ -110,21 +110,37 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
                 found.append(step.warp.field)
         for choice in [c for slot in step.program for c in slot.choices] + ([step.filter] if step.filter else []):
             found.extend(choice.operands)
+        if step.mix is not None:
+            found.extend([step.mix.weights, *(t for chain in step.mix.chains for t in _tensors(chain))])
     return found
 
 
 def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+    image = _through(x, True, plan, passes, work)
+    return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
+
+
+def _through(image: Pixels, raw: bool, plan: Plan, passes: list[Pass], work: torch.dtype) -> Pixels:
+    """Return working values after passes; `raw` images are still in their own unit."""
     scale = plan.scale
-    image: Pixels = x
     # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
     by_plane = torch.compiler.is_compiling()
-    raw = True
+
+    def working(values: Pixels) -> Any:
+        return each(values, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
+
     for step in passes:
         if step.warp is not None:
             planes = read_planes(_whole(image), step.warp, step.canvas, work, scale if raw else 1.0)
             image = planes if by_plane else torch.stack(planes, dim=1)
+        elif step.mix is not None:
+            weights = step.mix.weights.to(work).unbind(1)
+            total = each(working(image) if raw else image, torch.mul, weights[0])
+            for chain, weight in zip(step.mix.chains, weights[1:], strict=True):
+                total = _added(total, _through(image, raw, plan, chain, work), weight)
+            image = total
         elif raw:
-            image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
+            image = working(image)
         raw = False
         if step.filter is not None:
             image = apply_choice(image, step.filter, plan.levels)
@@ -136,9 +152,13 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
         if plan.rounds_after(step):
             image = each(image, partial(quantize, dtype=plan.dtype, own=step.own))
             image = each(image, lambda v: v / scale)
-    if raw:
-        image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
-    return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
+    return working(image) if raw else image
+
+
+def _added(total: Pixels, more: Pixels, weight: Tensor) -> Any:
+    """Return total + weight (B,) * more."""
+    sums = [a + b * weight.view(-1, 1, 1) for a, b in zip(split(total), split(more), strict=True)]
+    return join(sums, total)
 
 
 def _whole(image: Pixels) -> Tensor:

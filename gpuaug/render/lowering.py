@@ -16,7 +16,7 @@ from gpuaug.render import triton as ops
 from gpuaug.render.backend import apply_choice, unrolled
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.pick import part_of
-from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Pass, Plan, Slot, Warp
+from gpuaug.render.plan import MAX_HALF_WIDTH, Choice, Mix, Pass, Plan, Slot, Warp
 from gpuaug.render.reading import tap_count
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
 from gpuaug.render.values import ValueRange
@@ -109,7 +109,35 @@ class _Run:
     def _source(self, image: Tensor, scale: float) -> _Open:
         return _Open(image, scale, canvas=(image.shape[2], image.shape[3]), channels=image.shape[1])
 
+    def take(self, step: Pass, ends: bool = False) -> None:
+        """Go through a pass; one that `ends` the image is rounded by its encoding."""
+        if step.warp is not None:
+            self.warp(step.warp, step.canvas)
+        if step.mix is not None:
+            self.mix(step.mix)
+        if step.filter is not None:
+            self.filter(step.filter)
+        for slot in step.program:
+            self.slot(slot)
+        if self.plan.rounds_after(step) and not ends:
+            self.round(step.own)
+
     # -- what joins the open kernel
+
+    def mix(self, mix: Mix) -> None:
+        """Sum what chains make of the image, each in kernels of its own."""
+        if self.open.touched:
+            self._write()
+        source, weights = self.open, mix.weights.to(torch.float32)[:, :, None, None, None].unbind(1)
+        total = source.image.to(torch.float32) * (weights[0] / source.scale)
+        for chain, weight in zip(mix.chains, weights[1:], strict=True):
+            self.open = self._source(source.image, source.scale)
+            for step in chain:
+                self.take(step)
+            if self.open.touched:
+                self._write()
+            total = torch.addcmul(total, self.open.image, weight / self.open.scale)
+        self.open = self._source(total, 1.0)
 
     def warp(self, warp: Warp, canvas: tuple[int, int]) -> None:
         if self.open.touched:
@@ -316,15 +344,8 @@ def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
     """Return the batch (B, C, H, W) after the passes of `plan`."""
     going = _Run(x, plan)
     for number, step in enumerate(passes):
-        if step.warp is not None:
-            going.warp(step.warp, step.canvas)
-        if step.filter is not None:
-            going.filter(step.filter)
-        for slot in step.program:
-            going.slot(slot)
         ends = number == len(passes) - 1 and plan.out_dtype == plan.dtype
-        if plan.rounds_after(step) and not ends:
-            going.round(step.own)
+        going.take(step, ends)
     return going.finish()
 
 

@@ -19,7 +19,7 @@ from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.settings import Interpolation, as_fill, as_interpolation
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 
-__all__ = ["RANKS", "Choice", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
+__all__ = ["RANKS", "Choice", "Mix", "Pass", "Plan", "Reading", "Slot", "Warp", "as_fill", "as_interpolation"]
 
 Kind = Literal["lattice", "axis", "warp"]
 RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
@@ -106,6 +106,20 @@ class Slot:
 
 
 @dataclass
+class Mix:
+    """A weighted sum of the image and of what chains of passes make of it."""
+
+    chains: list[list[Pass]]
+    weights: Tensor
+    """(B, 1 + chains), the image's own first."""
+
+    def of(self, sample: int) -> Mix:
+        """Return the sum for one sample."""
+        chains = [[step.of(sample) for step in chain] for chain in self.chains]
+        return Mix(chains, self.weights[sample : sample + 1])
+
+
+@dataclass
 class Pass:
     """One read and one write."""
 
@@ -113,6 +127,7 @@ class Pass:
     """Canvas after the pass."""
     warp: Warp | None = None
     filter: Choice | None = None
+    mix: Mix | None = None
     program: list[Slot] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
     ended: str = "end of the pipeline"
@@ -131,13 +146,14 @@ class Pass:
             canvas=canvas,
             warp=None if self.warp is None else self.warp.of(sample),
             filter=None if self.filter is None else self.filter.of(sample),
+            mix=None if self.mix is None else self.mix.of(sample),
             program=[slot.of(sample) for slot in self.program],
         )
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing has joined yet."""
-        return self.warp is None and self.filter is None and not self.program
+        return self.warp is None and self.filter is None and self.mix is None and not self.program
 
 
 class Plan:
@@ -242,6 +258,8 @@ class Plan:
             self.close("a warp after pixel operations")
         elif self._open.filter is not None:
             self.close("a warp after a neighbourhood filter")
+        elif self._open.mix is not None:
+            self.close("a warp after a mixture of chains")
         pending = self._open.warp
         if pending is not None and pending.field is not None:
             self.close("a map after a displacement field")
@@ -325,6 +343,19 @@ class Plan:
     def group(self, count: int, order: Tensor | None = None) -> None:
         """Let the next `count` operations share a place of the program: one applies, or all in an order (B, n)."""
         self._group, self._missing = Slot([], order), count
+
+    def branch(self) -> Plan:
+        """Return an empty plan of the same image from here on, for a chain of a mixture."""
+        one = copying.copy(self)
+        one.passes, one._open, one._cut, one._shows_outside = [], Pass(self.canvas), False, False
+        return one
+
+    def mix(self, chains: list[Plan], weights: Tensor) -> None:
+        """Begin a pass with the weighted sum (B, 1 + chains) of the image and of chains, each rounded at its end."""
+        self.close("a mixture of chains")
+        for chain in chains:
+            chain.close("the end of a chain", rounds=True)
+        self._open.mix = Mix([chain.passes for chain in chains], weights)
 
     def rounds_after(self, step: Pass) -> bool:
         """Tell whether values are rounded after a pass."""

@@ -80,6 +80,8 @@ class Transform(Layer):
     """Whether keypoints are lost where the image is occluded."""
     labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Names of what a parameter counts, by parameter."""
+    blends: ClassVar[bool] = False
+    """Whether it shows an image in several places at once, so that no annotation has one."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
 

@@ -220,6 +220,7 @@ def parts_of(policy: Policy, step: int) -> list[Part]:
 class Policy(Container):
     """Operations drawn for each sample from a space, one after another."""
 
+    drawing: type[Drawing] = Drawing
     slack = 0.0
     """How far above a whole level a threshold may come out of its arithmetic."""
 
@@ -257,10 +258,15 @@ class Policy(Container):
             return
         name = names.take(type(self).__name__)
         names.declarations.append(Declaration(name, self.random))
-        yield Node(name, Drawing(self), gates, channels)
+        yield Node(name, self.drawing(self), gates, channels)
+        for label, part in self.parts():
+            yield Node(f"{name}.{label}", part, (), channels, of=name)
+
+    def parts(self) -> Iterator[tuple[str, Transform]]:
+        """Go over what carries the operations out, with labels."""
         for step in range(self.steps):
             for part in parts_of(self, step):
-                yield Node(f"{name}.{step + 1}.{part.kind_name}", part, (), channels, of=name)
+                yield f"{step + 1}.{part.kind_name}", part
 
     def evaluation(self) -> Layer | None:
         """Return None: the identity."""
