@@ -51,6 +51,7 @@ from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -141,10 +142,12 @@ __all__ = [
     "SomeOf",
     "SquareSymmetry",
     "ThinPlateSpline",
+    "ThreeAugment",
     "ToDtype",
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "auto_augment",
     "collate",
     "compact",
     "functional",

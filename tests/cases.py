@@ -110,6 +110,7 @@ CASES = [
     Case(lambda: ga.TrivialAugmentWide(interpolation="bilinear"), shown=lambda: ga.TrivialAugmentWide()),
     Case(lambda: ga.AutoAugment("svhn")),
     Case(lambda: ga.AugMix(5)),
+    Case(lambda: ga.ThreeAugment()),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     Case(
         lambda: ga.Compose(classification((14, 20), 5)),

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.blur import blur_one
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan, as_fill, as_interpolation
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
@@ -111,7 +113,15 @@ class Warping(Part, Geometric):
     def __init__(self, policy: Policy, step: int) -> None:
         """Read as the policy does."""
         super().__init__(1.0, policy.interpolation, policy.fill)
-        self.step, self.skew = step, policy.space.skew
+        self.step, self.skew, self.mean = step, policy.space.skew, policy.mean
+
+    def default_fill(self, context: Context) -> tuple[float, ...]:
+        """Return the policy's mean in the input's unit, in whole levels; black without one."""
+        if self.mean is None:
+            return super().default_fill(context)
+        shares = self.mean if context.channels == len(self.mean) else (sum(self.mean) / len(self.mean),)
+        fill = context.values.at(shares)
+        return tuple(float(round(v)) for v in fill) if context.values.white[0] > 1 else fill
 
     def shrink(self, canvas: tuple[int, int]) -> float:
         """Return what the steepest shear adds to a row's norm."""
@@ -184,6 +194,7 @@ class Filtering(Part, Filter):
         """Know the filter."""
         super().__init__()
         self.step, self.filter, self.kind_name = step, name, name.lower()
+        self.owner = type(policy).__name__
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Pick the step; samples that do something else have a neutral parameter."""
@@ -195,7 +206,12 @@ class Filtering(Part, Filter):
         """Return the filter."""
         if self.filter == "Sharpness":
             return choice(F.adjust_sharpness, 1 + values["strength"])
-        return choice(F.gaussian_blur, values["strength"], kernel_size=BLUR)
+        for h, w in hosts(context.canvas):
+            if min(h, w) <= BLUR[0] // 2:
+                raise ValueError(f"{self.owner}: images must be larger than {BLUR[0] // 2} on both sides, got {h}x{w}")
+        blur = choice(F.gaussian_blur, values["strength"], kernel_size=BLUR)
+        blur.apply_one = blur_one
+        return blur
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Begin a pass, or end in a filter the one of the step."""
@@ -221,6 +237,8 @@ class Policy(Container):
     """Operations drawn for each sample from a space, one after another."""
 
     drawing: type[Drawing] = Drawing
+    mean: tuple[float, ...] | None = None
+    """What is outside the image where nobody says, as shares of white; None is black."""
     slack = 0.0
     """How far above a whole level a threshold may come out of its arithmetic."""
 
