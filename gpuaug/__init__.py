@@ -7,6 +7,7 @@ from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
 from gpuaug.files import fingerprint, from_dict, load, register, save, to_dict
+from gpuaug.loss import jensen_shannon
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -20,6 +21,8 @@ from gpuaug.sampling.distributions import (
 )
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
+from gpuaug.transforms.augmix import AugMix
+from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
@@ -54,6 +57,7 @@ from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -70,6 +74,8 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AtLeastOneBBoxRandomCrop",
+    "AugMix",
+    "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
@@ -109,6 +115,7 @@ __all__ = [
     "Padded",
     "Params",
     "Ragged",
+    "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -147,14 +154,18 @@ __all__ = [
     "SomeOf",
     "SquareSymmetry",
     "ThinPlateSpline",
+    "ThreeAugment",
     "ToDtype",
+    "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "auto_augment",
     "collate",
     "compact",
     "fingerprint",
     "from_dict",
     "functional",
+    "jensen_shannon",
     "load",
     "register",
     "save",

@@ -112,9 +112,17 @@ CASES = [
         lambda: ga.RandomChoice([ga.ColorJitter(0.3), ga.RandomRotation(20), ga.RandomInvert(p=0.5)], [2, 1, 1]),
         shown=lambda: ga.RandomChoice([ga.ColorJitter(0.5, hue=0.3), ga.RandomRotation(20), ga.RandomInvert(p=1.0)]),
     ),
-    Case(lambda: ga.OneOf([ga.RandomSolarize(0.5), ga.GaussianBlur(3), ga.RandomAffine(20, p=0.3)], p=0.5)),
+    Case(
+        lambda: ga.OneOf([ga.RandomSolarize(0.5), ga.GaussianBlur(3), ga.RandomAffine(20, p=0.3)], p=0.5),
+        shown=lambda: ga.OneOf([ga.RandomSolarize(128), ga.GaussianBlur(23, 3.0), ga.RandomAffine((15, 30))]),
+    ),
     Case(lambda: ga.SomeOf([ga.RandomAffine(20), ga.RandomPosterize(3, p=1.0), ga.GaussianBlur(3)], 2, p=0.5)),
     Case(lambda: ga.RandomOrder([ga.RandomGamma(p=1.0), ga.RandomRotation(9), ga.RandomSolarize(0.7, p=0.5)])),
+    Case(lambda: ga.RandAugment(2, 9)),
+    Case(lambda: ga.TrivialAugmentWide(interpolation="bilinear"), shown=lambda: ga.TrivialAugmentWide()),
+    Case(lambda: ga.AutoAugment("svhn")),
+    Case(lambda: ga.AugMix(5)),
+    Case(lambda: ga.ThreeAugment()),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     Case(
         lambda: ga.Compose(classification((14, 20), 5)),

@@ -27,6 +27,7 @@ from gpuaug.functional.tone import (
     normalize_by_image,
     posterize,
     solarize,
+    solarize_add,
 )
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 
@@ -67,6 +68,7 @@ __all__ = [
     "rotate",
     "soft_labels",
     "solarize",
+    "solarize_add",
     "spectral_saliency",
     "transpose",
     "vertical_flip",

@@ -144,22 +144,39 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
             found.append(step.blend.share)
         for choice in [c for slot in step.program for c in slot.choices] + ([step.filter] if step.filter else []):
             found.extend(choice.operands)
+        if step.mix is not None:
+            found.extend([step.mix.weights, *(t for chain in step.mix.chains for t in _tensors(chain))])
     return found
 
 
 def _batched(x: Tensor | Packed, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
-    scale = plan.scale
     index = passes[0].index if passes else None
-    image: Any = x if index is None else x.index_select(0, index)
+    given: Any = x if index is None else x.index_select(0, index)
+    image = _through(given, True, plan, passes, work)
+    return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
+
+
+def _through(image: Any, raw: bool, plan: Plan, passes: list[Pass], work: torch.dtype) -> Any:
+    """Return working values after passes; `raw` images are still in their own unit."""
+    scale = plan.scale
     # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
     by_plane = torch.compiler.is_compiling()
-    raw = True
+
+    def working(values: Pixels) -> Any:
+        return each(values, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
+
     for step in passes:
         if step.warp is not None:
             planes = read_planes(_whole(image), step.warp, step.canvas, work, scale if raw else 1.0)
             image = planes if by_plane else torch.stack(planes, dim=1)
+        elif step.mix is not None:
+            weights = step.mix.weights.to(work).unbind(1)
+            total = each(working(image) if raw else image, torch.mul, weights[0])
+            for chain, weight in zip(step.mix.chains, weights[1:], strict=True):
+                total = _added(total, _through(image, raw, plan, chain, work), weight)
+            image = total
         elif raw:
-            image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
+            image = working(image)
         raw = False
         if step.blend is not None:
             image = _over(_whole(image), step.blend, work)
@@ -173,9 +190,13 @@ def _batched(x: Tensor | Packed, plan: Plan, passes: list[Pass], work: torch.dty
         if plan.rounds_after(step):
             image = each(image, partial(quantize, dtype=plan.dtype, own=step.own))
             image = each(image, lambda v: v / scale)
-    if raw:
-        image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
-    return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
+    return working(image) if raw else image
+
+
+def _added(total: Pixels, more: Pixels, weight: Tensor) -> Any:
+    """Return total + weight (B,) * more."""
+    sums = [a + b * weight.view(-1, 1, 1) for a, b in zip(split(total), split(more), strict=True)]
+    return join(sums, total)
 
 
 def _over(image: Tensor, blend: Blend, work: torch.dtype) -> Tensor:

@@ -29,7 +29,8 @@ _CODE, _SEEN, _LIST = 0, 9, 10
 def choices_of(passes: list[Pass]) -> list[Choice]:
     """Return all operations of some passes, filters too."""
     programs = [c for step in passes for slot in step.program for c in slot.choices]
-    return [*programs, *(step.filter for step in passes if step.filter is not None)]
+    chains = [c for step in passes if step.mix is not None for chain in step.mix.chains for c in choices_of(chain)]
+    return [*programs, *chains, *(step.filter for step in passes if step.filter is not None)]
 
 
 def channel_groups(channels: int, passes: list[Pass]) -> list[tuple[int, ...]] | None:

@@ -21,7 +21,7 @@ from gpuaug.render.heads import bound, head_of, inner, room_of, shrink_of
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.meeting import blended, tiled
 from gpuaug.render.mixes import Blend
-from gpuaug.render.plan import Choice, Pass, Plan, Slot
+from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
 from gpuaug.render.triton_filter import filtered
 from gpuaug.render.values import ValueRange
@@ -122,7 +122,38 @@ class _Run:
         self.tables.append((canvas, channels, table_of(canvas, channels)))
         return self.tables[-1][2]
 
+    def take(self, step: Pass, ends: bool = False) -> None:
+        """Go through a pass; one that `ends` the image is rounded by its encoding."""
+        if step.warp is not None:
+            self.warp(step.warp, step.canvas)
+        if step.mix is not None:
+            self.mix(step.mix)
+        if step.blend is not None:
+            self.blend(step.blend)
+        if step.filter is not None:
+            self.filter(step.filter)
+        for slot in step.program:
+            self.slot(slot)
+        if self.plan.rounds_after(step) and not ends:
+            self.round(step.own)
+
     # -- what joins the open kernel
+
+    def mix(self, mix: Mix) -> None:
+        """Sum what chains make of the image, each in kernels of its own."""
+        if self.open.touched:
+            self._write()
+        source, weights = self.open, mix.weights.to(torch.float32)[:, :, None, None, None].unbind(1)
+        canvas = source.canvas
+        total = source.image.to(torch.float32) * (weights[0] / source.scale)
+        for chain, weight in zip(mix.chains, weights[1:], strict=True):
+            self.open = self._source(source.image, source.scale, canvas)
+            for step in chain:
+                self.take(step)
+            if self.open.touched:
+                self._write()
+            total = torch.addcmul(total, self.open.image, weight / self.open.scale)
+        self.open = self._source(total, 1.0, canvas)
 
     def warp(self, warp: Warp, canvas: Canvas) -> None:
         o = self.open
@@ -373,15 +404,5 @@ def run(x: Tensor | Flat, plan: Plan, passes: list[Pass]) -> Tensor:
     assert groups is not None
     going = _Run(x, plan, passes[0].index if passes else None, groups)
     for number, step in enumerate(passes):
-        if step.warp is not None:
-            going.warp(step.warp, step.canvas)
-        if step.blend is not None:
-            going.blend(step.blend)
-        if step.filter is not None:
-            going.filter(step.filter)
-        for slot in step.program:
-            going.slot(slot)
-        ends = number == len(passes) - 1 and plan.out_dtype == plan.dtype
-        if plan.rounds_after(step) and not ends:
-            going.round(step.own)
+        going.take(step, number == len(passes) - 1 and plan.out_dtype == plan.dtype)
     return going.finish()

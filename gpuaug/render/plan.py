@@ -21,7 +21,7 @@ from gpuaug.render.settings import Reading
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 from gpuaug.render.warp import MAX_HALF_WIDTH, RANKS, Kind, Warp
 
-__all__ = ["Choice", "Pass", "Plan", "Slot"]
+__all__ = ["Choice", "Mix", "Pass", "Plan", "Slot"]
 
 
 @dataclass
@@ -66,6 +66,20 @@ class Slot:
 
 
 @dataclass
+class Mix:
+    """A weighted sum of the image and of what chains of passes make of it."""
+
+    chains: list[list[Pass]]
+    weights: Tensor
+    """(B, 1 + chains), the image's own first."""
+
+    def of(self, sample: int) -> Mix:
+        """Return the sum for one sample."""
+        chains = [[step.of(sample) for step in chain] for chain in self.chains]
+        return Mix(chains, self.weights[sample : sample + 1])
+
+
+@dataclass
 class Pass:
     """One read and one write."""
 
@@ -74,6 +88,7 @@ class Pass:
     warp: Warp | None = None
     filter: Choice | None = None
     blend: Blend | None = None
+    mix: Mix | None = None
     program: list[Slot] = field(default_factory=list)
     index: Tensor | None = None
     """(B,) int64: the row of the source that each sample reads; None is its own."""
@@ -97,6 +112,7 @@ class Pass:
             warp=None if self.warp is None else self.warp.of(sample),
             filter=None if self.filter is None else self.filter.of(sample),
             blend=None if self.blend is None else self.blend.of(sample),
+            mix=None if self.mix is None else self.mix.of(sample),
             program=[slot.of(sample) for slot in self.program],
             index=None if self.index is None else self.index[sample : sample + 1],
         )
@@ -104,7 +120,8 @@ class Pass:
     @property
     def empty(self) -> bool:
         """Tell whether nothing has joined yet."""
-        return self.warp is None and self.filter is None and self.blend is None and not self.program
+        heads = (self.warp, self.filter, self.blend, self.mix)
+        return all(head is None for head in heads) and not self.program
 
     @property
     def mixes(self) -> bool:
@@ -226,6 +243,8 @@ class Plan:
             self.close("a warp after a neighbourhood filter")
         elif self._open.blend is not None:
             self.close("a warp after a blend of samples")
+        elif self._open.mix is not None:
+            self.close("a warp after a mixture of chains")
         pending = self._open.warp
         if pending is not None and pending.field is not None:
             self.close("a map after a displacement field")
@@ -339,6 +358,19 @@ class Plan:
     def group(self, count: int, order: Tensor | None = None) -> None:
         """Let the next `count` operations share a place of the program: one applies, or all in an order (B, n)."""
         self._group, self._missing = Slot([], order), count
+
+    def branch(self) -> Plan:
+        """Return an empty plan of the same image from here on, for a chain of a mixture."""
+        one = copying.copy(self)
+        one.passes, one._open, one._cut, one._shows_outside = [], Pass(self.canvas), False, False
+        return one
+
+    def mix(self, chains: list[Plan], weights: Tensor) -> None:
+        """Begin a pass with the weighted sum (B, 1 + chains) of the image and of chains, each rounded at its end."""
+        self.close("a mixture of chains")
+        for chain in chains:
+            chain.close("the end of a chain", rounds=True)
+        self._open.mix = Mix([chain.passes for chain in chains], weights)
 
     def rounds_after(self, step: Pass) -> bool:
         """Tell whether values are rounded after a pass."""

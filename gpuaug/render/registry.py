@@ -30,6 +30,7 @@ CODES = {
     "erase_color": 21,
     "grid_dropout": 22,
     "to_unit": 23,
+    "solarize_add": 24,
 }
 """Pixel operations that have a kernel (`kernels/pixels.py`), by the name of their choice."""
 FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}

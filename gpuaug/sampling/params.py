@@ -60,6 +60,8 @@ class Params:
     """Sizes drawn for the whole batch, by transform."""
     partial: bool = False
     """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
+    labels: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Names of what a parameter counts, by transform and parameter."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.
@@ -136,15 +138,15 @@ class Params:
 
     def _in_places(self, name: str) -> dict[str, Tensor]:
         """Return the parameters of a transform that stands in several places, of which a sample takes one."""
-        places = [drawn for given, drawn in self.values.items() if given.partition("@")[0] == name]
+        places = [given for given in self.values if given.partition("@")[0] == name]
         if not places:
             raise KeyError(f"Params: no transform {name!r}; there are {', '.join(self.values) or 'none'}")
-        merged = dict(places[-1])
-        for drawn in places[:-1]:
-            gate = drawn["gate"]
-            for key, value in drawn.items():
-                here = gate.view(-1, *[1] * (value.dim() - 1))
-                merged[key] = gate | merged[key] if key == "gate" else torch.where(here, value, merged[key])
+        merged = dict(self.values[places[-1]])
+        for place in places[:-1]:
+            whole = place if "." not in place else place.partition(".")[0] + "@" + place.partition("@")[2]
+            gate = self.values[whole]["gate"]
+            for key, value in self.values[place].items():
+                merged[key] = torch.where(gate.view(-1, *[1] * (value.dim() - 1)), value, merged[key])
         return merged
 
     def _describe(self, i: int) -> list[tuple[str, dict[str, Any]]]:
@@ -152,9 +154,14 @@ class Params:
         done = []
         for name, drawn in self.values.items():
             gate = drawn.get("gate")
-            if gate is not None and not bool(gate[i]):
+            if "." in name or (gate is not None and not bool(gate[i])):  # a part of what stands before it
                 continue
-            shown = {k: _plain(t[i]) for k, t in drawn.items() if k not in _HIDDEN and not k.startswith("_")}
+            labels = self.labels.get(name, {})
+            shown = {
+                k: _named(t[i].tolist(), labels[k]) if k in labels else _plain(t[i])
+                for k, t in drawn.items()
+                if k not in _HIDDEN and not k.startswith("_")
+            }
             done.append((name.partition("@")[0], shown))
         return done
 
@@ -183,6 +190,10 @@ def _some(canvas: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
     if isinstance(index, slice):
         return canvas[index]
     return tuple(canvas[i] for i in torch.arange(len(canvas))[index.cpu()].tolist())
+
+
+def _named(number: Any, names: tuple[str, ...]) -> Any:
+    return [_named(n, names) for n in number] if isinstance(number, list) else names[number]
 
 
 def _plain(value: Tensor) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -85,6 +86,10 @@ class Transform(Layer):
     """What masks become where the image is occluded; None where they stay."""
     hide_keypoints: bool = False
     """Whether keypoints are lost where the image is occluded."""
+    labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Names of what a parameter counts, by parameter."""
+    blends: ClassVar[bool] = False
+    """Whether it shows an image in several places at once, so that no annotation has one."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
 

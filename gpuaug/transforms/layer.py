@@ -261,7 +261,8 @@ class Layer(Stateful):
             values[node.name] = node.transform.settle(raw, gate, context) if active else {}
         names = tuple(node.name for node in self.nodes)
         geometry = self._geometry(values, batch.canvas)
-        return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes)
+        labels = {node.name: dict(node.transform.labels) for node in self.nodes if node.transform.labels}
+        return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes, labels=labels)
 
     def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
         moving: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]

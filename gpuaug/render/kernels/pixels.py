@@ -88,6 +88,11 @@ def _solarize(v, threshold):
 
 
 @triton.jit
+def _solarize_add(v, addition):
+    return tl.where(v < 0.5, tl.minimum(v + addition, 1.0), v)
+
+
+@triton.jit
 def _posterize(v, bits, LEVELS: tl.constexpr):
     if LEVELS > 0:
         step = tl.exp2(rint(8.0 - bits))
@@ -391,4 +396,13 @@ def operate(
             c = c * _constant(CONSTANTS, FIRST, EXTRA, K2) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K2)
         if C > 3:
             d = d * _constant(CONSTANTS, FIRST, EXTRA, K3) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K3)
+    elif CODE == 24:  # solarize_add
+        addition = _number(ops, strides, AT, sample)
+        a = _solarize_add(a, addition)
+        if C > 1:
+            b = _solarize_add(b, addition)
+        if C > 2:
+            c = _solarize_add(c, addition)
+        if C > 3:
+            d = _solarize_add(d, addition)
     return a, b, c, d
