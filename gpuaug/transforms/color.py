@@ -27,7 +27,8 @@ Range = float | Sequence[float] | Distribution
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
-    return Choice(function.__name__, function.working, operands, static, on, levels=levels)
+    # Of a function that was wrapped Dynamo sees another name than its own.
+    return Choice(function.working.__name__, function.working, operands, static, on, levels=levels)
 
 
 def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
