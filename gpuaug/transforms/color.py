@@ -30,7 +30,7 @@ _OF_ONE: dict[str, Any] = {"solarize": solarize_one, "equalize": equalize_one}
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
-    name = function.__name__
+    name = function.working.__name__  # of a function that was wrapped Dynamo sees another name than its own
     return Choice(name, function.working, operands, static, on, levels=levels, apply_one=_OF_ONE.get(name))
 
 
