@@ -127,6 +127,8 @@ def compiled(name: str, layer: Any) -> None:
         state, zero = torch.zeros(2, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
         sampling.draw_uniform(state, zero.expand(2), zero, zero, zero)
         sampling.draw_noise(zero, 3, 4, 5, True)
+        half = torch.full((3,), 0.5)
+        sampling.invert_beta(half.expand(2, 3), half, half)
     if name in ("basic", "geometry"):
         mask = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
         passes = layer.plan(Batch(mask), values, Reading("nearest", False, (255.0,))).finish()

@@ -28,7 +28,7 @@ def test_no_kernel_spills(capability: int, record_property: pytest.RecordPropert
     found = [json.loads(line) for line in done.stdout.splitlines()]
     kernels = {f"{row['pipeline']}, {row['kernel']}": row for row in found}
     expected = {"prepare_kernel", "render_kernel", "measure_kernel", "table_kernel", "filter_kernel", "pick_kernel"}
-    assert {row["kernel"] for row in found} == expected | {"uniform_kernel", "noise_kernel"}
+    assert {row["kernel"] for row in found} == expected | {"uniform_kernel", "noise_kernel", "beta_kernel"}
     record_property("registers", json.dumps({name: row["registers"] for name, row in kernels.items()}))
     for name, row in kernels.items():
         assert row["sm"] == capability and row["local"] == 0, (name, row)

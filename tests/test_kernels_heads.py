@@ -16,7 +16,7 @@ from gpuaug.render.options import Reading
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Plan
 from gpuaug.sampling import kernels, noise
-from gpuaug.sampling.generator import _uniform_arithmetic, column_words
+from gpuaug.sampling.generator import _invert_beta_arithmetic, _uniform_arithmetic, column_words
 
 WARPS: dict[str, list[Any]] = {
     "lattice": [ga.RandomHorizontalFlip(), ga.RandomCrop((9, 12), padding=2)],
@@ -177,6 +177,16 @@ def test_uniforms() -> None:
             expected = _uniform_arithmetic(given, ids, copy, blocks, columns)
             assert torch.equal(kernels.draw_uniform(given, ids, copy, blocks, columns), expected)
     assert kernels.draw_uniform(state[:2], ids[:0], torch.tensor([0]), blocks, columns).shape == (0, 5)
+
+
+def test_shares() -> None:
+    """The inverse of Beta's law, at both ends too, by one kernel: as by tensor operations."""
+    u = torch.tensor([[0.0, 0.3, 1 - 2.0**-24], [0.5, 2.0**-24, 0.9]])
+    for shapes in (([0.2, 1.0, 32.0], [0.2, 5.0, 32.0]), ([0.1, 64.0, 2.0], 3.0)):
+        a, b = (torch.tensor(shape) for shape in shapes)
+        drawn = kernels.invert_beta(u, a, b)
+        torch.testing.assert_close(drawn, _invert_beta_arithmetic(u, a, b), atol=1e-7, rtol=1e-6)
+    assert kernels.invert_beta(u[:0], a, b).shape == (0, 3)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 6])

@@ -72,7 +72,7 @@ def test_no_labels() -> None:
     boxes = {"image": IMAGES, "boxes": torch.ones(B, 2, 4), "labels": torch.arange(10).view(B, 2)}
     assert mix()(boxes)["labels"].shape == (B, 4)  # those of the objects, of both samples
     images = list(IMAGES)  # a list of images is no pair of images and labels
-    assert len(mix(num_classes=4)(images)) == B or mix(num_classes=4)(images).shape == IMAGES.shape
+    assert ga.Compose([ga.Resize((8, 9)), ga.MixUp(num_classes=4)])(images).shape == (B, 3, 8, 9)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_hundred_thousand_classes_beside_half_precision(dtype: torch.dtype) ->
     soft = mix()(IMAGES.to(dtype), values.to(dtype))[1]
     exact = values.to(dtype).double()
     exact = exact * drawn.lam.double()[:, None] + exact[drawn.partner] * (1 - drawn.lam.double()[:, None])
-    assert (soft.dtype == dtype and torch.equal(soft, exact.to(dtype))) or (soft.double() - exact).abs().max() < 2e-3
+    assert soft.dtype == dtype and (soft.double() - exact).abs().max() <= torch.finfo(dtype).eps / 2
 
 
 def test_the_share_of_labels_is_that_of_pixels() -> None:

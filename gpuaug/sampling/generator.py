@@ -232,6 +232,23 @@ def invert_beta(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
     Source:
         Equals `scipy.stats.beta.ppf(u + 2**-25, a, b)` to 1e-4.
     """
+    if torch.compiler.is_compiling() or u.dtype != torch.float32:
+        return _invert_beta_arithmetic(u, a, b)
+    inverted: Tensor = torch.ops.gpuaug.invert_beta.default(u.detach(), a.detach(), b.detach())
+    return inverted
+
+
+def _invert_beta_kernel(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Compute `invert_beta` by one kernel in place of a hundred, where Triton is installed."""
+    if not TRITON or u.dim() != 2:
+        return _invert_beta_arithmetic(u, a, b)
+    from gpuaug.sampling.kernels import invert_beta as run
+
+    return run(u, a, b)
+
+
+def _invert_beta_arithmetic(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Compute `invert_beta` by tensor operations."""
     a, b = (shape.detach().double().unsqueeze(-1) for shape in (a, b))
     step, reach = 1.0 / _BETA_NODES_PER_UNIT, _BETA_REACH
     count = int(2 * reach * _BETA_NODES_PER_UNIT) + 1
@@ -280,6 +297,10 @@ _library.impl("uniform", _uniform_arithmetic, "CompositeExplicitAutograd")
 _library.impl("uniform", _uniform_numpy, "CPU")
 _library.impl("uniform", _uniform_kernel, "CUDA")
 torch.library.register_fake("gpuaug::uniform", _uniform_fake, lib=_library)
+_library.define("invert_beta(Tensor u, Tensor a, Tensor b) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+_library.impl("invert_beta", _invert_beta_arithmetic, "CompositeExplicitAutograd")
+_library.impl("invert_beta", _invert_beta_kernel, "CUDA")
+torch.library.register_fake("gpuaug::invert_beta", lambda u, a, b: torch.empty_like(u), lib=_library)
 _uniform_op: Any = torch.ops.gpuaug.uniform.default
 
 

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["draw_noise", "draw_uniform", "normal_lanes", "philox"]
+__all__ = ["draw_noise", "draw_uniform", "invert_beta", "normal_lanes", "philox"]
 
 
 @triton.jit
@@ -105,6 +105,56 @@ def noise_kernel(keys, sk, out, channels, pixels, NORMAL: tl.constexpr, BLOCK: t
     tl.store(row + pixels * 3 + pixel, d, mask=pixel < tl.where(left > 3, pixels, 0))
 
 
+@triton.jit
+def beta_kernel(
+    u, a, sa, b, sb, out, rows, width, REACH: tl.constexpr, PER: tl.constexpr, NODES: tl.constexpr, ROWS: tl.constexpr
+):
+    """Invert the law of one column for some rows of out (B, width): `sampling.generator.invert_beta`, in float64."""
+    column = tl.program_id(1)
+    p, q = tl.load(a + column * sa).to(tl.float64), tl.load(b + column * sb).to(tl.float64)
+    count: tl.constexpr = 2 * REACH * PER + 1
+    node = tl.arange(0, NODES)
+    there = node < count
+    step = 1.0 / PER
+    t = node.to(tl.float64) * step - REACH
+    # The logarithm of the logistic function, on both sides without overflow.
+    rest = tl.log(1.0 + tl.exp(-tl.abs(t)))
+    log_x, log_y = tl.minimum(t, 0.0) - rest, tl.minimum(-t, 0.0) - rest
+    log_f = p * log_x + q * log_y
+    peak = tl.max(tl.where(there, log_f, -1e300), axis=0)
+    f = tl.where(there, tl.exp(log_f - peak), 0.0)
+    slope = f * (p - (p + q) * tl.exp(log_x))
+    zero = tl.zeros([], tl.float64)
+    log_edge = zero - REACH - tl.log(zero + 1.0 + tl.exp(zero - REACH))
+    edge = tl.exp(log_edge)
+    left = tl.exp(p * log_edge - peak) * (1.0 / p - (q - 1.0) * edge / (p + 1.0))
+    right = tl.exp(q * log_edge - peak) * (1.0 / q - (p - 1.0) * edge / (q + 1.0))
+    first, slope_0 = tl.sum(tl.where(node == 0, f, 0.0), axis=0), tl.sum(tl.where(node == 0, slope, 0.0), axis=0)
+    cdf = left + step * (tl.cumsum(f, axis=0) - 0.5 * (f + first)) - step * step / 12.0 * (slope - slope_0)
+    total = tl.sum(tl.where(node == count - 1, cdf, 0.0), axis=0) + right
+    for r in range(ROWS):
+        row = tl.program_id(0) * ROWS + r
+        inside = row < rows
+        draw = tl.load(u + row.to(tl.int64) * width + column, mask=inside, other=0.5).to(tl.float64)
+        below, above = (draw + 2.9802322387695312e-08) * total, (1.0 - 2.9802322387695312e-08 - draw) * total
+        passed = tl.sum((there & (cdf <= below)).to(tl.int32), axis=0)
+        cell = tl.minimum(tl.maximum(passed - 1, 0), count - 2)
+        here, after = node == cell, node == cell + 1
+        cdf_0, cdf_1 = tl.sum(tl.where(here, cdf, 0.0), axis=0), tl.sum(tl.where(after, cdf, 0.0), axis=0)
+        f_0 = tl.maximum(tl.sum(tl.where(here, f, 0.0), axis=0), 1e-300)
+        f_1 = tl.maximum(tl.sum(tl.where(after, f, 0.0), axis=0), 1e-300)
+        rise = tl.maximum(cdf_1 - cdf_0, 1e-300)
+        s = tl.minimum(tl.maximum((below - cdf_0) / rise, 0.0), 1.0)
+        o = 1.0 - s
+        shift = step * s * s * (3.0 - 2.0 * s) + rise * s * o * (o / f_0 - s / f_1)
+        logit = cell.to(tl.float64) * step - REACH + tl.minimum(tl.maximum(shift, 0.0), step)
+        x = 1.0 / (1.0 + tl.exp(-logit))
+        x_left = tl.exp(tl.minimum((tl.log(below * p) + peak) / p, 0.0))
+        x_right = 1.0 - tl.exp(tl.minimum((tl.log(above * q) + peak) / q, 0.0))
+        x = tl.where(passed == 0, x_left, tl.where(passed == count, x_right, x))
+        tl.store(out + row.to(tl.int64) * width + column, x.to(tl.float32), mask=inside)
+
+
 def _on(x: Tensor) -> Any:
     return torch.cuda.device(x.device) if x.device.type == "cuda" else torch.no_grad()
 
@@ -128,6 +178,31 @@ def draw_uniform(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor, colum
                 out.numel(),
                 columns.shape[0],
                 BLOCK=block,
+                num_warps=4,
+            )
+    return out
+
+
+def invert_beta(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Compute `generator.invert_beta` of u (B, n) by one kernel."""
+    out = torch.empty(u.shape, dtype=torch.float32, device=u.device)
+    rows, width = u.shape
+    a, b = a.expand(width), b.expand(width)
+    if out.numel():
+        with _on(u):
+            beta_kernel[(-(-rows // 4), width)](
+                u.contiguous(),
+                a,
+                a.stride(0),
+                b,
+                b.stride(0),
+                out,
+                rows,
+                width,
+                REACH=10,
+                PER=32,
+                NODES=1024,
+                ROWS=4,
                 num_warps=4,
             )
     return out
