@@ -116,6 +116,18 @@ def test_the_share_of_labels_is_that_of_pixels() -> None:
         torch.testing.assert_close(out.mean((1, 2, 3)), soft[:, 1], atol=1e-5, rtol=0)
 
 
+def test_labels_follow_the_pixels_through_several_mixes() -> None:
+    """Images of one class each, in a channel of its own: what is seen of a class is its label."""
+    classes = torch.arange(8) % 4
+    images = torch.eye(4, dtype=torch.float64)[classes][..., None, None].expand(8, 4, 18, 26)
+    mixes = [ga.MixUp(num_classes=4, p=0.6), ga.CutMix(num_classes=4, p=0.6), ga.ResizeMix(num_classes=4, p=0.6)]
+    for seed in range(3):
+        augment = ga.Compose([*mixes, ga.RandomApply([ga.MixUp(num_classes=4)])], seed=seed)
+        out, soft = augment(images, classes)
+        torch.testing.assert_close(out.mean((2, 3)).float(), soft, atol=1e-5, rtol=0)
+        assert ((soft > 1e-3).sum(1) > 2).any()
+
+
 def test_rows_sum_to_one_after_several_mixes() -> None:
     """Smoothing is done once, by the first one's amount."""
     augment = ga.Compose(

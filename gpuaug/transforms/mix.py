@@ -163,9 +163,8 @@ class Mixing(BatchMix):
 
     def extra_repr(self) -> str:
         """Show the arguments that differ from their defaults."""
-        given = [
-            f"{name}={getattr(self, name)!r}" for name, usual in SHOWN.items() if getattr(self, name, usual) != usual
-        ]
+        values = {name: getattr(self, name, usual) for name, usual in SHOWN.items()}
+        given = [f"{name}={value!r}" for name, value in values.items() if value != SHOWN[name]]
         return ", ".join([*given, f"p={self.p:g}"] if self.p < 1 else given)
 
 
