@@ -64,6 +64,8 @@ def _default(structure: Any) -> Any:
         if "label" in structure:
             return structure["label"]
         return None if "boxes" in structure else structure.get("labels")
+    if isinstance(structure, list) and all(isinstance(x, Tensor) and x.dim() == 3 for x in structure):
+        return None  # images of several sizes
     if isinstance(structure, (tuple, list)) and len(structure) > 1:
         second = structure[1]
         plain = isinstance(second, Tensor) and not isinstance(second, TVTensor)
