@@ -12,10 +12,11 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.mixes import Blend, blended, covers, inside
 from gpuaug.render.packed import Packed
-from gpuaug.render.plan import Pass, Plan, Warp
+from gpuaug.render.plan import Pass, Plan
 from gpuaug.render.reading import over, read
 from gpuaug.render.sampler import sample_image
 from gpuaug.render.walk import walk, warp_one
+from gpuaug.render.warp import Warp
 
 __all__ = ["parted", "walk_together"]
 
@@ -81,7 +82,12 @@ def _between(plan: Plan, dtype: torch.dtype, steps: list[Pass], work: torch.dtyp
 
 def _keeps(step: Pass) -> bool:
     moved = step.warp is None or (step.warp.kind == "lattice" and step.warp.tiles is None)
-    return moved and step.filter is None and not step.program and (step.blend is None or step.blend.whole)
+    return moved and step.filter is None and not step.program and _chooses(step.blend)
+
+
+def _chooses(blend: Blend | None) -> bool:
+    """Tell whether every pixel stays as it is in one of two images."""
+    return blend is None or (blend.whole and blend.matrix is None)
 
 
 def _from(part: Plan, plan: Plan) -> Plan:
@@ -105,6 +111,17 @@ def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> 
         out[:, :, y0:y1, x0:x1] = x[j : j + 1, :, y0:y1, x0:x1]
         return out
     h, w = own.shape[2:]
+    if blend.whole and blend.rectangle is not None and blend.matrix is not None and blend.alpha is None:
+        x0, y0, x1, y1 = (max(0, math.ceil(v - 0.5)) for v in blend.rectangle[0].tolist())
+        x1, y1 = min(x1, w), min(y1, h)
+        if x1 <= x0 or y1 <= y0:
+            return own
+        shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(blend.matrix[:, 0, 0]))
+        part = replace(over(blend, h, w), matrix=shift @ blend.matrix)
+        out = _working(own, scale, work)
+        out = out.clone() if out is own else out
+        out[:, :, y0:y1, x0:x1] = read(_working(x[j : j + 1], scale, work), part, (y1 - y0, x1 - x0), work, 1.0)
+        return out
     mine, other = (_working(v, scale, work) for v in (own, x[j : j + 1]))
     if blend.matrix is not None:
         other = read(other, over(blend, h, w), (h, w), work, 1.0)
@@ -134,15 +151,16 @@ def _tile(x: Tensor | Packed, step: Pass, scale: float, work: torch.dtype, whole
     out = torch.empty((1, channels, h, w), dtype=x.dtype if kept else work)
     for c, fill in enumerate(fills):
         out[:, c].fill_(fill if out.dtype.is_floating_point else round(fill))
+    rectangles, sources = warp.tiles.within(warp.soft, warp.hard)
     for k in range(warp.tiles.index.shape[1]):
-        index, place, rectangle, source = warp.tiles.one(k, warp.soft, warp.hard)
+        place, rectangle, source = warp.tiles.matrix[:, k], rectangles[:, k], sources[:, k]
         area = _reach(warp, rectangle, h, w)
         if area is None:
             continue
         x0, y0, x1, y1 = area
         shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(warp.matrix[:, 0, 0]))
         one = replace(warp, matrix=shift @ warp.matrix @ place, tiles=None, soft=None, hard=source)
-        j = int(index[0])
+        j = int(warp.tiles.index[0, k])
         image = x.views[j][None] if isinstance(x, Packed) else x[j : j + 1]
         size = (y1 - y0, x1 - x0)
         if warp.kind == "lattice" or warp.reading.interpolation != "bilinear" or not warp.reading.antialias:

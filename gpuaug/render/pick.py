@@ -11,12 +11,14 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, smaller
 from gpuaug.render.backend import uses_triton
+from gpuaug.render.flat import Flat
 from gpuaug.render.mixes import Blend, blended, covers, tiled
 from gpuaug.render.packed import Packed
-from gpuaug.render.plan import Pass, Warp
+from gpuaug.render.plan import Pass
 from gpuaug.render.reading import over
+from gpuaug.render.warp import Warp
 
-__all__ = ["part_of", "pick"]
+__all__ = ["part_of", "pick", "pick_at_once"]
 
 
 def pick(x: Tensor | Packed, passes: list[Pass], fill: float, source: Canvas, backend: str | None = None) -> Tensor:
@@ -33,10 +35,12 @@ def pick(x: Tensor | Packed, passes: list[Pass], fill: float, source: Canvas, ba
         return pick(whole, passes[1:], fill, first.canvas, backend)
     fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
     if uses_triton(x, backend) and _suits_triton(x, passes, fraction):
-        from gpuaug.render.lowering import run_pick
+        from gpuaug.render.lowering_pick import run_pick
 
         return run_pick(x, passes, fill, source)
     for step in passes:
+        if step.index is not None:
+            x = x.index_select(0, step.index)
         if step.warp is not None:
             x = _through(x, step.warp, source, step.canvas, fraction, fill)
             source = step.canvas
@@ -45,17 +49,34 @@ def pick(x: Tensor | Packed, passes: list[Pass], fill: float, source: Canvas, ba
     return x
 
 
+def pick_at_once(
+    x: Tensor | Flat, passes: list[Pass], fill: float, source: Canvas, backend: str | None
+) -> Tensor | None:
+    """Return masks whose sizes differ, before or after the passes, in a launch for each; None where kernels cannot.
+
+    Returns:
+        As `backend.render_at_once`.
+    """
+    whole = (1.0, 1.0) if isinstance(x, Flat) else (x.shape[2] / source[0], x.shape[3] / source[1])
+    if whole != (1.0, 1.0) or not uses_triton(x, backend) or not _suits_triton(x, passes, whole):
+        return None
+    from gpuaug.render.lowering_pick import run_pick
+
+    return run_pick(x, passes, fill, source)
+
+
 def part_of(canvas: Canvas, fraction: tuple[float, float]) -> tuple[int, int]:
     """Return the size of planes at a fraction of a canvas's resolution."""
     return max(1, round(canvas[0] * fraction[0])), max(1, round(canvas[1] * fraction[1]))
 
 
-def _suits_triton(x: Tensor, passes: list[Pass], fraction: tuple[float, float]) -> bool:
+def _suits_triton(x: Tensor | Flat, passes: list[Pass], fraction: tuple[float, float]) -> bool:
     """Tell whether the kernel can move classes: a field is read at its own resolution only."""
     if any(step.mixes for step in passes):
         return False
     bent = any(step.warp is not None and step.warp.field is not None for step in passes)
-    return not (torch.is_grad_enabled() and x.requires_grad) and not (bent and fraction != (1.0, 1.0))
+    pixels = x.values if isinstance(x, Flat) else x
+    return not (torch.is_grad_enabled() and pixels.requires_grad) and not (bent and fraction != (1.0, 1.0))
 
 
 def _centres(canvas: Canvas, size: tuple[int, int], x: Tensor | Packed) -> tuple[Tensor, Tensor]:

@@ -17,9 +17,9 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, rectangle
 from gpuaug.render.mixes import Blend, tiled
-from gpuaug.render.options import Reading
 from gpuaug.render.packed import Packed
-from gpuaug.render.plan import MAX_HALF_WIDTH, Warp
+from gpuaug.render.settings import Reading
+from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
 __all__ = ["over", "read", "read_planes", "support"]
 
@@ -68,7 +68,7 @@ def over(blend: Blend, height: int, width: int) -> Warp:
     """Return how the other image of a blend is read."""
     assert blend.matrix is not None
     edge = rectangle((height, width), blend.matrix).expand(blend.matrix.shape[0], 4)
-    return Warp(blend.matrix, "warp", Reading(), MAX_HALF_WIDTH, hard=edge)
+    return Warp(blend.matrix, blend.kind, blend.reading or Reading(), blend.shrink, hard=edge)
 
 
 def _read_tiles(x: Tensor | Packed, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
-from gpuaug.render.options import Reading, as_fill, as_interpolation
-from gpuaug.render.plan import Choice, Kind, Plan
+from gpuaug.render.plan import Choice, Plan
+from gpuaug.render.settings import Reading, as_fill, as_interpolation
+from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
-from gpuaug.transforms.layer import Context, Layer, Names, Node
+from gpuaug.transforms.given import GIVEN, MADE
+from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 
 __all__ = ["Filter", "Geometric", "Photometric", "Reader", "Transform", "check_p"]
 
@@ -70,6 +73,7 @@ class Transform(Layer):
     """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
+    mixes_labels: ClassVar[bool] = False
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
@@ -82,6 +86,12 @@ class Transform(Layer):
     """What masks become where the image is occluded; None where they stay."""
     hide_keypoints: bool = False
     """Whether keypoints are lost where the image is occluded."""
+    labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Names of what a parameter counts, by parameter."""
+    blends: ClassVar[bool] = False
+    """Whether it shows an image in several places at once, so that no annotation has one."""
+    mute: ClassVar[bool] = False
+    """Whether it does nothing itself: a container's decision."""
 
     def __init__(self, p: float = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -95,12 +105,16 @@ class Transform(Layer):
         self._declared = {k: v if isinstance(v, tuple) else (v, 1) for k, v in random.items()}
         self._build()
 
+    def written(self) -> dict[str, Any]:
+        """Return the probability, where it was changed."""
+        return {"p": self.p} if "p" in self.__dict__[GIVEN] and self.p != self.__dict__[MADE] else {}
+
     @property
     def deterministic(self) -> bool:
         """Whether every call does the same, so that `eval()` mode does it too."""
         return not self._declared and self.p == 1
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         name = names.take(type(self).__name__)
         names.declarations.append(Declaration(name, self._declared, self.p if self.p < 1 else None))
@@ -128,6 +142,10 @@ class Transform(Layer):
         if gate is not None:
             values["gate"] = gate
         return values
+
+    def active(self, context: Context) -> bool:
+        """Tell whether it does anything; a mix can be switched off."""
+        return True
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Derive parameters from the draws; by default they are the draws."""
@@ -261,6 +279,8 @@ class Photometric(Transform):
 
     clamps: ClassVar[bool] = True
     selectable: ClassVar[bool] = True
+    single: ClassVar[bool] = False
+    """Whether it is always one operation, which then shares a place of the program with others chosen among."""
 
     def __init__(
         self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, smaller, whole
-from gpuaug.render.plan import Kind
+from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size

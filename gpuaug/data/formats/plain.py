@@ -81,6 +81,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
         if rows.boxes is not None:
             boxes = boxes_from_xyxy(rows.boxes, out.box_format, canvas)
             result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
+        if rows.boxes is not None or "valid" in data:
             result["valid"] = unbatched(rows.valid)
         for key, value in (("labels", rows.labels), ("masks", rows.masks), *rows.columns.items()):
             if value is not None:
