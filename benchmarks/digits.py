@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from benchmarks.run import machine
+from benchmarks.measure import machine
 from gpuaug import demo
 
 

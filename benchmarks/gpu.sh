@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# The one command for a machine with a GPU: the tests on the device, then every benchmark, in under nine minutes, without
-# a network. Wheels of peers that are missing there may lie in wheels/ (git-ignored): kornia, kornia_rs.
-set -uo pipefail
+# The one command for a machine with a GPU: the tests on the device, the tables, the memory checker, in under nine
+# minutes and without a network. Wheels of peers that are missing there may lie in wheels/ (git-ignored): kornia,
+# kornia_rs, triton_augment. Arguments go to `python -m benchmarks.gpu`; OUT is where results go.
+set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if compgen -G "wheels/*.whl" > /dev/null; then
-    python3 -m pip install --quiet --no-index --no-deps wheels/*.whl
+python="${PYTHON:-python3}"
+shopt -s nullglob
+wheels=(wheels/*.whl)
+if ((${#wheels[@]})); then
+    site="$(mktemp -d)"
+    trap 'rm -rf "$site"' EXIT
+    if "$python" -m pip install --quiet --no-index --no-deps --no-cache-dir --target "$site" "${wheels[@]}"; then
+        export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}"
+    else
+        echo "the wheels could not be installed: their rows are not measured" >&2
+    fi
 fi
-name=$(python3 -c 'import torch; print(torch.cuda.get_device_name().lower().replace(" ", "-"))') || exit 1
-out="${OUT:-benchmarks/results}/${name}-$(date +%F).json"
-mkdir -p "$(dirname "$out")"
-
-timeout 240 python3 -m pytest -o addopts= -o filterwarnings= -q -p no:cacheprovider tests/test_cuda.py --device cuda
-tests=$?
-timeout 270 python3 -m benchmarks.run --device cuda --batch 256 --rounds 7 --single --compile --out "$out"
-echo "tests: exit status $tests; figures: $out"
-exit "$tests"
+"$python" -m benchmarks.gpu --out "${OUT:-benchmarks/results}" "$@"

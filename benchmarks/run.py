@@ -1,83 +1,25 @@
-"""Time the pipelines against the peers, in turn within one run: `python -m benchmarks.run`."""
+"""Time the pipelines against the peers, in turn within one run: `python -m benchmarks.run`.
+
+What only a GPU has is measured by `benchmarks/gpu.sh`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
-import subprocess
-import time
 import warnings
-from collections.abc import Callable
-from datetime import date
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks import pipelines
+from benchmarks import pipelines, single
+from benchmarks.measure import machine, race, write
 from gpuaug.data.batch import Batch
 from gpuaug.diagnose import count
 from gpuaug.render.backend import render
 from gpuaug.sampling.generator import TRITON
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """Describe where and with what this was measured."""
-    versions = {}
-    for package in ("torch", "torchvision", "kornia", "albumentations", "triton", "numpy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    changed = subprocess.run(["git", "status", "--porcelain", "gpuaug"], capture_output=True, text=True, check=False)
-    return {
-        "date": date.today().isoformat(),
-        "commit": commit + ("-changed" if changed.stdout.strip() else ""),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def timed(run: Callable[[Tensor], Any], images: Tensor) -> float:
-    """Return milliseconds of one call."""
-    if images.device.type == "cuda":
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        torch.cuda.synchronize()
-        start.record()
-        run(images)
-        end.record()
-        torch.cuda.synchronize()
-        return float(start.elapsed_time(end))
-    begin = time.perf_counter()
-    run(images)
-    return (time.perf_counter() - begin) * 1e3
-
-
-def race(rows: dict[str, Callable[[Tensor], Any]], images: Tensor, rounds: int) -> dict[str, dict[str, float]]:
-    """Time every row once per round, in turn, so that a slow minute of the machine falls on all."""
-    times: dict[str, list[float]] = {name: [] for name in rows}
-    for number in range(rounds + 2):
-        for name, run in rows.items():
-            spent = timed(run, images)
-            if number >= 2:
-                times[name].append(spent)
-    return {name: {"median_ms": statistics.median(t), "min_ms": min(t), "max_ms": max(t)} for name, t in times.items()}
 
 
 def in_whole_batches(layer: Any, images: Tensor) -> Tensor:
@@ -86,27 +28,14 @@ def in_whole_batches(layer: Any, images: Tensor) -> Tensor:
     return render(images, layer.plan(batch, layer.sample(images).values), walking=False)
 
 
-def on_a_gpu(name: str, images: Tensor) -> dict[str, Callable[[Tensor], Any]]:
-    """Return the rows that only a GPU has: the bytes alone, one captured graph, and the torch backend."""
-    ours = pipelines.gpuaug_pipeline(name)
-    out = ours(images)
-    moved = images.numel() * images.element_size() + out.numel() * out.element_size()
-    source = torch.empty(moved // 2, dtype=torch.uint8, device=images.device)  # a copy reads and writes it
-    into = torch.empty_like(source)
-    plain: Any = pipelines.gpuaug_pipeline(name)
-    plain.backend = "torch"
-    return {
-        "copy of as many bytes": lambda x: into.copy_(source),
-        "gpuaug, captured": pipelines.gpuaug_pipeline(name).capture(images),
-        "gpuaug, torch backend": plain,
-    }
-
-
 def show(title: str, result: dict[str, dict[str, float]], base: str, batch: int) -> None:
     """Print one table."""
     print(f"\n{title}")
     for name, row in result.items():
-        ratio = row["median_ms"] / result[base]["median_ms"]
+        if "error" in row:
+            print(f"  {name:38s} {row['error']}")
+            continue
+        ratio = row["median_ms"] / result[base].get("median_ms", float("nan"))
         print(
             f"  {name:38s} {row['median_ms']:9.2f} ms ({row['min_ms']:.2f} to {row['max_ms']:.2f})"
             f"  {batch / row['median_ms'] * 1e3:9.0f} images/s   time / {base}'s: {ratio:5.2f}"
@@ -133,15 +62,13 @@ def main() -> None:
     print(json.dumps(report["machine"]))
     for name in args.only or pipelines.NAMES:
         for images in ((floats * 255).to(torch.uint8), floats):
-            rows = pipelines.contenders(name, images)
-            if device.type == "cuda":
-                rows |= on_a_gpu(name, images)
+            rows = {row: build() for row, build in pipelines.contenders(name, images).items()}
             if args.compile and name in ("basic", "classification without blur"):
                 rows["gpuaug, compiled"] = torch.compile(pipelines.gpuaug_pipeline(name), fullgraph=True)
                 ours = pipelines.gpuaug_pipeline(name)
                 rows["gpuaug, whole batches, not compiled"] = lambda x, ours=ours: in_whole_batches(ours, x)
             kind = str(images.dtype).removeprefix("torch.")
-            result = race(rows, images, args.rounds)
+            result = race(rows, [images], device, args.rounds)
             show(
                 f"{name}, {kind}, {args.batch} x 3 x {args.size} x {args.size}, {device}", result, "gpuaug", args.batch
             )
@@ -149,23 +76,20 @@ def main() -> None:
             write(report, args.out)
     images = (floats * 255).to(torch.uint8)
     strengths = {f"p x {s}": pipelines.gpuaug_pipeline("classification", s) for s in (1.0, 0.5, 0.0)}
-    report["cost against p"] = race(strengths, images, args.rounds)
+    report["cost against p"] = race(strengths, [images], device, args.rounds)
     show("classification, all probabilities scaled", report["cost against p"], "p x 1.0", args.batch)
     if args.single:
-        report["single"] = race(pipelines.single_transforms(), images, args.rounds)
-        show("each transform alone", report["single"], "RandomHorizontalFlip", args.batch)
+        report["single"] = {}
+        for number, name in enumerate(single.names()):
+            given, builders = single.contenders(number, images)
+            result = race({row: build() for row, build in builders.items()}, [given], device, args.rounds)
+            report["single"][f"{number + 1}. {name}"] = result
+            show(f"{name} alone", result, "gpuaug", args.batch)
     report["counters"] = counters()
     print("\ncounted on meta tensors (16 x 3 x 256 x 256, uint8), which stand for a device: ours on the Triton backend")
     for name, row in report["counters"].items():
         print(f"  {name:38s} {row}")
     write(report, args.out)
-
-
-def write(report: dict[str, Any], out: Path | None) -> None:
-    """Write what is there so far, so that a run cut short is not lost."""
-    if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def counters() -> dict[str, dict[str, float]]:

@@ -6,6 +6,8 @@ from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
+from gpuaug.files import fingerprint, from_dict, load, register, save, to_dict
+from gpuaug.loss import jensen_shannon
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -19,10 +21,13 @@ from gpuaug.sampling.distributions import (
 )
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
+from gpuaug.transforms.augmix import AugMix
+from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
+from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
 from gpuaug.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -44,6 +49,7 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.mix import MixUp
+from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
@@ -51,6 +57,7 @@ from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -67,6 +74,8 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AtLeastOneBBoxRandomCrop",
+    "AugMix",
+    "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
@@ -97,19 +106,23 @@ __all__ = [
     "LogUniform",
     "LongestMaxSize",
     "MixUp",
+    "Mosaic",
     "Normal",
     "Normalize",
+    "OneOf",
     "OpticalDistortion",
     "Pad",
     "Padded",
     "Params",
     "Ragged",
+    "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
     "RandomAutocontrast",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
+    "RandomChoice",
     "RandomCrop",
     "RandomEqualize",
     "RandomErasing",
@@ -118,6 +131,7 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
+    "RandomOrder",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
@@ -137,12 +151,23 @@ __all__ = [
     "ScaleJitter",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
+    "SomeOf",
     "SquareSymmetry",
     "ThinPlateSpline",
+    "ThreeAugment",
     "ToDtype",
+    "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "auto_augment",
     "collate",
     "compact",
+    "fingerprint",
+    "from_dict",
     "functional",
+    "jensen_shannon",
+    "load",
+    "register",
+    "save",
+    "to_dict",
 ]

@@ -157,7 +157,7 @@ def check_probability(make: Make, shape: tuple[int, int, int]) -> None:
     params = layer.sample(images)
     for node in layer.nodes:
         name, p, drawn = node.name, node.transform.p, params.values[node.name]
-        if "gate" not in drawn or node.gates:
+        if "gate" not in drawn or node.gates or node.of is not None:
             continue
         share = drawn["gate"].double().mean().item()
         sigma = (p * (1 - p) / 4000) ** 0.5

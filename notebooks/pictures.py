@@ -73,7 +73,8 @@ def astronaut() -> dict[str, Tensor]:
 def always(layer: nn.Module) -> nn.Module:
     """Let every transform apply to every sample."""
     for part in layer.modules():
-        if getattr(part, "p", 1.0) < 1 and not isinstance(part, ga.Compose):
+        p = getattr(part, "p", None)
+        if isinstance(p, float) and p < 1:
             part.p = 1.0
             if hasattr(part, "_build"):
                 part._build()
@@ -94,6 +95,8 @@ def tile(case: Case, marked: dict[str, Tensor]) -> Tensor:
     layer.reseed(9)
     if "mask" in {kind for node in layer.nodes for kind in node.transform.sees}:
         batch["mask"] = batch["masks"][:, 0].long()
+    if any(node.transform.blends for node in layer.nodes):
+        return draw(layer(batch["image"]), **LOOK)[1]
     out = layer(batch)
     moved = not torch.equal(out["boxes"], batch["boxes"]) or not torch.equal(out["keypoints"], batch["keypoints"])
     return draw({k: v for k, v in out.items() if k != "mask"} if moved else out["image"], **LOOK)[1]

@@ -12,8 +12,10 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 from cases import CASES  # noqa: E402
 
 from gpuaug.transforms.base import Filter, Geometric, Photometric  # noqa: E402
+from gpuaug.transforms.choice import Choosing  # noqa: E402
 from gpuaug.transforms.compose import Container  # noqa: E402
 from gpuaug.transforms.layer import Layer  # noqa: E402
+from gpuaug.transforms.policy import Policy  # noqa: E402
 
 README = HERE.parent / "README.md"
 RESULTS = HERE.parent / "benchmarks" / "results"
@@ -33,6 +35,8 @@ def kind(layer: Layer) -> str:
 
 def evaluation(layer: Layer) -> str:
     """Return what a transform is in `eval()` mode."""
+    if isinstance(layer, (Choosing, Policy)) and layer.evaluation() is None:
+        return "identity"
     if isinstance(layer, Container):
         return "its children, each as here" + (" (identity where p < 1)" if hasattr(layer, "p") else "")
     found = layer.evaluation()

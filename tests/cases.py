@@ -72,6 +72,10 @@ CASES = [
     Case(lambda: ga.BBoxSafeRandomCrop(0.3, p=0.5), shown=lambda: ga.BBoxSafeRandomCrop()),
     Case(lambda: ga.AtLeastOneBBoxRandomCrop(11, 12, 0.2), shown=lambda: ga.AtLeastOneBBoxRandomCrop(80, 100)),
     Case(lambda: ga.CropNonEmptyMaskIfExists(12, 9), shown=lambda: ga.CropNonEmptyMaskIfExists(80, 100)),
+    Case(
+        lambda: ga.Mosaic(p=0.5),
+        shown=lambda: ga.Mosaic(target_size=(120, 160), cell_shape=(80, 107), fill=60, p=1.0),
+    ),
     Case(lambda: ga.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.5)),
     Case(lambda: ga.Grayscale(3)),
     Case(lambda: ga.RandomGrayscale(p=0.5)),
@@ -104,6 +108,21 @@ CASES = [
     Case(lambda: ga.ClampBoundingBoxes()),
     Case(lambda: ga.ConvertBoundingBoxFormat("CXCYWH")),
     Case(lambda: ga.RandomApply([ga.ColorJitter(0.3), ga.RandomRotation(20)], p=0.5)),
+    Case(
+        lambda: ga.RandomChoice([ga.ColorJitter(0.3), ga.RandomRotation(20), ga.RandomInvert(p=0.5)], [2, 1, 1]),
+        shown=lambda: ga.RandomChoice([ga.ColorJitter(0.5, hue=0.3), ga.RandomRotation(20), ga.RandomInvert(p=1.0)]),
+    ),
+    Case(
+        lambda: ga.OneOf([ga.RandomSolarize(0.5), ga.GaussianBlur(3), ga.RandomAffine(20, p=0.3)], p=0.5),
+        shown=lambda: ga.OneOf([ga.RandomSolarize(128), ga.GaussianBlur(23, 3.0), ga.RandomAffine((15, 30))]),
+    ),
+    Case(lambda: ga.SomeOf([ga.RandomAffine(20), ga.RandomPosterize(3, p=1.0), ga.GaussianBlur(3)], 2, p=0.5)),
+    Case(lambda: ga.RandomOrder([ga.RandomGamma(p=1.0), ga.RandomRotation(9), ga.RandomSolarize(0.7, p=0.5)])),
+    Case(lambda: ga.RandAugment(2, 9)),
+    Case(lambda: ga.TrivialAugmentWide(interpolation="bilinear"), shown=lambda: ga.TrivialAugmentWide()),
+    Case(lambda: ga.AutoAugment("svhn")),
+    Case(lambda: ga.AugMix(5)),
+    Case(lambda: ga.ThreeAugment()),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     Case(
         lambda: ga.Compose(classification((14, 20), 5)),

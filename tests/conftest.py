@@ -29,6 +29,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["GPUAUG_TEST_DEVICE"] = config.getoption("--device")  # of the tests of the kernels
     if not config.getoption("--device").startswith("cuda"):
         os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
     if _WORKER:

@@ -1,4 +1,4 @@
-"""Which backend takes a batch; operators under compilers, fake tensors and counters; capture's refusals."""
+"""Which backend takes a batch; operators under compilers, fake tensors and counters."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import pytest
 import torch
 from kernels import images
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._pytree import tree_flatten
 
 import gpuaug as ga
 from gpuaug.diagnose import count
-from gpuaug.render import backend, lowering
-from gpuaug.transforms.capture import Captured, check_same
+from gpuaug.render import backend, lowering, lowering_pick
 
 STEPS: list[Any] = [
     ga.RandomResizedCrop(224),
@@ -32,9 +30,9 @@ HALVES = ga.Normalize(
 def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kernels' runs of a test."""
     found: list[str] = []
-    run, run_pick = lowering.run, lowering.run_pick
+    run, run_pick = lowering.run, lowering_pick.run_pick
     monkeypatch.setattr(lowering, "run", lambda *a: found.append("run") or run(*a))
-    monkeypatch.setattr(lowering, "run_pick", lambda *a: found.append("run_pick") or run_pick(*a))
+    monkeypatch.setattr(lowering_pick, "run_pick", lambda *a: found.append("run_pick") or run_pick(*a))
     return found
 
 
@@ -63,7 +61,7 @@ def test_gradients_float64_and_many_bands_take_torch(used: list[str]) -> None:
     layer(x).sum().backward()
     assert x.grad is not None and x.grad.abs().sum() > 0
     layer(images((3, 5, 8), torch.float32).double())
-    layer(images((5, 5, 8), torch.float32))
+    layer(images((33, 5, 8), torch.float32))
     assert used == []
     with torch.no_grad():
         layer(x)
@@ -145,7 +143,19 @@ def test_budgets(steps: list[Any], image_sized: int, operations: int, traffic: f
     counts = count(layer, x)
     assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0)
     assert counts.image_sized <= image_sized and counts.operations <= operations, counts.names
-    assert counts.traffic <= traffic and counts.peak <= 1.2
+    assert counts.traffic <= traffic and counts.peak <= (1.2 if len(steps) < 5 else 1.8)  # small for its scratch
+
+
+@pytest.mark.parametrize("normalize", [NORMALIZE, HALVES], ids=["float32", "bfloat16"])
+def test_budget_of_memory(normalize: ga.Normalize) -> None:
+    """With the filter's scratch, for the multiprocessors of an H200."""
+    layer = ga.Compose([*STEPS, normalize, ga.RandomErasing(p=0.25)], seed=0, backend="triton")
+    x = torch.empty((256, 3, 256, 256), dtype=torch.uint8, device="meta")
+    layer(x)
+    counts = count(layer, x)
+    scratch = counts.peak_temporary - counts.output_bytes
+    programs = (2 if normalize is HALVES else 3) * 132
+    assert programs * 3 * 54 * 86 * 4 <= scratch <= 0.2 * counts.output_bytes and counts.traffic <= 3.0
 
 
 def test_budget_with_annotations() -> None:
@@ -161,64 +171,3 @@ def test_budget_with_annotations() -> None:
     assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0)
     assert counts.operations <= 130 and counts.image_sized <= 2 and counts.traffic <= 2, counts.names
     assert counts.names["gpuaug.pick.default"] == 1 and counts.names["gpuaug.render.default"] == 1
-
-
-# -- capture
-
-
-def test_capture_needs_a_device() -> None:
-    layer = ga.Compose([ga.RandomRotation(20)])
-    with pytest.raises(RuntimeError, match="Compose: capture needs inputs on a CUDA device, got cpu"):
-        layer.capture(images((3, 5, 8)))
-    with pytest.raises(TypeError, match="Compose: capture takes tensors"):
-        layer.capture({"image": object()})
-    with pytest.raises(TypeError, match="Compose: capture takes tensors in tuples, lists and dicts, got Ragged"):
-        layer.capture(ga.Ragged.pack([images((3, 5, 8))[0]]), images((3, 5, 8)))
-
-
-def test_captured_calls_refuse_other_inputs() -> None:
-    x = images((3, 5, 8))
-    held, spec = tree_flatten((({"image": x, "name": "a"},), None))
-
-    def check(given: Any, ids: Any = None) -> None:
-        leaves, other = tree_flatten(((given,), ids))
-        check_same(leaves, other, held, spec, "Compose")
-
-    check({"image": x.clone(), "name": "a"})
-    for image in (x[:2], x[..., :7], x.float(), x.to("meta")):
-        with pytest.raises(ValueError, match=r"need tensors as the example's, \(3, 3, 5, 8\), torch.uint8, cpu, got"):
-            check({"image": image, "name": "a"})
-    with pytest.raises(ValueError, match="need the example's 'a', got 'b'"):
-        check({"image": x, "name": "b"})
-    with pytest.raises(ValueError, match="structure"):
-        check(x)
-    with pytest.raises(ValueError, match="need the example's None, got tensor"):
-        check({"image": x, "name": "a"}, torch.arange(3))
-
-
-class _Graph:
-    """Stands for a CUDA graph: it replays by calling again."""
-
-    def __init__(self, again: Any) -> None:
-        self.replay = again
-
-
-def test_a_recording_follows_the_state_of_its_layer() -> None:
-    """The parts of `Captured` that need no device: inputs are copied in, state is followed, modes are kept."""
-    layer = ga.Compose([ga.RandomRotation(20)], seed=1)
-    x = images((3, 5, 8))
-    captured = Captured.__new__(Captured)
-    torch.nn.Module.__init__(captured)
-    captured.__dict__.update(layer=layer, _owner="Compose", _mode=True, _state=layer._state)
-    captured._given, captured._spec = tree_flatten(((x.clone(),), None))
-    captured._out = torch.empty_like(x)
-    captured._graph = _Graph(lambda: captured._out.copy_(layer(captured._given[0])))
-    eager = ga.Compose([ga.RandomRotation(20)], seed=1)
-    for step in range(4):
-        if step == 2:
-            layer.reseed(5), eager.reseed(5)
-        given = x.flip(0) if step % 2 else x
-        assert torch.equal(captured(given), eager(given)) and layer._state is captured._state
-    layer.eval()
-    with pytest.raises(RuntimeError, match=r"captured in train\(\) mode"):
-        captured(x)

@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as tv
 import gpuaug as ga
 from gpuaug.geometry import bend
 from gpuaug.testing import example
+from gpuaug.transforms.track import Stage
 
 BENT: dict[str, Any] = {
     "elastic": lambda: [ga.ElasticTransform(60.0, 6.0)],
@@ -165,6 +166,28 @@ def test_points_in_a_fold_lose_sight_and_the_others_do_not() -> None:
         ok = ok & seen[b]
         assert ok.sum() > 20
         assert (value[ok] * 100 - points[b][ok]).norm(dim=1).max() < 0.6
+
+
+def test_directions_in_a_fold_are_mirrored() -> None:
+    """Where a field turns the picture round (x is read at 2 * 20 - x), what points right points left."""
+    x = torch.arange(40, dtype=torch.float64) + 0.5
+    field = torch.stack((2 * (20 - x).expand(30, 40), torch.zeros(30, 40, dtype=torch.float64)))[None]
+    points = torch.tensor([[[12.0, 9.0], [27.0, 20.0]]], dtype=torch.float64)
+    vectors = torch.tensor([[[1.0, 0.0], [0.6, -0.8]]], dtype=torch.float64)
+    moved = Stage((30, 40), field=field).directions(points, vectors)
+    expected = vectors * torch.tensor([-1.0, 1.0])
+    assert (moved / moved.norm(dim=-1, keepdim=True) - expected).abs().max() < 1e-6
+
+
+def test_boxes_are_taken_from_the_points_that_have_a_place() -> None:
+    """The field shows the column of x = 20 in all that is right of it: what lies beyond has no place there."""
+    x = torch.arange(200, dtype=torch.float64) + 0.5
+    field = torch.stack(((20 - x).clamp(max=0).expand(30, 200), torch.zeros(30, 200, dtype=torch.float64)))[None]
+    boxes = torch.tensor([[[10.0, 5.0, 30.0, 15.0], [4.0, 3.0, 15.0, 21.0]]], dtype=torch.float64)
+    moved = Stage((30, 200), field=field).boxes(boxes, "largest_box")
+    assert (moved[0, 1] - boxes[0, 1]).abs().max() < 1e-6
+    assert (moved[0, 0, [0, 1, 3]] - boxes[0, 0, [0, 1, 3]]).abs().max() < 1e-6
+    assert 17 < moved[0, 0, 2] < 20.6
 
 
 def test_forward_inverts_a_field() -> None:

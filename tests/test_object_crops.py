@@ -129,6 +129,21 @@ def test_iou_crops_meet_their_option_and_drop_what_is_centred_outside() -> None:
     assert seen == {0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0}
 
 
+def test_iou_crops_judge_boxes_that_stick_out_as_they_are() -> None:
+    """As torchvision: centre and overlap are those of the given box, and a crop keeps the box it was taken for."""
+    boxes = torch.tensor([[-30.0, 5, 50, 35], [20, -24, 60, 30], [40, 20, 85, 62]])[:, None]
+    boxes = boxes.repeat_interleave(200, dim=0)
+    layer = ga.Compose([ga.RandomIoUCrop(sampler_options=[0.2], trials=10)], seed=1)
+    out, params = layer({"image": torch.zeros(len(boxes), 1, 48, 66), "boxes": boxes}, return_params=True)
+    drawn = params["RandomIoUCrop"]
+    cut = torch.stack((drawn.left, drawn.top, drawn.left + drawn.width, drawn.top + drawn.height), dim=-1)
+    for some in torch.arange(len(boxes)).split(200):
+        assert drawn.cropped[some].sum() > 10
+    for i in drawn.cropped.nonzero()[:, 0].tolist():
+        assert iou64(boxes[i], cut[i]) >= 0.2
+        assert out["valid"][i].all()
+
+
 @pytest.mark.parametrize("option", [0.0, 0.3, 0.5])
 def test_iou_crops_are_distributed_as_torchvisions(option: float) -> None:
     """The share of rectangles that is accepted, and each side of those that are."""

@@ -41,6 +41,7 @@ def test_fill_and_interpolation_by_target() -> None:
 def test_eval_stated_outright_wins() -> None:
     layer = ga.Compose([ga.RandomResizedCrop(8), ga.RandomInvert(p=1.0)], eval=[ga.Resize((5, 7))], seed=0).eval()
     assert layer(IMAGES).shape == (3, 3, 5, 7)
+    assert layer.train()(IMAGES).shape == (3, 3, 8, 8) and len(layer) == 2  # and only then
     alone = ga.RandomApply([ga.Grayscale(3)], p=0.5).eval()
     assert alone(IMAGES) is IMAGES
     assert not torch.equal(ga.RandomApply([ga.Grayscale(3)], p=1.0).eval()(IMAGES), IMAGES)

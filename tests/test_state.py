@@ -71,6 +71,22 @@ def test_only_training_calls_advance_the_clock() -> None:
     assert torch.equal(layer(IMAGES), expected)
 
 
+def test_what_inference_mode_leaves_can_be_used_for_training() -> None:
+    """The first call on a device moves state and bounds there, and a reseeding makes a new state."""
+    layer = ga.Compose([ga.RandomRotation(20), ga.ThinPlateSpline()], seed=0)
+    images = torch.zeros(2, 3, 10, 12, device="meta")
+    with torch.inference_mode():
+        layer(images)
+    layer(images)
+    layer(images.requires_grad_()).sum().backward()
+    layer = ga.Compose([ga.RandomRotation(20)], seed=0)
+    saved = layer.get_extra_state()
+    for set_up in (lambda: layer.reseed(3), lambda: layer.set_extra_state(saved)):
+        with torch.inference_mode():
+            set_up()
+        layer(torch.zeros(2, 3, 10, 12))
+
+
 def test_no_seed_follows_torch_and_a_seed_leaves_it_alone() -> None:
     outs = []
     for seed in (11, 11, 12):

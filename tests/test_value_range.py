@@ -173,3 +173,13 @@ def test_int16_needs_a_range_and_channels_must_fit() -> None:
     layer = ga.Compose([ga.RandomSolarize(0.5, p=1.0)], value_range=((0, 0), (1, 2)))
     with pytest.raises(ValueError, match="RandomSolarize: value_range must be the same for all channels"):
         layer(torch.zeros(1, 2, 8, 9))
+
+
+def test_bytes_with_a_range_of_their_own_are_posterized_in_it() -> None:
+    """Between its black and white, 2 ** bits steps, as for floats: the upper bits of a byte know nothing of them."""
+    image = torch.arange(16, 236, dtype=torch.uint8).view(1, 1, 10, 22)
+    out = ga.Compose([ga.RandomPosterize(2, p=1.0)], value_range=(16, 235))(image)
+    unit = (image.double() - 16) / 219
+    expected = ((unit * 4).floor().clamp(max=3) / 4 * 219 + 16).round()
+    assert set(out.unique().tolist()) == {16, 71, 126, 180}
+    assert (out != expected).double().mean() < 0.02  # on the border of two steps

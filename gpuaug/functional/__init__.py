@@ -1,6 +1,6 @@
 """The operations as plain batched functions: images and one parameter for each sample in, images out."""
 
-from gpuaug.functional.blur import adjust_sharpness, gaussian_blur
+from gpuaug.functional.blur import adjust_sharpness, filter2d, gaussian_blur
 from gpuaug.functional.color import (
     adjust_brightness,
     adjust_contrast,
@@ -27,6 +27,7 @@ from gpuaug.functional.tone import (
     normalize_by_image,
     posterize,
     solarize,
+    solarize_add,
 )
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 
@@ -47,6 +48,7 @@ __all__ = [
     "drop_channels",
     "equalize",
     "erase",
+    "filter2d",
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
@@ -66,6 +68,7 @@ __all__ = [
     "rotate",
     "soft_labels",
     "solarize",
+    "solarize_add",
     "spectral_saliency",
     "transpose",
     "vertical_flip",

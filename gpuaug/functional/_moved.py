@@ -11,8 +11,9 @@ from torch import Tensor
 from gpuaug.data.batch import Batch, open_door
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.backend import render
-from gpuaug.render.options import Reading, as_fill, as_interpolation
-from gpuaug.render.plan import Kind, Plan
+from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading, as_fill, as_interpolation
+from gpuaug.render.warp import Kind
 
 __all__ = ["Canvas", "Number", "moved", "samples"]
 

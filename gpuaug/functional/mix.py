@@ -87,8 +87,8 @@ def resize_mix(image: Tensor, partner: Tensor, boxes: Tensor) -> Tensor:
         >>> from gpuaug.functional import resize_mix
         >>> images = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4)
         >>> boxes = torch.tensor([[0, 0, 2, 2], [0, 0, 0, 0]])
-        >>> resize_mix(images, torch.tensor([1, 0]), boxes).mean((1, 2, 3)).tolist()
-        [0.25, 1.0]
+        >>> resize_mix(images, torch.tensor([1, 0]), boxes).sum((1, 2, 3)).round().tolist()
+        [4.0, 16.0]
     """
     batch, index = _pairs("resize_mix", image, partner)
     box = _boxes("resize_mix", boxes, batch)

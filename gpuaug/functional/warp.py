@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpuaug.functional._moved import Canvas, Number, moved, samples
 from gpuaug.geometry import matrix as mat
-from gpuaug.render.plan import MAX_HALF_WIDTH
+from gpuaug.render.warp import MAX_HALF_WIDTH
 
 __all__ = ["affine", "perspective", "rotate", "warp"]
 

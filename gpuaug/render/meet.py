@@ -11,26 +11,40 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.mixes import Blend, blended, covers, inside
-from gpuaug.render.plan import Pass, Plan, Warp
+from gpuaug.render.packed import Packed
+from gpuaug.render.plan import Pass, Plan
 from gpuaug.render.reading import over, read
 from gpuaug.render.walk import walk, warp_one
+from gpuaug.render.warp import Warp
 
-__all__ = ["walk_together"]
+__all__ = ["parted", "walk_together"]
 
 
-def walk_together(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+def walk_together(x: Tensor | Packed, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     """Return the batch after the passes, some of which mix samples."""
     places = [i for i, step in enumerate(passes) if step.mixes]
     starts = ([] if places and places[0] == 0 else [0]) + places
     for start, stop in zip(starts, [*starts[1:], len(passes)], strict=True):
         x, plan = _part(x, plan, passes[start:stop], stop == len(passes), work)
+    assert isinstance(x, Tensor)
     return x
 
 
-def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtype) -> tuple[Tensor, Plan]:
+def parted(plan: Plan, dtype: torch.dtype, count: int) -> tuple[Plan, Plan]:
+    """Return a finished plan for images of a dtype as two: its first passes, and those that follow."""
+    work = torch.float64 if dtype == torch.float64 else torch.float32
+    first = _between(plan, dtype, plan.passes[:count], work)
+    second = _from(first, plan)
+    first.passes, second.passes = plan.passes[:count], plan.passes[count:]
+    first.canvas = first.passes[-1].canvas
+    return first, second
+
+
+def _part(x: Tensor | Packed, plan: Plan, steps: list[Pass], last: bool, work: torch.dtype) -> tuple[Tensor, Plan]:
     """Return the batch after some passes of which the first may mix, and the plan for what follows."""
-    after = plan if last else _between(plan, x, steps, work)
+    after = plan if last else _between(plan, x.dtype, steps, work)
     if not steps[0].mixes:
+        assert isinstance(x, Tensor)
         return walk(x, after, steps, work), _from(after, plan)
     batch = steps[0].blend.share.shape[0] if steps[0].blend is not None else steps[0].warp.matrix.shape[0]  # type: ignore[union-attr]
     shape = (batch, after.out_channels, *steps[-1].canvas)
@@ -38,6 +52,7 @@ def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtyp
     for b in range(batch):
         step = steps[0].of(b)
         if step.blend is not None:
+            assert isinstance(x, Tensor)
             image = _blend(x, b, step.blend, plan.scale, work)
         else:
             image = _tile(x, step, plan.scale, work)
@@ -49,12 +64,12 @@ def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtyp
     return out, _from(after, plan)
 
 
-def _between(plan: Plan, x: Tensor, steps: list[Pass], work: torch.dtype) -> Plan:
+def _between(plan: Plan, dtype: torch.dtype, steps: list[Pass], work: torch.dtype) -> Plan:
     """Return a plan whose output is not the pipeline's: working values, or pixels as they are where they only move."""
     part = copying.copy(plan)
     part.layout, part.out_channels = torch.contiguous_format, steps[-1].channels
     kept = all(_keeps(step) for step in steps)
-    part.out_dtype = x.dtype if kept else work
+    part.out_dtype = dtype if kept else work
     return part
 
 
@@ -111,7 +126,7 @@ def _working(x: Tensor, scale: float, work: torch.dtype) -> Tensor:
     return x.to(work) / scale if scale != 1 else x.to(work)
 
 
-def _tile(x: Tensor, step: Pass, scale: float, work: torch.dtype) -> Tensor:
+def _tile(x: Tensor | Packed, step: Pass, scale: float, work: torch.dtype) -> Tensor:
     """Return one canvas of tiles; only the part of the output that a tile reaches is read for it."""
     warp = step.warp
     assert warp is not None and warp.tiles is not None
@@ -119,24 +134,27 @@ def _tile(x: Tensor, step: Pass, scale: float, work: torch.dtype) -> Tensor:
     found = []
     straight = warp.kind != "warp" and not warp.transposes
     back = mat.inverse(warp.matrix)
+    rectangles, sources = warp.tiles.within(warp.soft, warp.hard)
     for k in range(warp.tiles.index.shape[1]):
-        index, place, rectangle, source = warp.tiles.one(k, warp.soft, warp.hard)
+        place, rectangle, source = warp.tiles.matrix[:, k], rectangles[:, k], sources[:, k]
         area = _reach(warp, rectangle, h, w)
         if area is None:
             continue
         x0, y0, x1, y1 = area
         shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(warp.matrix[:, 0, 0]))
         one = replace(warp, matrix=shift @ warp.matrix @ place, tiles=None, soft=None, hard=source)
-        j = int(index[0])
-        part = warp_one(x[j : j + 1], scale, replace(step, warp=one, canvas=(y1 - y0, x1 - x0)), work)
+        j = int(warp.tiles.index[0, k])
+        image = x.views[j][None] if isinstance(x, Packed) else x[j : j + 1]
+        part = warp_one(image, scale, replace(step, warp=one, canvas=(y1 - y0, x1 - x0)), work)
         seen = None
         if not straight:
             seen = _seen(back, rectangle, area)
         found.append((area, part, seen))
     kept = x.dtype if all(part.dtype == x.dtype for _, part, _ in found) else work
     unit = scale if kept == x.dtype or scale == 1 else 1.0
-    out = torch.empty((1, x.shape[1], h, w), dtype=kept)
-    for c in range(x.shape[1]):
+    channels = x.channels if isinstance(x, Packed) else x.shape[1]
+    out = torch.empty((1, channels, h, w), dtype=kept)
+    for c in range(channels):
         fill = warp.reading.fill[c if len(warp.reading.fill) > 1 else 0]
         out[:, c].fill_(fill * unit)
     for (x0, y0, x1, y1), part, seen in found:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
-from gpuaug.render.options import Reading
+from gpuaug.render.settings import Reading
 
 Kind = Literal["lattice", "axis", "warp"]
 
@@ -29,7 +29,7 @@ class Tiles:
     index: Tensor
     """(B, K) int64: which row of the source each rectangle shows."""
     matrix: Tensor
-    """(B, K, 3, 3): positions in that row -> positions on the canvas; axes stay axes."""
+    """(B, K, 3, 3): positions in that row -> positions on the canvas; they are scaled and shifted only."""
     rectangle: Tensor
     """(B, K, 4): x0, y0, x1, y1 on the canvas; they do not overlap. One without area shows nothing."""
 
@@ -38,15 +38,16 @@ class Tiles:
         rows = slice(sample, sample + 1)
         return Tiles(self.index[rows], self.matrix[rows], self.rectangle[rows])
 
-    def one(self, k: int, *windows: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return a tile's row (B,), matrix, rectangle within windows (B, 4) of the canvas, and that in the source."""
-        rectangle = self.rectangle[:, k].to(self.matrix.dtype)
+    def within(self, *windows: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the rectangles (B, K, 4), cut at windows (B, 4) of the canvas, and what they are in their source."""
+        rectangle = self.rectangle.to(self.matrix.dtype)
         for window in windows:
             if window is not None:
-                low = torch.maximum(rectangle[:, :2], window[:, :2])
-                rectangle = torch.cat((low, torch.minimum(rectangle[:, 2:], window[:, 2:])), dim=-1)
-        matrix = self.matrix[:, k]
-        return self.index[:, k], matrix, rectangle, mat.bounds_of(mat.inverse(matrix), rectangle)
+                low = torch.maximum(rectangle[..., :2], window[:, None, :2])
+                rectangle = torch.cat((low, torch.minimum(rectangle[..., 2:], window[:, None, 2:])), dim=-1)
+        scale = torch.diagonal(self.matrix[..., :2, :2], dim1=-2, dim2=-1)[..., None, :]
+        corners = (rectangle.unflatten(-1, (2, 2)) - self.matrix[..., None, :2, 2]) / scale
+        return rectangle, corners.flatten(-2)
 
 
 @dataclass
@@ -141,9 +142,9 @@ def tiled(
     x = (back[:, 0, 0] * gx + back[:, 0, 1] * gy + back[:, 0, 2]) / depth
     y = (back[:, 1, 0] * gx + back[:, 1, 1] * gy + back[:, 1, 2]) / depth
     planes = start
+    rectangles, sources = tiles.within(*windows)
     for k in range(tiles.index.shape[1]):
-        index, place, rectangle, source = tiles.one(k, *windows)
-        seen = inside(rectangle, x, y)
-        found = read(index, matrix @ place, source)
+        seen = inside(rectangles[:, k], x, y)
+        found = read(tiles.index[:, k], matrix @ tiles.matrix[:, k], sources[:, k])
         planes = [torch.where(seen, new, old) for new, old in zip(found, planes, strict=True)]
     return planes

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy as copying
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,46 +17,11 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import Blend, Tiles
-from gpuaug.render.options import Reading
+from gpuaug.render.settings import Reading
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
+from gpuaug.render.warp import MAX_HALF_WIDTH, RANKS, Kind, Warp
 
-__all__ = ["RANKS", "Choice", "Pass", "Plan", "Slot", "Warp"]
-
-Kind = Literal["lattice", "axis", "warp"]
-RANKS: dict[Kind, int] = {"lattice": 0, "axis": 1, "warp": 2}
-MAX_HALF_WIDTH = 4.0
-"""Bound on the half-width of the reading filter, in source pixels, where the local scale has no bound of its own."""
-
-
-@dataclass
-class Warp:
-    """The geometry of a pass."""
-
-    matrix: Tensor
-    """(B, 3, 3), source -> output."""
-    kind: Kind
-    reading: Reading
-    shrink: float = 1.0
-    """Static bound on how many source pixels an output pixel spans along a source axis."""
-    projective: bool = False
-    transposes: bool = False
-    soft: Tensor | None = None
-    """(B, 4) source rectangle beyond which everything is fill."""
-    field: Tensor | None = None
-    """(B, 2, h, w) displacement: what the matrix gives, plus this, is the source position (x, y in pixels)."""
-    hard: Tensor | None = None
-    """(B, 4) source rectangle at whose border the filter is cut and normalised; positions outside are fill."""
-    tiles: Tiles | None = None
-    """What the source is made of, where it is no image but a canvas of several, which is never made."""
-
-    def of(self, sample: int) -> Warp:
-        """Return the warp of one sample."""
-        soft, hard, field = (
-            None if value is None else value[sample : sample + 1] for value in (self.soft, self.hard, self.field)
-        )
-        tiles = None if self.tiles is None else self.tiles.of(sample)
-        matrix = self.matrix[sample : sample + 1]
-        return replace(self, matrix=matrix, soft=soft, hard=hard, field=field, tiles=tiles)
+__all__ = ["Choice", "Mix", "Pass", "Plan", "Slot"]
 
 
 @dataclass
@@ -101,6 +66,20 @@ class Slot:
 
 
 @dataclass
+class Mix:
+    """A weighted sum of the image and of what chains of passes make of it."""
+
+    chains: list[list[Pass]]
+    weights: Tensor
+    """(B, 1 + chains), the image's own first."""
+
+    def of(self, sample: int) -> Mix:
+        """Return the sum for one sample."""
+        chains = [[step.of(sample) for step in chain] for chain in self.chains]
+        return Mix(chains, self.weights[sample : sample + 1])
+
+
+@dataclass
 class Pass:
     """One read and one write."""
 
@@ -109,7 +88,10 @@ class Pass:
     warp: Warp | None = None
     filter: Choice | None = None
     blend: Blend | None = None
+    mix: Mix | None = None
     program: list[Slot] = field(default_factory=list)
+    index: Tensor | None = None
+    """(B,) int64: the row of the source that each sample reads; None is its own."""
     joined: list[str] = field(default_factory=list)
     ended: str = "end of the pipeline"
     normalized: bool = False
@@ -118,6 +100,8 @@ class Pass:
     """Whether they are on the image's own scale."""
     channels: int = 0
     """Of what it writes."""
+    rounds: bool = False
+    """Whether an integer image is rounded after it, as between the operations of a policy."""
 
     def of(self, sample: int) -> Pass:
         """Return the pass of one sample."""
@@ -128,13 +112,16 @@ class Pass:
             warp=None if self.warp is None else self.warp.of(sample),
             filter=None if self.filter is None else self.filter.of(sample),
             blend=None if self.blend is None else self.blend.of(sample),
+            mix=None if self.mix is None else self.mix.of(sample),
             program=[slot.of(sample) for slot in self.program],
+            index=None if self.index is None else self.index[sample : sample + 1],
         )
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing has joined yet."""
-        return self.warp is None and self.filter is None and self.blend is None and not self.program
+        heads = (self.warp, self.filter, self.blend, self.mix)
+        return all(head is None for head in heads) and not self.program
 
     @property
     def mixes(self) -> bool:
@@ -177,20 +164,24 @@ class Plan:
         self._open = Pass(canvas)
         self._cut = False  # something of the source lies outside the present canvas, for good
         self._shows_outside = False
+        self._group: Slot | None = None
+        self._missing = 0
 
-    def close(self, why: str) -> None:
-        """End the open pass."""
+    def close(self, why: str, rounds: bool = False) -> None:
+        """End the open pass, in a rounding where the image is of integers and that is asked for."""
+        if self._group is not None:
+            return
         self._cut = False
         if self._open.empty:
             return
-        self._open.ended = why
+        self._open.ended, self._open.rounds = why, rounds
         self._open.normalized, self._open.own = self.normalized, self.values is not None
         self._open.channels = self.out_channels
         self.passes.append(self._open)
         self._open = Pass(self.canvas)
 
     def of(self, sample: int) -> Plan:
-        """Return the finished plan of one sample, with a canvas of its own."""
+        """Return the finished plan of one sample, its canvas and its place in the index."""
         one = copying.copy(self)
         one.passes = [step.of(sample) for step in self.passes]
         return one
@@ -198,7 +189,16 @@ class Plan:
     def finish(self) -> list[Pass]:
         """Return the passes."""
         self.close("end of the pipeline")
+        if self._open.index is not None:  # rows are all that is asked for
+            self.passes.append(self._open)
+            self._open = Pass(self.canvas)
         return self.passes
+
+    def index(self, rows: Tensor) -> None:
+        """Let sample b read row `rows[b]` (int64) of the source; parameters and canvases are the samples'."""
+        if self.passes or not self._open.empty:
+            raise ValueError("Plan: index must be given before anything joins")
+        self._open.index = rows
 
     def lay_out(self, memory_format: torch.memory_format | None) -> None:
         """Ask for a memory format of the output; None keeps the input's."""
@@ -243,6 +243,8 @@ class Plan:
             self.close("a warp after a neighbourhood filter")
         elif self._open.blend is not None:
             self.close("a warp after a blend of samples")
+        elif self._open.mix is not None:
+            self.close("a warp after a mixture of chains")
         pending = self._open.warp
         if pending is not None and pending.field is not None:
             self.close("a map after a displacement field")
@@ -256,7 +258,7 @@ class Plan:
                 self.close("a crop of a rotated canvas, which cuts for good")
             pending = self._open.warp
         if pending is None:
-            self._open = Pass(canvas)
+            self._open = Pass(canvas, index=self._open.index)
             self._shows_outside = False
             pending = self._open.warp = Warp(torch.empty(0), "lattice", reading or Reading(), soft=None, hard=None)
             first = True
@@ -298,6 +300,11 @@ class Plan:
         )
         self.canvas = self._open.canvas = canvas
 
+    @property
+    def tiled(self) -> bool:
+        """Tell whether the open pass reads a canvas of several samples."""
+        return self._open.mixes and self._open.warp is not None
+
     def cut(self) -> None:
         """Note that a transform whose window is larger than what is left of it has cut at the present canvas."""
         self._cut = True
@@ -308,7 +315,7 @@ class Plan:
             self.close("a displacement field")
         like = torch.zeros_like(field[:, 0, 0, 0], dtype=mat.matrix_dtype(field.device))
         identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
-        self._open = Pass(self.canvas)
+        self._open = Pass(self.canvas, index=self._open.index)
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
     def tile(self, tiles: Tiles, canvas: Canvas, kind: Kind, reading: Reading, shrink: float = 1.0) -> None:
@@ -339,7 +346,35 @@ class Plan:
         """Append a place to the program."""
         for choice in choices:
             self._wrap(choice)
-        self._open.program.append(Slot(list(choices), order))
+        if self._group is None:
+            self._open.program.append(Slot(list(choices), order))
+            return
+        self._group.choices.extend(choices)
+        self._missing -= 1
+        if not self._missing:
+            self._open.program.append(self._group)
+            self._group = None
+
+    def group(self, count: int, order: Tensor | None = None) -> None:
+        """Let the next `count` operations share a place of the program: one applies, or all in an order (B, n)."""
+        self._group, self._missing = Slot([], order), count
+
+    def branch(self) -> Plan:
+        """Return an empty plan of the same image from here on, for a chain of a mixture."""
+        one = copying.copy(self)
+        one.passes, one._open, one._cut, one._shows_outside = [], Pass(self.canvas), False, False
+        return one
+
+    def mix(self, chains: list[Plan], weights: Tensor) -> None:
+        """Begin a pass with the weighted sum (B, 1 + chains) of the image and of chains, each rounded at its end."""
+        self.close("a mixture of chains")
+        for chain in chains:
+            chain.close("the end of a chain", rounds=True)
+        self._open.mix = Mix([chain.passes for chain in chains], weights)
+
+    def rounds_after(self, step: Pass) -> bool:
+        """Tell whether values are rounded after a pass."""
+        return (self.rounds or step.rounds) and not self.dtype.is_floating_point and not step.normalized
 
     def filter(self, choice: Choice) -> None:
         """Begin a pass whose head is a neighbourhood filter."""

@@ -30,9 +30,10 @@ CODES = {
     "erase_color": 21,
     "grid_dropout": 22,
     "to_unit": 23,
+    "solarize_add": 24,
 }
 """Pixel operations that have a kernel (`kernels/pixels.py`), by the name of their choice."""
-FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2}
+FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
 TORCH_ONLY: frozenset[str] = frozenset()
 """Operations without a kernel, which take their torch definition on CUDA too."""
 

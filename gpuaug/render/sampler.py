@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gpuaug.geometry.canvas import Canvas
-from gpuaug.render.plan import MAX_HALF_WIDTH
+from gpuaug.render.warp import MAX_HALF_WIDTH
 
-__all__ = ["Frames", "sample_image"]
+__all__ = ["Frames", "nearest_pixels", "sample_image"]
 
 Rows = list[list[float]]
 _CHUNK = 32768
@@ -82,6 +82,35 @@ def sample_image(
             values.clamp_(0, 255).round_()
         out[0, :, start:stop] = values.view(channels, stop - start, w)
     return out
+
+
+def nearest_pixels(
+    image: Tensor,
+    m: Rows,
+    canvas: Canvas,
+    region: tuple[int, int, int, int],
+    fill: tuple[float, ...],
+    work: torch.dtype,
+) -> Tensor:
+    """Return (1, C, h, w) in the image's dtype: the nearest pixel of an affine map's position, as `reading` finds it.
+
+    The visible part gets a border of fill, to which every position outside is brought: nothing has to be chosen.
+    """
+    x0, y0, x1, y1 = region
+    channels, (h, w) = image.shape[1], canvas
+    rows, cols = y1 - y0 + 2, x1 - x0 + 2
+    source = image.new_empty((channels, rows, cols))
+    for c in range(channels):
+        source[c].fill_(fill[c if len(fill) > 1 else 0])
+    source[:, 1:-1, 1:-1] = image[0, :, y0:y1, x0:x1]
+    gx, gy = torch.arange(w, dtype=work) + (0.5 - w / 2), torch.arange(h, dtype=work)[:, None] + (0.5 - h / 2)
+    px, py = (
+        torch.floor(row[0] * gx + row[1] * gy + torch.tensor(row[2] + row[0] * (w / 2) + row[1] * (h / 2), dtype=work))
+        for row in m[:2]
+    )
+    line = py.sub_(y0 - 1).clamp_(0, rows - 1).to(torch.int64)
+    place = px.sub_(x0 - 1).clamp_(0, cols - 1).to(torch.int64).add_(line, alpha=cols).view(1, -1)
+    return source.view(channels, -1).gather(1, place.expand(channels, -1)).view(1, channels, h, w)
 
 
 def _framed(part: Tensor, fill: tuple[float, ...], work: torch.dtype, positions: int, frames: Frames) -> _Frame:

@@ -39,6 +39,12 @@ class ValueRange:
         """Return a number on the scale 0..1 in the image's unit."""
         return tuple(b + share * (w - b) for b, w in zip(self.black, self.white, strict=True))
 
+    def at(self, shares: Numbers) -> Numbers:
+        """Return numbers on the scale 0..1, one for all channels or one for each, in the image's unit."""
+        count = max(len(shares), len(self.black))
+        sides = zip(_spread(shares, count), _spread(self.black, count), _spread(self.white, count), strict=True)
+        return tuple(b + v * (w - b) for v, b, w in sides)
+
     def of(self, channels: tuple[int, ...] | None) -> ValueRange:
         """Return the range of some channels."""
         if channels is None or len(self.black) == 1:

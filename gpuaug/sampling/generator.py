@@ -232,6 +232,24 @@ def invert_beta(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
     Source:
         Equals `scipy.stats.beta.ppf(u + 2**-25, a, b)` to 1e-4.
     """
+    if torch.compiler.is_compiling():
+        return _beta_arithmetic(u, a, b)
+    drawn: Tensor = _beta_op(u, a.detach(), b.detach())
+    return drawn
+
+
+def _beta_kernel(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Compute `invert_beta` by one kernel, where Triton is installed and shapes are those of columns."""
+    if not TRITON or u.dim() != 2 or u.dtype != torch.float32 or max(a.dim(), b.dim()) > 1:
+        return _beta_arithmetic(u, a, b)
+    from gpuaug.sampling.kernels import draw_beta
+
+    count = int(2 * _BETA_REACH * _BETA_NODES_PER_UNIT) + 1
+    return draw_beta(u, a, b, count, 1.0 / _BETA_NODES_PER_UNIT, _BETA_REACH, HALF_STEP)
+
+
+def _beta_arithmetic(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Compute `invert_beta` by tensor operations: any device."""
     a, b = (shape.detach().double().unsqueeze(-1) for shape in (a, b))
     step, reach = 1.0 / _BETA_NODES_PER_UNIT, _BETA_REACH
     count = int(2 * reach * _BETA_NODES_PER_UNIT) + 1
@@ -281,6 +299,11 @@ _library.impl("uniform", _uniform_numpy, "CPU")
 _library.impl("uniform", _uniform_kernel, "CUDA")
 torch.library.register_fake("gpuaug::uniform", _uniform_fake, lib=_library)
 _uniform_op: Any = torch.ops.gpuaug.uniform.default
+_library.define("invert_beta(Tensor u, Tensor a, Tensor b) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+_library.impl("invert_beta", _beta_arithmetic, "CompositeExplicitAutograd")
+_library.impl("invert_beta", _beta_kernel, "CUDA")
+torch.library.register_fake("gpuaug::invert_beta", lambda u, a, b: torch.empty_like(u), lib=_library)
+_beta_op: Any = torch.ops.gpuaug.invert_beta.default
 
 
 def _draw_seed(like: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 Imported where a kernel runs only: Triton may be missing.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["draw_noise", "draw_uniform", "normal_lanes", "philox"]
+__all__ = ["draw_beta", "draw_noise", "draw_uniform", "normal_lanes", "philox"]
 
 
 @triton.jit
@@ -105,6 +106,51 @@ def noise_kernel(keys, sk, out, channels, pixels, NORMAL: tl.constexpr, BLOCK: t
     tl.store(row + pixels * 3 + pixel, d, mask=pixel < tl.where(left > 3, pixels, 0))
 
 
+@triton.jit
+def beta_kernel(
+    u, ub, un, a, an, b, bn, out, width,
+    COUNT: tl.constexpr, STEP: tl.constexpr, REACH: tl.constexpr, EDGE: tl.constexpr, LOG_EDGE: tl.constexpr,
+    HALF: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Invert the CDF of one Beta law for one number: `sampling.generator.invert_beta`, all nodes in one program."""
+    at = tl.program_id(0)
+    sample, column = at // width, at % width
+    v = tl.load(u + sample.to(tl.int64) * ub + column * un).to(tl.float64)
+    p, q = tl.load(a + column * an).to(tl.float64), tl.load(b + column * bn).to(tl.float64)
+    k = tl.arange(0, BLOCK)
+    there = k < COUNT
+    t = k.to(tl.float64) * STEP - REACH
+    rest = tl.log(1.0 + tl.exp(-tl.abs(t)))
+    log_x, log_y = tl.minimum(t, 0.0) - rest, tl.minimum(-t, 0.0) - rest
+    log_f = tl.where(there, p * log_x + q * log_y, float("-inf"))
+    peak = tl.max(log_f, 0)
+    f = tl.where(there, tl.exp(log_f - peak), 0.0)
+    slope = f * (p - (p + q) * tl.exp(log_x))
+    first, last = k == 0, k == COUNT - 1
+    f_first, slope_first = tl.sum(tl.where(first, f, 0.0), 0), tl.sum(tl.where(first, slope, 0.0), 0)
+    left = tl.exp(p * LOG_EDGE - peak) * (1.0 / p - (q - 1.0) * EDGE / (p + 1.0))
+    right = tl.exp(q * LOG_EDGE - peak) * (1.0 / q - (p - 1.0) * EDGE / (q + 1.0))
+    cdf = left + STEP * (tl.cumsum(f, 0) - 0.5 * (f + f_first)) - STEP * STEP / 12.0 * (slope - slope_first)
+    total = tl.sum(tl.where(last, cdf, 0.0), 0) + right
+    below, above = (v + HALF) * total, (1.0 - HALF - v) * total
+    passed = tl.sum((there & (cdf <= below)).to(tl.int32), 0)
+    cell = tl.minimum(tl.maximum(passed - 1, 0), COUNT - 2)
+    here, after = k == cell, k == cell + 1
+    cdf_0, cdf_1 = tl.sum(tl.where(here, cdf, 0.0), 0), tl.sum(tl.where(after, cdf, 0.0), 0)
+    f_0 = tl.maximum(tl.sum(tl.where(here, f, 0.0), 0), 1e-300)
+    f_1 = tl.maximum(tl.sum(tl.where(after, f, 0.0), 0), 1e-300)
+    rise = tl.maximum(cdf_1 - cdf_0, 1e-300)
+    s = tl.minimum(tl.maximum((below - cdf_0) / rise, 0.0), 1.0)
+    r = 1.0 - s
+    shift = STEP * s * s * (3.0 - 2.0 * s) + rise * s * r * (r / f_0 - s / f_1)
+    shift = tl.minimum(tl.maximum(shift, 0.0), STEP)
+    x = 1.0 / (1.0 + tl.exp(-(cell.to(tl.float64) * STEP - REACH + shift)))
+    x_left = tl.exp(tl.minimum((tl.log(below * p) + peak) / p, 0.0))
+    x_right = 1.0 - tl.exp(tl.minimum((tl.log(above * q) + peak) / q, 0.0))
+    x = tl.where(passed == 0, x_left, tl.where(passed == COUNT, x_right, x))
+    tl.store(out + at, x.to(tl.float32))
+
+
 def _on(x: Tensor) -> Any:
     return torch.cuda.device(x.device) if x.device.type == "cuda" else torch.no_grad()
 
@@ -141,5 +187,33 @@ def draw_noise(keys: Tensor, channels: int, height: int, width: int, normal: boo
         with _on(keys):
             noise_kernel[(keys.shape[0], -(-channels // 4), -(-height * width // block))](
                 keys, keys.stride(0), out, channels, height * width, NORMAL=normal, BLOCK=block, num_warps=4
+            )
+    return out
+
+
+def draw_beta(u: Tensor, a: Tensor, b: Tensor, count: int, step: float, reach: float, half: float) -> Tensor:
+    """Compute `generator.invert_beta` by one kernel; a and b have one number for each column, or one."""
+    out = torch.empty(u.shape, dtype=torch.float32, device=u.device)
+    edge = math.exp(-reach) / (1.0 + math.exp(-reach))
+    steps = [0 if t.numel() == 1 else t.stride(-1) for t in (a, b)]
+    if out.numel():
+        with _on(u):
+            beta_kernel[(out.numel(),)](
+                u,
+                *u.stride(),
+                a,
+                steps[0],
+                b,
+                steps[1],
+                out,
+                u.shape[1],
+                COUNT=count,
+                STEP=step,
+                REACH=reach,
+                EDGE=edge,
+                LOG_EDGE=math.log(edge),
+                HALF=half,
+                BLOCK=1 << (count - 1).bit_length(),
+                num_warps=4,
             )
     return out

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gpuaug.sampling.distributions import Constant, Distribution
 from gpuaug.sampling.generator import column_words, uniform
+from gpuaug.sampling.state import moved
 
 __all__ = ["Declaration", "Draws", "Layout"]
 
@@ -101,7 +102,7 @@ class Layout:
         """Move the constants to the batch's device, once."""
         if self._table.device != device:
             self._blocks, self._columns, self._table = (
-                t.to(device) for t in (self._blocks, self._columns, self._table)
+                moved(t, device) for t in (self._blocks, self._columns, self._table)
             )
 
     def draw(self, state: Tensor, ids: Tensor, copy: Tensor) -> Draws:
@@ -116,7 +117,7 @@ class Layout:
             bounds = [self._table[entry + i * n : entry + (i + 1) * n] for i in range(group.bounds)]
             entry += n * group.bounds
             if group.distribution is Constant or u is None:
-                values = bounds[0].expand(batch, n)
+                values = bounds[0].expand(batch, n).clone()  # a view would follow later changes of the table
             else:
                 block = u[:, column : column + n]
                 column += n

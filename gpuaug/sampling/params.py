@@ -38,7 +38,7 @@ class Params:
     Indexing: `params[i]` is the readable list of what is done to sample i, `params[a:b]` or `params[index_tensor]`
     the parameters of some samples, `params["RandomRotation"]` those of one transform: a tensor for each parameter, and
     `gate` (B,), which says to which samples the transform applies (drawn values of the others mean nothing). A second
-    transform of a class is "RandomRotation_2".
+    transform of a class is "RandomRotation_2"; in the n-th place of a `RandomOrder` it is "RandomRotation@n".
 
     Example:
         >>> import torch, gpuaug as ga
@@ -60,6 +60,8 @@ class Params:
     """Sizes drawn for the whole batch, by transform."""
     partial: bool = False
     """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
+    labels: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Names of what a parameter counts, by transform and parameter."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.
@@ -120,9 +122,9 @@ class Params:
     def __getitem__(self, index: Any) -> Any:
         """Return one transform's parameters (str), one sample's list (int), or some samples' (slice, tensor)."""
         if isinstance(index, str):
-            if index not in self.values:
-                raise KeyError(f"Params: no transform {index!r}; there are {', '.join(self.values) or 'none'}")
-            return SimpleNamespace(**self.values[index])
+            if index in self.values:
+                return SimpleNamespace(**self.values[index])
+            return SimpleNamespace(**self._in_places(index))
         if isinstance(index, int):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"Params: sample {index} of {len(self)}")
@@ -134,15 +136,33 @@ class Params:
         some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
         return some
 
+    def _in_places(self, name: str) -> dict[str, Tensor]:
+        """Return the parameters of a transform that stands in several places, of which a sample takes one."""
+        places = [given for given in self.values if given.partition("@")[0] == name]
+        if not places:
+            raise KeyError(f"Params: no transform {name!r}; there are {', '.join(self.values) or 'none'}")
+        merged = dict(self.values[places[-1]])
+        for place in places[:-1]:
+            whole = place if "." not in place else place.partition(".")[0] + "@" + place.partition("@")[2]
+            gate = self.values[whole]["gate"]
+            for key, value in self.values[place].items():
+                merged[key] = torch.where(gate.view(-1, *[1] * (value.dim() - 1)), value, merged[key])
+        return merged
+
     def _describe(self, i: int) -> list[tuple[str, dict[str, Any]]]:
         """Read the parameters of sample i back to the host: for people, not for the hot path."""
         done = []
         for name, drawn in self.values.items():
             gate = drawn.get("gate")
-            if gate is not None and not bool(gate[i]):
+            if "." in name or (gate is not None and not bool(gate[i])):  # a part of what stands before it
                 continue
-            shown = {k: _plain(t[i]) for k, t in drawn.items() if k not in _HIDDEN and not k.startswith("_")}
-            done.append((name, shown))
+            labels = self.labels.get(name, {})
+            shown = {
+                k: _named(t[i].tolist(), labels[k]) if k in labels else _plain(t[i])
+                for k, t in drawn.items()
+                if k not in _HIDDEN and not k.startswith("_")
+            }
+            done.append((name.partition("@")[0], shown))
         return done
 
     def __repr__(self) -> str:
@@ -170,6 +190,10 @@ def _some(canvas: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
     if isinstance(index, slice):
         return canvas[index]
     return tuple(canvas[i] for i in torch.arange(len(canvas))[index.cpu()].tolist())
+
+
+def _named(number: Any, names: tuple[str, ...]) -> Any:
+    return [_named(n, names) for n in number] if isinstance(number, list) else names[number]
 
 
 def _plain(value: Tensor) -> Any:

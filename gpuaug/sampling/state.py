@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gpuaug.sampling.generator import column_words, draw_seed, philox4x32
 
-__all__ = ["Stateful"]
+__all__ = ["Stateful", "moved"]
 
 _RANK_BITS = 20  # positions in a batch: up to a million
 _WORKER_BITS = 16  # copies of a sample: up to 65,536
@@ -26,6 +26,14 @@ def _constant(function: Callable[[], int]) -> Callable[[], int]:
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device, to be kept: what inference mode makes could not be written to, or used, later."""
+    if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
+        return tensor.to(device)
+    with torch.inference_mode(False):
+        return tensor.to(device)
 
 
 @_constant
@@ -73,7 +81,8 @@ class Stateful(nn.Module):
         value = int(draw_seed(torch.empty(0))) if seed is None else seed
         self._explicit_seed = seed is not None
         self._seeded = True
-        self._state = torch.tensor([value, 0, 0], dtype=torch.int64, device=self._state.device)
+        with torch.inference_mode(False):
+            self._state = torch.tensor([value, 0, 0], dtype=torch.int64, device=self._state.device)
         self._mirror = None
 
     def set_epoch(self, epoch: int) -> None:
@@ -91,7 +100,7 @@ class Stateful(nn.Module):
         if not self._seeded:
             self._seed_from_torch()
         if self._state.device != device:
-            self._state, self._zero = self._state.to(device), self._zero.to(device)
+            self._state, self._zero = moved(self._state, device), moved(self._zero, device)
         if ids is not None:
             if not self._explicit_seed:
                 raise ValueError(
@@ -129,7 +138,7 @@ class Stateful(nn.Module):
         if not self._seeded:
             self._seed_from_torch()
         if self._state.device != device:  # once: what draws for samples is a copy of this module
-            self._state, self._zero = self._state.to(device), self._zero.to(device)
+            self._state, self._zero = moved(self._state, device), moved(self._zero, device)
         if self._mirror is None:
             self._mirror = self._state.tolist()  # waits for the device once
         (word, *_), (lane, *_) = column_words(name, 1)
@@ -151,7 +160,8 @@ class Stateful(nn.Module):
                 raise ValueError(
                     f"{type(self).__name__}: the saved state must be int64 (seed, step, epoch), got {state!r}"
                 )
-            self._state = state.to(device=self._state.device, dtype=torch.int64).clone()
+            with torch.inference_mode(False):
+                self._state = state.to(device=self._state.device, dtype=torch.int64).clone()
             self._seeded = True
             self._mirror = None
 

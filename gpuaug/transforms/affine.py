@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, along, rectangle, whole
-from gpuaug.render.plan import MAX_HALF_WIDTH
+from gpuaug.render.warp import MAX_HALF_WIDTH
 from gpuaug.sampling.distributions import (
     Constant,
     Distribution,

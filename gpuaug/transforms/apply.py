@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpuaug.data.batch import Batch
+from gpuaug.data.batch import PADDING, Batch
 from gpuaug.data.pad import pad
 from gpuaug.transforms.carry import fills, further, picked, rendered
 from gpuaug.transforms.frames import by_frame
@@ -31,8 +31,22 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     return pad(out, s.pad_to, s.pad_divisor or 1, fill, type(layer).__name__)
 
 
+def _refuse_blending(layer: Layer, batch: Batch) -> None:
+    """Raise where annotations come with a transform after which they have no place."""
+    blending = [node.name for node in layer.nodes if node.transform.blends]
+    held = [key for key, (role, _) in batch.extra.items() if role != "image" and key != PADDING]
+    held += ["mask"] if batch.mask is not None else []
+    held += ["boxes, masks or keypoints"] if batch.instances is not None else []
+    if blending and held:
+        raise TypeError(
+            f"{blending[0].partition('.')[0]}: it shows an image in several places at once, and takes images and "
+            f"labels only, got {held[0]}"
+        )
+
+
 def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     s = layer.settings
+    _refuse_blending(layer, batch)
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
     out = Batch(rendered(batch.image, layer.plan(batch, values)), box_format=box_format)

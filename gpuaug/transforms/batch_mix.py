@@ -10,8 +10,8 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import Tiles
-from gpuaug.render.options import Reading
 from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
 from gpuaug.transforms.base import Drawn, Transform
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mixing import Group
@@ -47,7 +47,8 @@ class BatchMix(Transform):
         if isinstance(context.canvas, Sizes) and not self.takes_sizes:
             raise ValueError(
                 f"{type(self).__name__}: images must have one size to meet: put Resize((height, width)),"
-                " RandomResizedCrop or another transform to a fixed size before it, got several sizes"
+                " RandomResizedCrop or another transform to a fixed size before it, or stack them if they have one;"
+                " got a list or Ragged"
             )
         return self.enabled
 
@@ -66,22 +67,31 @@ class BatchMix(Transform):
         """Return the labels (B,) or (B, classes) of the samples after the mix; it has no `values` where it is off."""
         return labels
 
-    def branch(self, group: Group, canvas: Canvas) -> Transform:
+    def branch(self, group: Group, canvas: Canvas) -> Any:
         """Return what stands in its place where one of its groups alone is looked at; `canvas` is that after it."""
         return Branch(self, group, canvas)
 
 
-class Branch(Transform):
-    """One group of a mix: for masks of objects."""
+class Branch:
+    """One group of a mix, in place of a transform: for masks of objects.
+
+    Made in every call, where a compiler takes no module.
+    """
+
+    mixes = mute = normalizes = changes_dtype = treats_boxes = hide_keypoints = False
+    fill_mask = keys = None
 
     def __init__(self, mix: BatchMix, group: Group, canvas: Canvas) -> None:
         """Remember whose masks."""
-        super().__init__()
         self.mix, self.group, self.canvas = mix, group, canvas
 
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas after the mix."""
         return self.mix.output_canvas(canvas)
+
+    def output_channels(self, channels: int) -> int:
+        """Return the number of channels."""
+        return channels
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Show one sample, where it is seen."""

@@ -14,6 +14,7 @@ from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.noise import uniform_noise
+from gpuaug.sampling.state import moved
 from gpuaug.transforms.base import Drawn, Geometric, Transform
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.noise import KEY, as_key
@@ -313,7 +314,7 @@ class ThinPlateSpline(Bending):
         """Return the spline of normal shifts."""
         device = context.like.device
         if self._solve.device != device:
-            self._solve, self._points = self._solve.to(device), self._points.to(device)
+            self._solve, self._points = moved(self._solve, device), moved(self._points, device)
         h, w = context.canvas
         normal = math.sqrt(2) * torch.erfinv((values["shifts"].to(torch.float32) * 2 - 1).clamp(-0.9999, 0.9999))
         shifts = normal.unflatten(1, (-1, 2)) * values["scale"].to(torch.float32)[:, None, None]  # fractions

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,13 +17,80 @@ if TYPE_CHECKING:
 __all__ = ["Captured"]
 
 _WARM_UP = 3
+_MOVED = {"": ("_state", "_zero"), "_layout": ("_blocks", "_columns", "_table")}
+"""What a layer, and its layout, keep on the device of the batch, and replace where the device changes."""
+
+
+@dataclass
+class _Recording:
+    """A graph with what it writes, and the tensors it reads that belong to the layer."""
+
+    graph: Any
+    out: Any
+    followed: list[tuple[Any, str, Tensor]]
+    """(owner, attribute, tensor): the graph knows the tensor's memory, whatever the owner has now."""
+    held: list[Tensor]
+    """What must stay in memory, since the graph reads it."""
+
+    def follow(self) -> None:
+        """Let the graph see what the layer has become: its seed, clock and bounds."""
+        for owner, name, tensor in self.followed:
+            now = getattr(owner, name)
+            if now is not tensor:  # it was given another, or went to another device: the recording's goes on from there
+                tensor.copy_(now)
+                setattr(owner, name, tensor)
+
+
+def record(call: Callable[[], Any], stream: Any, pool: Any, owner: str) -> tuple[Any, Any]:
+    """Make a call a few times, in which kernels are compiled and constants move, and then once into a graph.
+
+    Args:
+        call: what is recorded.
+        stream: of the device, not the current one.
+        pool: memory of earlier graphs of the same layer, or None.
+        owner: class named in errors.
+
+    Returns:
+        The graph, and what the call returned: buffers that a replay writes.
+
+    Raises:
+        RuntimeError: where the call waits for the device or copies to it, which a graph cannot.
+    """
+    current = torch.cuda.current_stream(stream.device)
+    stream.wait_stream(current)
+    mode = torch.cuda.get_sync_debug_mode()
+    with torch.cuda.device(stream.device), torch.cuda.stream(stream):
+        for _ in range(_WARM_UP - 1):
+            call()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, that it may not find every wait
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            call()
+        except RuntimeError as error:
+            if "synchroniz" not in str(error):
+                raise
+            raise RuntimeError(
+                f"{owner}: capture takes calls that never wait for the device; lists of images or of targets, and"
+                " formats whose rows are removed, do: give tensors of one shape"
+            ) from error
+        finally:
+            torch.cuda.set_sync_debug_mode(mode)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads (a loader's, that pins memory) may use the device meanwhile.
+        with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+            out = call()
+    current.wait_stream(stream)
+    return graph, out
 
 
 class Captured(nn.Module):
     """Replay one recorded call of a layer, on inputs of the same shapes.
 
-    What is returned lies in buffers that the next call overwrites: clone what must last. Draws go on where the layer's
-    clock stands, which advances on the device; `reseed`, `set_epoch` and `load_state_dict` of the layer are followed.
+    What is returned lies in buffers that the next call overwrites, in the example's memory format: clone what must
+    last. Draws go on where the layer's clock stands, which advances on the device; `reseed`, `set_epoch`,
+    `load_state_dict` and changed bounds of the layer are followed. Where sizes are drawn for the batch, a graph is
+    recorded for each size when it is first drawn. No gradients flow through.
 
     Args:
         layer: what is recorded, in its present mode.
@@ -29,7 +99,7 @@ class Captured(nn.Module):
         copy: tells repeats of the same samples apart.
 
     Raises:
-        RuntimeError: where the inputs are not on a CUDA device.
+        RuntimeError: where the inputs are not on a CUDA device, or the call waits for it.
         TypeError: for inputs that are not tensors in tuples, lists and dicts.
     """
 
@@ -41,17 +111,21 @@ class Captured(nn.Module):
         self._owner = type(layer).__name__
         leaves, self._spec = tree_flatten((inputs, ids))
         self._check_leaves(leaves)
-        # Buffers are the recording's own: inputs of the caller are never written to.
-        self._given = [leaf.clone() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         self.__dict__["layer"] = layer  # not a submodule: whoever holds the layer saves its state
-        self._mode = layer.training
-        given, static_ids = tree_unflatten(self._given, self._spec)
-        before = self._warm_up(given, static_ids, copy)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.no_grad(), torch.cuda.graph(self._graph):
-            self._out = layer(*given, ids=static_ids, copy=copy)
-        self._state = layer._state
-        self._state.copy_(before)
+        self._mode, self._copy = layer.training, copy
+        self._device = next(leaf.device for leaf in leaves if isinstance(leaf, Tensor))
+        self._stream: Any = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+        self._recordings: dict[tuple[tuple[str, int], ...], _Recording] = {}
+        with torch.inference_mode(False), torch.no_grad():
+            # Buffers are the recording's own: inputs of the caller are never written to.
+            self._given = [leaf.detach().clone() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+            self._recording(self._sizes())
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The buffers that the graph reads: filled by the loader and given to `forward`, they are not copied again."""
+        given: tuple[Any, ...] = tree_unflatten(self._given, self._spec)[0]
+        return given
 
     def _check_leaves(self, leaves: list[Any]) -> None:
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
@@ -62,30 +136,54 @@ class Captured(nn.Module):
                 raise TypeError(
                     f"{self._owner}: capture takes tensors in tuples, lists and dicts, got {type(leaf).__name__}"
                 )
-        found = sorted({leaf.device.type for leaf in tensors})
-        if found != ["cuda"]:
+        self._check_device(tensors)
+
+    def _check_device(self, tensors: list[Tensor]) -> None:
+        found = sorted({str(leaf.device) for leaf in tensors})
+        if len(found) > 1 or not found[0].startswith("cuda"):
             raise RuntimeError(f"{self._owner}: capture needs inputs on a CUDA device, got {', '.join(found)}")
 
-    def _warm_up(self, given: Any, ids: Tensor | None, copy: int) -> Tensor:
-        """Run a few calls, in which kernels are compiled and constants move; return the state before them."""
+    def _sizes(self) -> dict[str, int]:
+        """Return the sizes that the next call draws, on the host."""
         layer: Layer = self.layer
-        if not layer._seeded:
+        return layer._draw_sizes(self._device) if self._mode else {}
+
+    def _recording(self, sizes: dict[str, int]) -> _Recording:
+        """Return the recording for some sizes, made now if there is none; the layer's state stays as it is."""
+        key = tuple(sizes.items())
+        if key in self._recordings:
+            return self._recordings[key]
+        layer: Layer = self.layer
+        if self._mode and not layer._seeded:
             layer._seed_from_torch()
-        device = next(leaf.device for leaf in self._given if isinstance(leaf, Tensor))
-        before: Tensor = layer._state.to(device, copy=True)
-        stream = torch.cuda.Stream(device)
-        stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.no_grad(), torch.cuda.stream(stream):
-            for _ in range(_WARM_UP):
-                layer(*given, ids=ids, copy=copy)
-        torch.cuda.current_stream(device).wait_stream(stream)
-        return before
+        given, ids = tree_unflatten(self._given, self._spec)
+        sized = layer._of_sizes(sizes)
+        before = layer._state.to(self._device, copy=True)
+        mirror = None if layer._mirror is None else list(layer._mirror)
+        pool = next((made.graph.pool() for made in self._recordings.values()), None)
+        try:
+            graph, out = record(lambda: sized(*given, ids=ids, copy=self._copy), self._stream, pool, self._owner)
+        finally:
+            layer._state, layer._zero, layer._mirror = sized._state, sized._zero, mirror
+            layer._state.copy_(before)
+        running = layer if self._mode else layer._evaluation_layer()
+        owners = {id(part): part for part in (layer, running)}.values()
+        followed = [
+            (owner, name, getattr(owner, name))
+            for part in owners
+            for place, names in _MOVED.items()
+            for owner in [getattr(part, place) if place else part]
+            for name in names
+        ]
+        held = [value for module in running.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+        self._recordings[key] = _Recording(graph, out, followed, held)
+        return self._recordings[key]
 
     def forward(self, *inputs: Any, ids: Tensor | None = None) -> Any:
         """Augment a batch by the recorded call.
 
         Args:
-            inputs: as the example's: the same structure, shapes, dtypes and device.
+            inputs: as the example's: the same structure, shapes, dtypes and device; or `inputs`, the buffers.
             ids: likewise.
 
         Returns:
@@ -99,14 +197,20 @@ class Captured(nn.Module):
             raise RuntimeError(
                 f"{self._owner}: this call was captured in {mode}() mode; capture again after changing it"
             )
-        if layer._state is not self._state:  # it was given another: the recording goes on from there
-            self._state.copy_(layer._state)
-            layer._state = self._state
-        for static, leaf in zip(self._given, leaves, strict=True):
-            if isinstance(static, Tensor):
-                static.copy_(leaf, non_blocking=True)
-        self._graph.replay()
-        return self._out
+        inferring = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False), torch.no_grad():
+            recording = self._recording(self._sizes())
+            recording.follow()
+            before = layer._state.clone() if inferring else None
+            for static, leaf in zip(self._given, leaves, strict=True):
+                if isinstance(static, Tensor) and leaf is not static:
+                    static.copy_(leaf, non_blocking=True)
+            recording.graph.replay()
+            if before is not None:  # the graph advances the clock, which inference leaves alone
+                layer._state.copy_(before)
+            elif self._mode and layer._mirror is not None:
+                layer._mirror[1] += 1
+        return recording.out
 
     def extra_repr(self) -> str:
         """Show what was recorded."""
@@ -123,6 +227,8 @@ def check_same(leaves: list[Any], spec: Any, expected: list[Any], expected_spec:
             if leaf != static:
                 raise ValueError(f"{owner}: captured calls need the example's {static!r}, got {leaf!r}")
             continue
+        if isinstance(leaf, Tensor) and leaf.requires_grad and torch.is_grad_enabled():
+            raise ValueError(f"{owner}: captured calls give no gradients: detach the inputs, or call the layer itself")
         wanted = (tuple(static.shape), static.dtype, static.device)
         if not isinstance(leaf, Tensor) or (tuple(leaf.shape), leaf.dtype, leaf.device) != wanted:
             got = f"{tuple(leaf.shape)}, {leaf.dtype}, {leaf.device}" if isinstance(leaf, Tensor) else repr(leaf)

@@ -40,6 +40,7 @@ class RandomChannelPermutation(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    single = True
     clamps = False
 
     def __init__(
@@ -97,6 +98,7 @@ class ChannelDropout(Photometric):
         [2.0, 2.0]
     """
 
+    single = True
     clamps = False
 
     def __init__(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.tone import equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.transforms.base import Drawn, Photometric
@@ -23,11 +24,14 @@ __all__ = [
 ]
 
 Range = float | Sequence[float] | Distribution
+_OF_ONE: dict[str, Any] = {"solarize": solarize_one, "equalize": equalize_one}
+"""What does the same to one sample on the CPU, in less time."""
 
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
-    return Choice(function.__name__, function.working, operands, static, on, levels=levels)
+    name = function.__name__
+    return Choice(name, function.working, operands, static, on, levels=levels, apply_one=_OF_ONE.get(name))
 
 
 def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
@@ -145,6 +149,8 @@ class Grayscale(Photometric):
         torch.Size([2, 1, 8, 10])
     """
 
+    single = True
+
     def __init__(
         self,
         num_output_channels: int = 1,
@@ -193,6 +199,8 @@ class RandomGrayscale(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    single = True
+
     def __init__(
         self, p: float = 0.1, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
@@ -228,6 +236,8 @@ class RandomBrightnessContrast(Photometric):
         >>> ga.RandomBrightnessContrast(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    single = True
 
     def __init__(
         self,
@@ -278,6 +288,8 @@ class HueSaturationValue(Photometric):
         >>> ga.HueSaturationValue(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    single = True
 
     def __init__(
         self,

@@ -10,12 +10,13 @@ from torch import nn
 from gpuaug.data.batch import NAMED, ROLES, Settings
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.backend import BACKENDS
-from gpuaug.render.options import as_fill, as_interpolation
+from gpuaug.render.settings import as_fill, as_interpolation
 from gpuaug.render.values import as_value_range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p
 from gpuaug.transforms.crop import as_size
-from gpuaug.transforms.layer import SETTINGS, Layer, Names, Node
+from gpuaug.transforms.given import GIVEN
+from gpuaug.transforms.layer import SETTINGS, Gate, Layer, Names, Node
 
 __all__ = ["Compose", "RandomApply", "SelectiveChannelTransform"]
 
@@ -51,7 +52,7 @@ class Container(Layer):
         """Go over the children."""
         return iter(self._children())
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the transforms of all children."""
         for child in self._children():
             yield from child.flatten(names, gates, channels)
@@ -169,7 +170,7 @@ class Compose(Container):
         if backend not in BACKENDS:
             raise ValueError(f"Compose: backend must be 'torch', 'triton' or None, got {backend!r}")
         self.antialias, self.backend = antialias, backend
-        self._eval = None if eval is None else Compose(eval)
+        self.__dict__["_eval"] = None if eval is None else Compose(eval)  # no child: `children` are what trains
         self._build()
         self._check_order()
         self._check_keys()
@@ -211,15 +212,21 @@ class Compose(Container):
 
     def evaluation(self) -> Layer | None:
         """Return the validation preprocessing."""
-        return self._eval if self._eval is not None else Compose(self._evaluated_children())
+        stated: Layer | None = self.__dict__["_eval"]
+        return stated if stated is not None else Compose(self._evaluated_children())
 
     def __getitem__(self, index: int | slice) -> Layer:
         """Return a child, or a Compose of some with the same settings and a state of its own."""
         if isinstance(index, int):
             return self._children()[index]
-        part = Compose(self._children()[index], rank=self._rank, save_state=self._save_state)
+        return self.of(self._children()[index])
+
+    def of(self, children: Sequence[Layer]) -> Compose:
+        """Return a pipeline of other children with the settings and the state of this one."""
+        part = Compose(children, rank=self._rank, save_state=self._save_state)
         for setting in SETTINGS:
             setattr(part, setting, getattr(self, setting))
+        part.__dict__[GIVEN] = {**self.__dict__[GIVEN], "eval": None}
         part._state, part._seeded = self._state.clone(), self._seeded
         part._explicit_seed = self._explicit_seed
         return part
@@ -257,11 +264,11 @@ class RandomApply(Container):
         for node in self.nodes:
             refuse_changing(node.transform, "RandomApply")
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, under one more gate."""
         name = names.take("RandomApply")
         names.declarations.append(Declaration(name, {}, self.p))
-        yield from super().flatten(names, (*gates, name), channels)
+        yield from super().flatten(names, (*gates, Gate(name)), channels)
 
     def evaluation(self) -> Layer | None:
         """Return the deterministic children where p is 1, else None: the identity."""
@@ -307,7 +314,7 @@ class SelectiveChannelTransform(Container):
                     f"SelectiveChannelTransform: transforms must change values only and keep the dtype, got {node.name}"
                 )
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, limited to the bands."""
         yield from super().flatten(names, gates, self.channels)
 
@@ -319,6 +326,12 @@ class SelectiveChannelTransform(Container):
     def extra_repr(self) -> str:
         """Show the bands."""
         return f"channels={self.channels}"
+
+
+def joined(first: Layer, second: Layer) -> Compose:
+    """Return a pipeline of two, with the settings and the state of the first where it is a Compose."""
+    children = [child for part in (first, second) for child in (part if isinstance(part, Compose) else [part])]
+    return first.of(children) if isinstance(first, Compose) else Compose(children)
 
 
 def refuse_changing(transform: Transform, owner: str) -> None:

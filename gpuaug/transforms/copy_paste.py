@@ -14,8 +14,8 @@ from gpuaug.geometry import masks as msk
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
-from gpuaug.render.options import Reading
 from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
 from gpuaug.sampling.generator import uniform
 from gpuaug.transforms.base import Drawn

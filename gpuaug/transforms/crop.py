@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, hosts, larger, rounded, smaller, whole
-from gpuaug.render.plan import Kind
+from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Uniform
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context, Layer
@@ -122,6 +122,7 @@ class CenterCrop(Geometric):
 
     kind: ClassVar[Kind] = "lattice"
     pads = True
+    only_pads: ClassVar[bool] = True
     cuts: ClassVar[bool] = True
 
     def __init__(self, size: Size, fill: Any = None) -> None:
@@ -132,6 +133,10 @@ class CenterCrop(Geometric):
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
         return self.size
+
+    def shows_outside(self, canvas: Canvas) -> bool:
+        """Tell whether a sample is smaller than the crop."""
+        return any(h < self.size[0] or w < self.size[1] for h, w in hosts(canvas))
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the shift: torchvision's anchor, which rounds halves to even, and its padding where too small."""

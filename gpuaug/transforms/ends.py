@@ -13,7 +13,7 @@ from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant
 from gpuaug.transforms.base import Drawn, Photometric, Transform
 from gpuaug.transforms.color import choice
-from gpuaug.transforms.layer import Context, Names, Node
+from gpuaug.transforms.layer import Context, Gate, Names, Node
 
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Normalize", "ToDtype"]
 
@@ -168,7 +168,7 @@ class ToDtype(Transform):
         self.memory_format = _layout(memory_format, "ToDtype")
         self.clamps = dtype == torch.uint8  # type: ignore[misc]
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         yield from super().flatten(names, gates, None)
 

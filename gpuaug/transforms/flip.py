@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import hosts
-from gpuaug.render.plan import Kind
+from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Integers
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context

@@ -4,81 +4,34 @@ from __future__ import annotations
 
 import copy as copying
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
-from gpuaug.data.instances import Instances
 from gpuaug.geometry.canvas import Canvas, following, numbers
-from gpuaug.render.options import Reading
-from gpuaug.render.plan import RANKS, Plan
-from gpuaug.render.values import UNIT, ValueRange, default_range
-from gpuaug.sampling.layout import Declaration, Layout
+from gpuaug.render.plan import Plan
+from gpuaug.render.settings import Reading
+from gpuaug.render.values import UNIT, default_range
+from gpuaug.render.warp import RANKS
+from gpuaug.sampling.layout import Layout
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.sampling.state import Stateful
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.given import GIVEN, recording
+from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
 from gpuaug.transforms.track import moves
 
-if TYPE_CHECKING:
-    from gpuaug.transforms.base import Transform
-
-__all__ = ["SETTINGS", "Context", "Layer", "Names", "Node"]
+__all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
 
 Values = dict[str, dict[str, Tensor]]
 """What was drawn, by transform and parameter."""
 
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a transform may know of the batch when it draws: values of pixels only where it says that it sees them."""
-
-    canvas: Canvas
-    """(height, width) at this point of the pipeline: integers, or tensors (B,) where samples differ in size."""
-    channels: int
-    """Of the image, or as many as the transform is limited to."""
-    like: Tensor
-    """(B,) zeros in the dtype of matrices, on the batch's device."""
-    values: ValueRange
-    """What black and white are in the unit of the user's numbers (fill, thresholds)."""
-    objects: Instances | None = None
-    """For a transform that `sees` objects (or their masks), in this canvas, and which of them are still there."""
-    mask: Tensor | None = None
-    """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
-    image: Any = None
-    """For a transform that `sees` the image, as it is here."""
-    frames: int = 1
-    """T of clips, for a mix that `sees` objects: they are those of the frames, (B * T, N, ...)."""
-
-
-@dataclass
-class Node:
-    """A transform in its place in a pipeline."""
-
-    name: str
-    transform: Transform
-    gates: tuple[str, ...] = ()
-    """Names of the containers whose gate decides too."""
-    channels: tuple[int, ...] | None = None
-
-
-@dataclass
-class Names:
-    """Name transforms by class and occurrence, and collect what they draw."""
-
-    seen: dict[str, int] = field(default_factory=dict)
-    declarations: list[Declaration] = field(default_factory=list)
-
-    def take(self, kind: str) -> str:
-        """Return the next name of a class: RandomCrop, RandomCrop_2, ..."""
-        self.seen[kind] = self.seen.get(kind, 0) + 1
-        return kind if self.seen[kind] == 1 else f"{kind}_{self.seen[kind]}"
 
 
 def _only_inferring() -> bool:
@@ -92,6 +45,12 @@ class Layer(Stateful):
     In `train()` mode every call draws anew and advances the clock; in `eval()` mode only what is deterministic
     runs (see the table "In eval() mode" of the documentation).
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let every layer note what it is made with, for files."""
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = recording(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, seed: int | None = None, rank: int | None = None, save_state: bool = True) -> None:
         """Set up the state; subclasses call `_build` when their parts are known."""
@@ -109,7 +68,7 @@ class Layer(Stateful):
 
     # -- parts
 
-    def flatten(self, names: Names, gates: tuple[str, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the transforms of this layer in order, naming them."""
         raise NotImplementedError  # pragma: no cover  (Transform and the containers define it)
 
@@ -126,6 +85,20 @@ class Layer(Stateful):
         getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes]
         if getters:
             self.settings = replace(self.settings, labels_getter=getters[0])
+
+    def written(self) -> dict[str, Any]:
+        """Return arguments that files give another value than the constructor got."""
+        return {}
+
+    def eval_pipeline(self) -> Layer:
+        """Return the validation preprocessing alone: the very object that `eval()` mode runs, for serving."""
+        return self._evaluation_layer()
+
+    def __add__(self, other: Layer) -> Layer:
+        """Return a pipeline of this one and then another, with the settings of this one."""
+        from gpuaug.transforms.compose import joined
+
+        return joined(self, other) if isinstance(other, Layer) else NotImplemented
 
     # -- calls
 
@@ -235,6 +208,8 @@ class Layer(Stateful):
             layer = layer if layer is not None else Compose([])
             for setting in SETTINGS:
                 setattr(layer, setting, getattr(self, setting))
+            if isinstance(self, Compose):
+                layer.__dict__[GIVEN] = {**self.__dict__[GIVEN], "eval": None, "seed": None}
             self.__dict__["_evaluated"] = layer  # not a submodule: its state is nobody's
         evaluated: Layer = self.__dict__["_evaluated"]
         return evaluated
@@ -243,11 +218,12 @@ class Layer(Stateful):
 
     def _sized(self, batch: Batch) -> Layer:
         """Return this layer with sizes drawn for the batch; itself where none are drawn."""
-        names = [node for node in self.nodes if node.transform.draws_size]
-        if not names:
-            return self
-        device = batch.image.device
-        return self._of_sizes({node.name: node.transform.pick(self._draw_on_host(node.name, device)) for node in names})
+        return self._of_sizes(self._draw_sizes(batch.image.device))
+
+    def _draw_sizes(self, device: torch.device) -> dict[str, int]:
+        """Return the sizes drawn for a batch, by transform."""
+        drawing = [node for node in self.nodes if node.transform.draws_size]
+        return {node.name: node.transform.pick(self._draw_on_host(node.name, device)) for node in drawing}
 
     def _of_sizes(self, sizes: dict[str, int]) -> Layer:
         if not sizes:
@@ -278,18 +254,15 @@ class Layer(Stateful):
         values: Values = {}
         contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
-            raw = dict(draws.get(node.name, {}))
-            gate = raw.pop("gate", None)
-            for container in node.gates:
-                outer = draws[container]["gate"]
-                gate = outer if gate is None else gate & outer
+            raw, gate = node.raw(draws, values)
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)
             active = node.transform.active(context)
             values[node.name] = node.transform.settle(raw, gate, context) if active else {}
         names = tuple(node.name for node in self.nodes)
         geometry = self._geometry(values, batch.canvas)
-        return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes)
+        labels = {node.name: dict(node.transform.labels) for node in self.nodes if node.transform.labels}
+        return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes, labels=labels)
 
     def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
         moving: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
@@ -376,7 +349,8 @@ class Layer(Stateful):
             if node.transform.mixes and not moves(values[node.name]):  # switched off
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
-            plan.joined(node.name)
+            if not node.transform.mute:
+                plan.joined(node.name)
             if not self.fuse:
                 plan.close("fuse=False")
         return plan

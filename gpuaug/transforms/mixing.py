@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,10 @@ from gpuaug.geometry import points as pts
 from gpuaug.geometry import polygons as poly
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import inside
-from gpuaug.render.options import Reading
 from gpuaug.render.pick import pick
-from gpuaug.render.plan import Pass, Warp
+from gpuaug.render.plan import Pass
+from gpuaug.render.settings import Reading
+from gpuaug.render.warp import Warp
 from gpuaug.transforms.move import move
 from gpuaug.transforms.track import Stage, Track
 
@@ -26,7 +28,10 @@ __all__ = ["Group", "gather", "grouped", "measured_again", "merged", "placed", "
 
 @dataclass
 class Group:
-    """The objects of one sample, its own or another's, on the canvas after a mix: a row of samples (B,)."""
+    """The objects of one sample, its own or another's, on the canvas after a mix: a row of samples (B,).
+
+    Or those of K samples in a row: then `index`, `matrix` and `within` are (B, K, ...), and nothing else is given.
+    """
 
     index: Tensor | None = None
     """(B,) int64: whose; None is each sample's own."""
@@ -45,6 +50,17 @@ class Group:
     tight: bool = False
     """Whether boxes are those of the masks on the canvas."""
 
+    def each(self) -> list[Group]:
+        """Return a group for each of K samples."""
+        if self.index is None or self.index.dim() == 1:
+            return [self]
+        return [self.map(partial(torch.select, dim=1, index=k)) for k in range(self.index.shape[1])]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Group:
+        """Return a group of which a function was applied to what there is of K samples."""
+        index, matrix, within = (None if v is None else function(v) for v in (self.index, self.matrix, self.within))
+        return Group(index, matrix, within)
+
 
 def gather(rows: Instances, index: Tensor) -> Instances:
     """Return the objects of the samples `index` (B,)."""
@@ -58,9 +74,15 @@ def grouped(
     keypoint: KeypointParams,
     mirror_labels: dict[int, int],
     like: Tensor,
+    measured: bool = True,
 ) -> Instances:
-    """Return the objects of all groups on a canvas, one group's rows after another's; masks move elsewhere."""
-    parts = [_part(rows.with_(masks=None), group, canvas, keypoint, mirror_labels, like) for group in groups]
+    """Return the objects of all groups on a canvas, one group's rows after another's; masks move elsewhere.
+
+    Only where it is `measured` they know how much is left of them.
+    """
+    parts = [_part(rows.with_(masks=None), group, canvas, keypoint, mirror_labels, like, measured) for group in groups]
+    if len(parts) == 1:
+        return parts[0]
     fields: dict[str, Any] = {}
     for name in ("valid", "boxes", "labels", "keypoints", "visible", "share"):
         values = [getattr(part, name) for part in parts]
@@ -76,7 +98,13 @@ def _part(
     keypoint: KeypointParams,
     mirror_labels: dict[int, int],
     like: Tensor,
+    measured: bool,
 ) -> Instances:
+    if group.index is not None and group.index.dim() == 2:
+        count, flat = group.index.shape[1], group.map(lambda t: t.flatten(0, 1))
+        each = like.new_empty(like.shape[0] * count)
+        found = _part(rows, flat, canvas, keypoint, mirror_labels, each, measured)
+        return found.map(lambda t: t.unflatten(0, (-1, count)).flatten(1, 2))
     if group.index is not None:
         rows = gather(rows, group.index)
     if group.chosen is not None:
@@ -88,12 +116,11 @@ def _part(
     if rows.keypoints is not None and rows.visible is None:
         rows = rows.with_(visible=torch.full_like(rows.keypoints[..., 0], 2).to(torch.int64))
     within = rectangle(canvas, like).expand(like.shape[0], 4) if group.within is None else group.within
-    return _seen(rows, within, group.hole, group.hidden)
+    return _seen(rows, within, group.hole, group.hidden, measured)
 
 
-def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor | None) -> Instances:
+def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor | None, measured: bool) -> Instances:
     """Return objects of which only the part within rectangles (B, 4) and not in a hole is seen."""
-    share = torch.ones_like(rows.valid, dtype=torch.float32) if rows.share is None else rows.share
     if rows.boxes is not None and rows.boxes.shape[-1] == 4:
         boxes = rows.boxes.to(within.dtype)
         left = _clipped(boxes, within)
@@ -101,20 +128,14 @@ def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor |
         if hole is not None:
             lost = pts.area(_clipped(left, hole))
             left, seen = _without(left, hole), seen - lost
-        whole = pts.area(boxes)
-        part = torch.where(whole > 0, seen / whole.clamp(min=1e-12), torch.zeros_like(whole))
-        gone = part <= 1e-6
-        rows = rows.with_(boxes=torch.where(gone[..., None], boxes, left).to(rows.boxes.dtype))
-        rows = rows.with_(valid=rows.valid & ~gone, share=share * part.to(share.dtype))
+        rows = _left(rows.with_(boxes=left.to(rows.boxes.dtype)), seen, pts.area(boxes), measured)
     elif rows.boxes is not None:
         quads = rows.boxes.to(within.dtype).unflatten(-1, (4, 2))
         seen = _polygon_area(quads, within)
         if hole is not None:
             low = torch.maximum(within[:, :2], hole[:, :2])
             seen = seen - _polygon_area(quads, torch.cat((low, torch.minimum(within[:, 2:], hole[:, 2:])), dim=-1))
-        whole = poly.area(quads)
-        part = torch.where(whole > 0, seen / whole.clamp(min=1e-12), torch.zeros_like(whole))
-        rows = rows.with_(valid=rows.valid & (part > 1e-6), share=share * part.to(share.dtype))
+        rows = _left(rows, seen, poly.area(quads), measured)
     else:
         rows = rows.with_(valid=rows.valid & (within[:, None, 2:] > within[:, None, :2]).all(-1))
     if rows.keypoints is not None and rows.visible is not None:
@@ -129,6 +150,15 @@ def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor |
             visible = torch.where(covered, below, visible)
         rows = rows.with_(visible=visible)
     return rows
+
+
+def _left(rows: Instances, seen: Tensor, whole: Tensor, measured: bool) -> Instances:
+    """Return objects of whose `whole` area (B, N) some is `seen`: without those of which nothing is."""
+    rows = rows.with_(valid=rows.valid & (seen > 1e-6 * whole))
+    if not measured:
+        return rows
+    part = (seen / whole.clamp(min=1e-12)).to(torch.float32)
+    return rows.with_(share=part if rows.share is None else rows.share * part)
 
 
 def _clipped(boxes: Tensor, within: Tensor) -> Tensor:
@@ -159,9 +189,9 @@ def _polygon_area(quads: Tensor, within: Tensor) -> Tensor:
 
 
 def _holds(rectangles: Tensor, points: Tensor) -> Tensor:
-    """Tell which points (B, N, K, 2) lie in rectangles (B, 4)."""
+    """Tell which points (B, N, K, 2) lie in rectangles (B, 4), their border included; none in one without area."""
     low, high = rectangles[:, None, None, :2], rectangles[:, None, None, 2:]
-    held: Tensor = ((points >= low) & (points <= high)).all(-1)
+    held: Tensor = ((points >= low) & (points <= high) & (high > low)).all(-1)
     return held
 
 
@@ -170,9 +200,11 @@ def merged(parts: Sequence[Tensor], groups: Sequence[Group], rows: int) -> Tenso
     if parts[0].dim() == 4:
         return torch.cat(list(parts), dim=1)
     out = parts[0]
+    if not out.is_floating_point() and (out.dtype == torch.bool or rows * len(parts) > torch.iinfo(out.dtype).max):
+        out = out.to(torch.int32)  # more rows than its numbers reach
     for number, (part, group) in enumerate(zip(parts[1:], groups[1:], strict=True), 1):
         place = torch.arange(number * rows, (number + 1) * rows, device=part.device)
-        part = msk.renumber(part, place.expand(part.shape[0], rows))
+        part = msk.renumber(part.to(out.dtype), place.expand(part.shape[0], rows))
         on_top = part != 0
         if group.below is not None:
             on_top = on_top & (~group.below[:, None, None] | (out == 0))

@@ -55,6 +55,8 @@ class GaussianNoise(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    single = True
+
     clamps = False
 
     def __init__(

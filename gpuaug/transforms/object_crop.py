@@ -150,7 +150,7 @@ class RandomIoUCrop(_ObjectCrop):
 
     def _overlap(self, context: Context, left: Tensor, top: Tensor, width: Tensor, height: Tensor) -> Tensor:
         """Return the largest overlap (B, trials) with an object whose centre is inside, -1 where there is none."""
-        seen = seen_boxes(context)
+        seen = seen_boxes(context, clipped=False)  # as `keeps` judges them: boxes may stick out of the canvas
         if seen is None:
             return torch.full_like(left, -1.0)
         boxes, valid = seen

@@ -106,9 +106,10 @@ def _mixed(
     groups = mix.groups(values[node.name], context)
     after = following(context.canvas, mix.output_canvas)
     count = rows.valid.shape[1]
-    out = grouped(rows, groups, after, rules.keypoint, rules.labels, context.like)
+    out = grouped(rows, groups, after, rules.keypoint, rules.labels, context.like, rules.bbox.min_visibility > 0)
     if rows.masks is None:
         return out, None
+    groups = [one for group in groups for one in group.each()]
     if (
         all(g.hole is None and g.hidden is None and g.chosen is None for g in groups)
         and rules.bbox.rotate_method != "mask"

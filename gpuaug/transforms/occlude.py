@@ -11,8 +11,8 @@ from torch import Tensor
 from gpuaug.functional import occlude
 from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.render import ops
-from gpuaug.render.options import as_fill
 from gpuaug.render.plan import Choice, Plan
+from gpuaug.render.settings import as_fill
 from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context

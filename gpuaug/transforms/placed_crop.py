@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, exact, hosts, smaller
-from gpuaug.render.plan import Kind
+from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Uniform
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, as_size

@@ -30,6 +30,7 @@ class _Plain(Photometric):
 
     function: Any
     levels = False
+    single = True
 
     def __init__(
         self, p: float = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
@@ -143,6 +144,8 @@ class RandomSolarize(Photometric):
         [0.25, 0.25]
     """
 
+    single = True
+
     def __init__(
         self,
         threshold: Range,
@@ -191,6 +194,8 @@ class RandomPosterize(Photometric):
         [0, 128]
     """
 
+    single = True
+
     def __init__(
         self, bits: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
@@ -231,6 +236,8 @@ class RandomGamma(Photometric):
         >>> ga.RandomGamma((200, 200), p=1.0)(torch.tensor([[[[0.5]]]])).flatten().tolist()
         [0.25]
     """
+
+    single = True
 
     def __init__(
         self,

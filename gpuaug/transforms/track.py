@@ -176,7 +176,9 @@ class Track:
                 out = pts.clip(out, step.canvas) if step.cuts else out
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
         left = width * height
-        valid = valid & (width > 0) & (height > 0) & (left >= params.min_area)
+        valid = valid & (width > 0) & (height > 0)
+        if params.min_area > 0:
+            valid = valid & (left >= params.min_area)
         if params.min_size > 0:
             valid = valid & (torch.minimum(width, height) >= params.min_size)
         if params.max_aspect is not None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.geometry.canvas import Canvas, ratio
-from gpuaug.render.plan import Kind
+from gpuaug.render.warp import Kind
 from gpuaug.transforms.base import Drawn, Geometric, Transform
 from gpuaug.transforms.layer import Context
 
@@ -62,8 +62,11 @@ class Window(Geometric):
         return torch.stack((left, top, left + width, top + height), dim=-1)
 
 
-def seen_boxes(context: Context) -> tuple[Tensor, Tensor] | None:
-    """Return what of the boxes (B, N, 4) lies in the canvas, and which (B, N) are there; None for a batch without."""
+def seen_boxes(context: Context, clipped: bool = True) -> tuple[Tensor, Tensor] | None:
+    """Return what of the boxes (B, N, 4) lies in the canvas, and which (B, N) are there; None for a batch without.
+
+    Without `clipped` the boxes are returned whole, also what lies outside.
+    """
     rows = context.objects
     if rows is None or rows.boxes is None or rows.boxes.shape[1] == 0:
         return None
@@ -71,8 +74,9 @@ def seen_boxes(context: Context) -> tuple[Tensor, Tensor] | None:
     if boxes.shape[-1] == 8:  # rotated ones: what they fill of the axes
         corners = boxes.unflatten(-1, (4, 2))
         boxes = torch.cat((corners.amin(-2), corners.amax(-2)), dim=-1)
-    boxes = pts.clip(boxes, context.canvas)
-    return boxes, rows.valid & (boxes[..., 2] > boxes[..., 0]) & (boxes[..., 3] > boxes[..., 1])
+    seen = pts.clip(boxes, context.canvas)
+    there = rows.valid & (seen[..., 2] > seen[..., 0]) & (seen[..., 3] > seen[..., 1])
+    return seen if clipped else boxes, there
 
 
 def pick_one(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:

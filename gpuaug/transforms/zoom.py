@@ -10,7 +10,8 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, exact, ratio, rectangle, smaller
-from gpuaug.render.plan import Kind, Plan
+from gpuaug.render.plan import Plan
+from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import Size, as_size

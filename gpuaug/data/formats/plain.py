@@ -88,11 +88,11 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
                 result[key] = unbatched(value)
         angle = settings.keypoint.angle
         if angle in rows.columns and alone:
-            result[angle] = unbatched(rows.columns[angle][:, 0])
+            result[angle] = unbatched(rows.columns[angle].flatten(1, 2))
         if rows.keypoints is not None and rows.visible is not None:
             points = rows.keypoints - 0.5 if settings.keypoint.origin == "center" else rows.keypoints
-            result["keypoints"] = unbatched(points[:, 0] if alone else points)
-            result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
+            result["keypoints"] = unbatched(points.flatten(1, 2) if alone else points)
+            result["visible"] = unbatched(rows.visible.flatten(1, 2) if alone else rows.visible)
         return result
 
     return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format), write

@@ -1,4 +1,4 @@
-"""How pixels are read, and the arguments that say it."""
+"""What a user may say of how pixels are read: the interpolation, and the fill outside the image."""
 
 from __future__ import annotations
 

@@ -1,0 +1,400 @@
+"""Containers that choose for each sample: one child, some of them, or an order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gpuaug.render.plan import Plan
+from gpuaug.sampling.distributions import Categorical, Distribution, Integers, Uniform
+from gpuaug.sampling.layout import Declaration
+from gpuaug.transforms.base import Drawn, Filter, Photometric, Transform, check_p
+from gpuaug.transforms.bend import Bending
+from gpuaug.transforms.compose import Compose, Container, refuse_changing
+from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
+from gpuaug.transforms.node import TAKEN
+
+__all__ = ["Decision", "OneOf", "RandomChoice", "RandomOrder", "SomeOf"]
+
+MOST_IN_ANY_ORDER = 5
+"""Operations that share one place in any order: backends that cannot branch hold all orders, 2^n - 1 operations."""
+
+
+class Decision(Transform):
+    """What a container chooses for each sample; it stands before the children and changes nothing itself."""
+
+    mute = True
+    selectable = True
+
+    def __init__(self, decide: Callable[[Drawn], Drawn], grouped: int = 0, p: float = 1.0) -> None:
+        """Take over the rule; the next `grouped` operations share a place of the program."""
+        super().__init__(p)
+        self.decide, self.grouped = decide, grouped
+
+    @property
+    def deterministic(self) -> bool:
+        """It never is."""
+        return False
+
+    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
+        """Decide; samples that the gate leaves out take no branch."""
+        values = self.decide(raw)
+        if gate is not None:
+            values[TAKEN] = values[TAKEN] & gate[:, None]
+            values["gate"] = gate
+        return values
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Announce the operations that share a place."""
+        if self.grouped:
+            plan.group(self.grouped, values.get("order"))
+
+
+def _shares_a_place(nodes: Sequence[Node]) -> bool:
+    """Tell whether a branch is one pixel operation on all images."""
+    if len(nodes) != 1:
+        return False
+    transform = nodes[0].transform
+    return isinstance(transform, Photometric) and transform.single and transform.keys is None
+
+
+def _rank(node: Node) -> int:
+    transform = node.transform
+    if isinstance(transform, Filter):
+        return 3
+    if isinstance(transform, Photometric) or (isinstance(transform, Decision) and transform.grouped):
+        return 2
+    return 1 if isinstance(transform, Bending) else 0
+
+
+def merged(branches: Sequence[Sequence[Node]]) -> list[Node]:
+    """Return the nodes of branches, of which a sample takes one: those that can share a pass side by side."""
+    queues, out = [list(nodes) for nodes in branches], []
+    while any(queues):
+        for rank in range(4):
+            for queue in queues:
+                while queue and _rank(queue[0]) == rank:
+                    out.append(queue.pop(0))
+    return out
+
+
+def placed(nodes: Sequence[Node], place: int, gate: Gate) -> list[Node]:
+    """Return the nodes of a child for one of several places in which it stands, with the same draws in each."""
+    own = {node.name: f"{node.name}@{place}" for node in nodes}
+
+    def there(given: Gate) -> Gate:
+        return replace(given, container=own.get(given.container, given.container))
+
+    return [
+        replace(
+            node,
+            name=own[node.name],
+            gates=(gate, *map(there, node.gates)),
+            drawn=node.drawn or node.name,
+            of=None if node.of is None else own.get(node.of, node.of),
+        )
+        for node in nodes
+    ]
+
+
+class Choosing(Container):
+    """A container with a decision for each sample."""
+
+    def __init__(self, transforms: Sequence[nn.Module]) -> None:
+        """Register the children."""
+        super().__init__(transforms)
+        if not len(self):
+            raise ValueError(f"{type(self).__name__}: transforms must be at least one, got none")
+
+    def _check(self) -> None:
+        self._build()
+        for node in self.nodes:
+            refuse_changing(node.transform, type(self).__name__)
+
+    def _weights(self, given: Sequence[float] | None) -> tuple[float, ...]:
+        """Return a weight for each child, or raise."""
+        owner = type(self).__name__
+        if given is None:
+            return (1.0,) * len(self)
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise TypeError(f"{owner}: p must be a list of weights, one for each transform, got {given!r}")
+        if len(given) != len(self):
+            raise ValueError(f"{owner}: p must have one weight for each of {len(self)} transforms, got {len(given)}")
+        if any(isinstance(w, bool) or not isinstance(w, (int, float)) or not w >= 0 for w in given) or not any(given):
+            raise ValueError(f"{owner}: p must be weights that are not negative and not all zero, got {given!r}")
+        return tuple(float(w) for w in given)
+
+    def _start(self, names: Names, random: dict[str, tuple[Distribution, int]], p: float | None = None) -> str:
+        """Name the container and say what it draws."""
+        name = names.take(type(self).__name__)
+        names.declarations.append(Declaration(name, random, p))
+        return name
+
+    def _branches(self, names: Names, name: str, channels: tuple[int, ...] | None) -> list[list[Node]]:
+        return [
+            list(child.flatten(names, (Gate(name, branch),), channels)) for branch, child in enumerate(self._children())
+        ]
+
+
+class RandomChoice(Choosing):
+    """Apply one transform of a list, chosen for each sample.
+
+    What is chosen among shares passes over the pixels: all warps one, all pixel operations one place of the program.
+
+    Args:
+        transforms: transforms and containers that keep the canvas.
+        p: weight of each transform, not negative; None gives all the same.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        As the transform that was chosen.
+
+    Raises:
+        ValueError: where a transform changes the canvas or the dtype, which cannot differ within a batch; for weights
+            that are negative, all zero, or not one for each transform.
+
+    Source: torchvision.transforms.v2.RandomChoice, with a choice for each sample; Albumentations' `OneOf`, which
+    weighs transforms by their own p, is `OneOf`.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> choice = ga.RandomChoice([ga.RandomRotation(20), ga.ColorJitter(0.4)], p=[0.3, 0.7])
+        >>> choice(torch.zeros(4, 3, 8, 10)).shape
+        torch.Size([4, 3, 8, 10])
+    """
+
+    def __init__(self, transforms: Sequence[nn.Module], p: Sequence[float] | None = None) -> None:
+        """Build the container; see the class."""
+        super().__init__(transforms)
+        self.p: Any = None if p is None else self._weights(p)
+        self._check()
+
+    def _decide(self, raw: Drawn) -> Drawn:
+        index = raw["index"].to(torch.int64)
+        return {"index": index, TAKEN: index[:, None] == torch.arange(len(self), device=index.device)}
+
+    def _chosen(self, name: str, gates: tuple[Gate, ...], branches: list[list[Node]]) -> Iterator[Node]:
+        together = len(branches) > 1 and all(map(_shares_a_place, branches))
+        p = self.p if isinstance(self.p, float) else 1.0
+        yield Node(name, Decision(self._decide, len(branches) if together else 0, p), gates)
+        yield from merged(branches)
+
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+        """Go over the children, each under the condition that it was chosen."""
+        name = self._start(names, {"index": (Categorical(self._weights(self.p)), 1)})
+        yield from self._chosen(name, gates, self._branches(names, name, channels))
+
+    def evaluation(self) -> Layer | None:
+        """Return the only child's evaluation; None, the identity, where there is something to choose."""
+        return self._children()[0].evaluation() if len(self) == 1 else None
+
+    def extra_repr(self) -> str:
+        """Show the weights."""
+        return "" if self.p is None else f"p={self.p}"
+
+
+class OneOf(RandomChoice):
+    """Apply one transform of a list, chosen for each sample in proportion to its own `p`, with probability `p`.
+
+    A chosen transform is always applied: its own `p` is a weight here. `RandomChoice` takes weights and leaves the
+    children their own `p`.
+
+    Args:
+        transforms: transforms and containers that keep the canvas; one without a `p` weighs 1.
+        p: probability for each sample; 0 is neutral.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        As the transform that was chosen.
+
+    Raises:
+        ValueError: where a transform changes the canvas or the dtype, which cannot differ within a batch.
+
+    Source: albumentations.OneOf, with a choice for each sample.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.OneOf([ga.RandomHorizontalFlip(p=1.0), ga.RandomInvert(p=0.5)], p=1.0)(torch.zeros(4, 3, 8, 10)).shape
+        torch.Size([4, 3, 8, 10])
+    """
+
+    def __init__(self, transforms: Sequence[nn.Module], p: float = 0.5) -> None:
+        """Build the container; see the class."""
+        Choosing.__init__(self, transforms)
+        self.p = check_p(p, "OneOf")
+        own = [getattr(child, "p", 1.0) for child in self._children()]
+        self.weights = tuple(w if isinstance(w, float) else 1.0 for w in own)
+        if not any(self.weights):
+            raise ValueError("OneOf: transforms must not all have p=0, which is their weight here")
+        self._check()
+
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+        """Go over the children, each under the condition that it was chosen, whatever its own p."""
+        name = self._start(names, {"index": (Categorical(self.weights), 1)}, self.p)
+        branches = []
+        for branch, child in enumerate(self._children()):
+            first = len(names.declarations)
+            branches.append(list(child.flatten(names, (Gate(name, branch),), channels)))
+            own = isinstance(getattr(child, "p", None), float)  # then its declaration is the first
+            if own and len(names.declarations) > first and names.declarations[first].p is not None:
+                names.declarations[first].p = 1.0
+        yield from self._chosen(name, gates, branches)
+
+    def evaluation(self) -> Layer | None:
+        """Return None, the identity, unless the only child is deterministic and always applied."""
+        return super().evaluation() if self.p == 1 else None
+
+    def extra_repr(self) -> str:
+        """Show p."""
+        return f"p={self.p:g}"
+
+
+class SomeOf(Choosing):
+    """Apply `n` transforms of a list, chosen for each sample, in the order of the list.
+
+    Each transform that was chosen is applied with its own `p`.
+
+    Args:
+        transforms: transforms and containers that keep the canvas.
+        n: how many are chosen; without `replace` at most all of them; 0 is neutral.
+        replace: whether a transform may be chosen several times, with new draws each time. It then stands `n` times in
+            the pipeline.
+        p: probability for each sample; 0 is neutral.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        As the transforms that were chosen.
+
+    Raises:
+        ValueError: where a transform changes the canvas or the dtype, which cannot differ within a batch; for a
+            negative `n`.
+
+    Source: albumentations.SomeOf, with a choice for each sample.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> some = ga.SomeOf([ga.RandomRotation(20), ga.RandomInvert(p=1.0), ga.GaussianBlur(3)], n=2)
+        >>> some(torch.zeros(4, 3, 8, 10)).shape
+        torch.Size([4, 3, 8, 10])
+    """
+
+    def __init__(self, transforms: Sequence[nn.Module], n: int = 1, replace: bool = False, p: float = 1.0) -> None:
+        """Build the container; see the class."""
+        super().__init__(transforms)
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise ValueError(f"SomeOf: n must be a whole number, not negative, got {n!r}")
+        self.replace = bool(replace)
+        self.n = n if self.replace else min(n, len(self))
+        self.p = check_p(p, "SomeOf")
+        self._check()
+
+    def _decide(self, raw: Drawn) -> Drawn:
+        if not self.replace:
+            rank = torch.argsort(torch.argsort(raw["_keys"], dim=1, stable=True), dim=1)
+            chosen = rank < self.n
+            return {"chosen": chosen, TAKEN: chosen}
+        index = raw["index"].view(-1, self.n, 1)
+        times = (index == torch.arange(len(self), device=index.device)).sum(1)
+        again = times[:, :, None] > torch.arange(self.n, device=index.device)  # (B, children, n)
+        return {"times": times, TAKEN: again.flatten(1)}
+
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+        """Go over the children, each under the condition that it was chosen."""
+        if not self.n:
+            return
+        p = self.p if self.p < 1 else None
+        if not self.replace:
+            name = self._start(names, {"_keys": (Uniform(0.0, 1.0), len(self))}, p)
+            branches = self._branches(names, name, channels)
+        else:
+            name = self._start(names, {"index": (Integers(0, len(self) - 1), self.n)}, p)
+            branches = [
+                list(child.flatten(names, (Gate(name, branch * self.n + again),), channels))
+                for branch, child in enumerate(self._children())
+                for again in range(self.n)
+            ]
+        yield Node(name, Decision(self._decide, p=self.p), gates)
+        for nodes in branches:
+            yield from nodes
+
+    def evaluation(self) -> Layer | None:
+        """Return the deterministic children where all are chosen, else None: the identity."""
+        everything = not self.replace and self.n == len(self) and self.p == 1
+        return Compose(self._evaluated_children()) if everything else None
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"n={self.n}, replace={self.replace}, p={self.p:g}"
+
+
+class RandomOrder(Choosing):
+    """Apply all transforms of a list to each sample, in an order drawn for it.
+
+    Up to five plain pixel operations cost one place of the program. Other lists of n transforms stand n times in the
+    pipeline, and a sample takes each once: n warps still are one pass, but a list of warps and pixel operations, or of
+    filters, needs up to n times the passes of one order.
+
+    Args:
+        transforms: transforms and containers that keep the canvas.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Boxes and masks:
+        As the transforms, in the sample's order.
+
+    Raises:
+        ValueError: where a transform changes the canvas or the dtype, which cannot differ within a batch.
+
+    Source: torchvision.transforms.v2.RandomOrder, with an order for each sample.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.RandomOrder([ga.RandomRotation(20), ga.RandomInvert(p=0.5)])(torch.zeros(4, 3, 8, 10)).shape
+        torch.Size([4, 3, 8, 10])
+    """
+
+    def __init__(self, transforms: Sequence[nn.Module]) -> None:
+        """Build the container; see the class."""
+        super().__init__(transforms)
+        self._check()
+
+    def _decide(self, raw: Drawn) -> Drawn:
+        order = torch.argsort(raw["_keys"].view(-1, len(self)), dim=1, stable=True)
+        taken = order[:, :, None] == torch.arange(len(self), device=order.device)  # (B, places, children)
+        return {"order": order, TAKEN: taken.flatten(1)}
+
+    def _decide_group(self, raw: Drawn) -> Drawn:
+        values = self._decide(raw)
+        return {"order": values["order"], TAKEN: torch.ones_like(values[TAKEN][:, :1])}
+
+    def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
+        """Go over the children: once where they share a place, else once for each place."""
+        count = len(self)
+        name = self._start(names, {"_keys": (Uniform(0.0, 1.0), count)})
+        inside = Gate(name, 0)
+        branches: list[list[Node]] = [list(child.flatten(names, (), channels)) for child in self._children()]
+        if count <= MOST_IN_ANY_ORDER and all(map(_shares_a_place, branches)):
+            outer = (inside,) if gates else ()
+            yield Node(name, Decision(self._decide_group, count), gates)
+            yield from (replace(nodes[0], gates=outer) for nodes in branches)
+            return
+        yield Node(name, Decision(self._decide), gates)
+        for place in range(count):
+            yield from merged(
+                [placed(nodes, place + 1, Gate(name, place * count + i)) for i, nodes in enumerate(branches)]
+            )
+
+    def evaluation(self) -> Layer | None:
+        """Return the deterministic children, in the order of the list."""
+        return Compose(self._evaluated_children())

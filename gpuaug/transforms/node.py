@@ -1,0 +1,91 @@
+"""Transforms in their places of a pipeline, their names, and what decides for each sample whether they apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from gpuaug.data.instances import Instances
+from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.values import ValueRange
+from gpuaug.sampling.layout import Declaration, Draws
+
+if TYPE_CHECKING:
+    from gpuaug.transforms.base import Transform
+
+__all__ = ["TAKEN", "Context", "Gate", "Names", "Node"]
+
+TAKEN = "_taken"
+"""Parameter of a container that chooses: (B, branches) bool, which of its branches each sample takes."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a transform may know of the batch when it draws: values of pixels only where it says that it sees them."""
+
+    canvas: Canvas
+    """(height, width) at this point of the pipeline: integers, or tensors (B,) where samples differ in size."""
+    channels: int
+    """Of the image, or as many as the transform is limited to."""
+    like: Tensor
+    """(B,) zeros in the dtype of matrices, on the batch's device."""
+    values: ValueRange
+    """What black and white are in the unit of the user's numbers (fill, thresholds)."""
+    objects: Instances | None = None
+    """For a transform that `sees` objects (or their masks), in this canvas, and which of them are still there."""
+    mask: Tensor | None = None
+    """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
+    image: Any = None
+    """For a transform that `sees` the image, as it is here."""
+    frames: int = 1
+    """T of clips, for a mix that `sees` objects: they are those of the frames, (B * T, N, ...)."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A container's decision for each sample: its own probability, or whether it takes one of its branches."""
+
+    container: str
+    branch: int | None = None
+
+
+@dataclass
+class Node:
+    """A transform in its place in a pipeline."""
+
+    name: str
+    transform: Transform
+    gates: tuple[Gate, ...] = ()
+    """Of the containers that decide too."""
+    channels: tuple[int, ...] | None = None
+    drawn: str | None = None
+    """Whose draws it takes, where not its own: a transform that stands in several places has one draw."""
+    of: str | None = None
+    """Whose parameters it takes, where it is a part of something."""
+
+    def raw(self, draws: Draws, values: dict[str, dict[str, Tensor]]) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return what was drawn for it, and the gate (B,); None where it always applies."""
+        raw = dict(values[self.of] if self.of is not None else draws.get(self.drawn or self.name, {}))
+        gate = raw.pop("gate", None)
+        for outer in self.gates:
+            if outer.branch is None:
+                decided = draws[outer.container]["gate"]
+            else:
+                decided = values[outer.container][TAKEN][:, outer.branch]
+            gate = decided if gate is None else gate & decided
+        return raw, gate
+
+
+@dataclass
+class Names:
+    """Name transforms by class and occurrence, and collect what they draw."""
+
+    seen: dict[str, int] = field(default_factory=dict)
+    declarations: list[Declaration] = field(default_factory=list)
+
+    def take(self, kind: str) -> str:
+        """Return the next name of a class: RandomCrop, RandomCrop_2, ..."""
+        self.seen[kind] = self.seen.get(kind, 0) + 1
+        return kind if self.seen[kind] == 1 else f"{kind}_{self.seen[kind]}"

@@ -1,0 +1,168 @@
+"""Pipelines as dicts and files: every transform comes back the same, and nothing else is built."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cases import CASES, Case
+
+import gpuaug as ga
+from gpuaug.testing import annotated, example
+from gpuaug.transforms.layer import Layer
+
+
+def same(a: Layer, b: Layer, shape: tuple[int, int, int] = (3, 23, 17)) -> None:
+    """Both draw and render alike: uniforms, parameters and pixels bit for bit."""
+    a.reseed(5)
+    b.reseed(5)
+    images = example(3, shape)
+    sees = any(node.transform.sees for node in a.nodes)
+    given = annotated(images) if sees else images
+    for _ in range(2):
+        (out, params), (again, others) = a(given, return_params=True), b(given, return_params=True)
+        assert params.names == others.names
+        for name in params.names:
+            for key, value in params.values[name].items():
+                assert torch.equal(value.nan_to_num(), others.values[name][key].nan_to_num()), (name, key)
+        pairs = [(out, again)] if not sees else [(out["image"], again["image"])]
+        for x, y in pairs:
+            assert torch.equal(x.nan_to_num(), y.nan_to_num())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_transform_comes_back_from_json(case: Case) -> None:
+    layer = case.make()
+    text = json.dumps(ga.to_dict(layer), allow_nan=False)
+    back = ga.from_dict(json.loads(text))
+    assert type(back) is type(layer) and repr(back) == repr(layer)
+    assert ga.fingerprint(back) == ga.fingerprint(layer)
+    same(layer, back, case.shape)
+
+
+def policy() -> ga.Compose:
+    return ga.Compose(
+        [
+            ga.RandomApply([ga.RandomRotation(ga.Normal(0, 5)), ga.ColorJitter(0.4, hue=0.1)], p=0.5),
+            ga.RandomChoice([ga.RandomInvert(), ga.RandomHorizontalFlip()], p=[1, 3]),
+            ga.SelectiveChannelTransform(ga.RandomGamma(), channels=(0, 2)),
+            ga.Normalize((0.5,) * 3, (0.2,) * 3, dtype=torch.float32, memory_format=torch.channels_last),
+        ],
+        eval=[ga.CenterCrop(12), ga.ToDtype(torch.float32, scale=True)],
+        bbox_params=ga.BboxParams(min_visibility=0.3, max_aspect=20.0),
+        keypoint_params=ga.KeypointParams(flip_pairs=((0, 1),)),
+        mirror_labels={2: 3},
+        fill={"image": 0.5, "mask": 255},
+        roles={"depth": "dense"},
+        value_range=(0.0, 1.0),
+        interpolation="bicubic",
+    )
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_a_pipeline_comes_back_from_a_file(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".yaml":
+        pytest.importorskip("yaml")
+    ga.save(policy(), tmp_path / f"policy{suffix}")
+    back = ga.load(tmp_path / f"policy{suffix}")
+    assert isinstance(back, ga.Compose)
+    assert back.settings == policy().settings and back.target_fill == {"mask": 255} and back.fill == (0.5,)
+    same(policy(), back)
+    images = example(2)
+    assert torch.equal(back.eval()(images), policy().eval()(images))
+    assert back.eval()(images).shape == (2, 3, 12, 12)
+
+
+def test_slices_and_sums_keep_settings_in_files() -> None:
+    whole = policy()
+    part = whole[1:3]
+    back = ga.from_dict(ga.to_dict(part))
+    assert isinstance(back, ga.Compose) and len(back) == 2 and back.settings == whole.settings
+    more = whole[:3] + ga.RandomInvert(p=1.0) + ga.Compose([ga.RandomVerticalFlip()], fill=0.25)
+    assert isinstance(more, ga.Compose) and len(more) == 5 and more.fill == (0.5,)
+    assert ga.fingerprint(ga.from_dict(ga.to_dict(more))) == ga.fingerprint(more)
+    both = ga.RandomInvert(p=1.0) + ga.RandomInvert(p=1.0)
+    images = example(2)
+    assert torch.allclose(both(images), images, atol=1e-6)
+    with pytest.raises(TypeError):
+        both + 3
+
+
+def test_a_changed_probability_is_written() -> None:
+    layer = ga.RandomInvert(p=0.5)
+    layer.p = 0.25
+    assert ga.to_dict(layer)["pipeline"]["args"]["p"] == 0.25
+
+
+def test_the_validation_preprocessing_alone() -> None:
+    train = ga.Compose([ga.RandomResizedCrop(12), ga.ColorJitter(0.4), ga.Normalize((0.5,) * 3, (0.2,) * 3)], fill=3)
+    serving = train.eval_pipeline()
+    images = example(2, (3, 40, 50))
+    expected = train.eval()(images)
+    assert torch.equal(serving(images), expected)
+    back = ga.from_dict(ga.to_dict(serving))
+    assert torch.equal(back(images), expected)
+
+
+GOLDEN = Path(__file__).parent / "golden" / "policy-1.json"
+
+
+def test_files_of_the_first_version_are_read() -> None:
+    """The file was written once and stays: what it draws may not change either."""
+    layer = ga.load(GOLDEN)
+    assert ga.fingerprint(layer) == "ef51e4850d26ae7f71de2204080ddad67e127739b3332d70d7a2e6a0dcc3bb9d"
+    assert [node.name for node in layer.nodes][:2] == ["RandomRotation", "ColorJitter"]
+    assert layer.settings.bbox.min_visibility == 0.3
+
+
+HOSTILE: list[tuple[Any, str]] = [
+    ({"pipeline": {}}, "keys gpuaug and pipeline"),
+    ([], "keys gpuaug and pipeline"),
+    ({"gpuaug": 2, "pipeline": {}}, "version must be 1"),
+    ({"gpuaug": True, "pipeline": {}}, "version must be 1"),
+    ({"gpuaug": 1, "pipeline": {"transform": "os.system", "args": {}}}, "must name a transform"),
+    ({"gpuaug": 1, "pipeline": {"transform": "Path", "args": {}}}, "must name a transform"),
+    ({"gpuaug": 1, "pipeline": {"transform": ["Compose"], "args": {}}}, "must name a transform"),
+    ({"gpuaug": 1, "pipeline": {"transform": "BboxParams", "args": {}}}, "must name a transform"),
+    ({"gpuaug": 1, "pipeline": {"distribution": "Uniform", "args": {"low": 0, "high": 1}}}, "must be a transform"),
+    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"q": 1}}}, "'q'"),
+    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"p": 7}}}, "p must be between 0 and 1"),
+    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": []}}, "must have the arguments"),
+    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {}, "code": "1"}}, "value that to_dict writes"),
+    ({"gpuaug": 1, "pipeline": {"transform": "Compose", "args": {"transforms": ["x"]}}}, "gpuaug transform"),
+    ({"gpuaug": 1, "pipeline": {"transform": "ToDtype", "args": {"dtype": {"dtype": "load"}}}}, "to_dict writes"),
+    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"p": {"float": "1e3"}}}}, "to_dict writes"),
+    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"p": {"__class__": 1}}}}, "to_dict writes"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), HOSTILE)
+def test_hostile_files_are_refused(data: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ga.from_dict(data)
+
+
+def test_deep_and_broken_files_are_refused(tmp_path: Path) -> None:
+    nested: Any = {"transform": "RandomInvert", "args": {}}
+    for _ in range(100):
+        nested = {"transform": "Compose", "args": {"transforms": [nested]}}
+    with pytest.raises(ValueError, match="nested at most 64"):
+        ga.from_dict({"gpuaug": 1, "pipeline": nested})
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(ValueError, match="must be JSON or YAML"):
+        ga.load(tmp_path / "broken.json")
+
+
+def test_what_no_file_can_hold_is_named() -> None:
+    class Own(ga.RandomInvert):
+        pass
+
+    with pytest.raises(ValueError, match="Own must be given to"):
+        ga.to_dict(ga.Compose([Own()]))
+    with pytest.raises(ValueError, match="name of its own"):
+        ga.register(type("Compose", (ga.Compose,), {}))
+    with pytest.raises(TypeError, match="class of transforms"):
+        ga.register(int)
