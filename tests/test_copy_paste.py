@@ -474,7 +474,9 @@ def test_frames_of_a_clip_paste_the_same_objects(form: str) -> None:
     data = {key: frames[key].unflatten(0, (b, t)) for key in keys}
     if form == "index":
         data["masks"] = (data["masks"] * (1 + torch.arange(N))[:, None, None]).amax(2)
-    out, params = ga.Compose([ga.CopyPaste(0.6, blending=False)], seed=1)(data, return_params=True)
+    data["valid"] = data["valid"] & (torch.arange(b * t * N).view(b, t, N) % 5 != 0)  # some are not there for a while
+    weighted = ga.CopyPaste(0.6, blending=False, class_weights=[1.0] * 7)
+    out, params = ga.Compose([weighted], seed=1)(data, return_params=True)
     drawn = params["CopyPaste"]
     assert drawn.alpha.shape == (b, t, H, W) and drawn.chosen.shape == (b, N) and drawn.chosen.any()
     for i in range(b):
@@ -493,8 +495,9 @@ def test_frames_of_a_clip_paste_the_same_objects(form: str) -> None:
         alone = ga.Compose([ga.CopyPaste(0.6, blending=False)], seed=1).replay(one, again)
         for key in keys:
             assert torch.equal(alone[key], out[key][:, k]), key
-    odd = 2 * torch.arange(b)
-    assert not torch.equal(drawn.alpha[:, 0], drawn.alpha[:, 1]) and len(odd) == b
+    assert not torch.equal(drawn.alpha[:, 0], drawn.alpha[:, 1])
+    pasted = drawn.chosen[:, None] & data["valid"][drawn.partner]
+    assert (drawn.chosen[:, None] & ~pasted).any() and not (out["valid"][:, :, N:] & ~pasted).any()
 
 
 def test_parameters_can_be_replayed_on_other_inputs() -> None:

@@ -117,6 +117,13 @@ def _mixed(
         ways = [[replace(node, transform=mix.branch(group, after))] for group in groups]
         planes = _Planes([rows.masks] * len(groups), ways, groups, context.canvas, count)
         return out.with_(masks=rows.masks), planes
+    # What is not there does not come along, whatever its mask holds.
+    groups = [
+        group
+        if group.chosen is None or group.index is None
+        else replace(group, chosen=group.chosen & rows.valid.index_select(0, group.index))
+        for group in groups
+    ]
     whole = [placed(rows.masks, group, context.canvas, after, layer.backend) for group in groups]
     parts = [uncovered(one, group, after) for one, group in zip(whole, groups, strict=True)]
     masks = merged(parts, groups, count)
