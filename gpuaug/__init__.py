@@ -19,6 +19,8 @@ from gpuaug.sampling.distributions import (
     Uniform,
 )
 from gpuaug.sampling.params import Params
+from gpuaug.sampling.varying import PerClass
+from gpuaug.schedule import Cosine, Linear, Piecewise, Ramp, Schedule
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
@@ -78,6 +80,7 @@ __all__ = [
     "Constant",
     "ConstrainedCoarseDropout",
     "ConvertBoundingBoxFormat",
+    "Cosine",
     "CropNonEmptyMaskIfExists",
     "Distribution",
     "ElasticTransform",
@@ -90,6 +93,7 @@ __all__ = [
     "Integers",
     "KeypointParams",
     "LetterBox",
+    "Linear",
     "LogUniform",
     "LongestMaxSize",
     "Normal",
@@ -99,7 +103,10 @@ __all__ = [
     "Pad",
     "Padded",
     "Params",
+    "PerClass",
+    "Piecewise",
     "Ragged",
+    "Ramp",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -131,6 +138,7 @@ __all__ = [
     "Resize",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
+    "Schedule",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SomeOf",

@@ -56,8 +56,8 @@ class Params:
     ids: Tensor
     names: tuple[str, ...] = field(default=())
     geometry: Geometry = field(default=Geometry())
-    sizes: dict[str, int] = field(default_factory=dict)
-    """Sizes drawn for the whole batch, by transform."""
+    sizes: dict[str, Any] = field(default_factory=dict)
+    """Sizes of the whole batch that were drawn, set or scheduled, by transform."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copying
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -15,21 +16,15 @@ from gpuaug.render.settings import Reading, as_fill, as_interpolation
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
+from gpuaug.sampling.varying import Times
+from gpuaug.transforms.changing import check_p
 from gpuaug.transforms.given import GIVEN, MADE
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
+from gpuaug.transforms.sizes import as_size
 
 __all__ = ["Filter", "Geometric", "Photometric", "Transform", "check_p"]
 
 Drawn = dict[str, Tensor]
-
-
-def check_p(p: float, owner: str) -> float:
-    """Return a probability, or raise."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)):
-        raise TypeError(f"{owner}: p must be a number between 0 and 1, got {p!r}")
-    if not 0 <= p <= 1:
-        raise ValueError(f"{owner}: p must be between 0 and 1, got {p!r}")
-    return float(p)
 
 
 def as_channels(channels: Any, owner: str) -> tuple[int, ...] | None:
@@ -149,13 +144,15 @@ class Transform(Layer):
         """Join the plan."""
         raise NotImplementedError  # pragma: no cover  (each kind defines it)
 
-    def pick(self, u: float) -> int:
-        """Return the size for a number drawn from [0, 1), for a transform that `draws_size`."""
+    def pick(self, u: float, times: Times) -> int:
+        """Return the size for a number drawn from [0, 1) at a time, for a transform that `draws_size`."""
         raise NotImplementedError  # pragma: no cover
 
-    def drawn(self, size: int) -> Transform:
+    def drawn(self, size: Any) -> Transform:
         """Return what stands in its place for a batch of that size."""
-        raise NotImplementedError  # pragma: no cover
+        made: Any = copying.copy(self)
+        made.size = as_size(size, type(self).__name__)
+        return made  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         """Show the arguments that were given."""

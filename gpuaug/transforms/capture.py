@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Captured"]
 
 _WARM_UP = 3
-_MOVED = {"": ("_state", "_zero"), "_layout": ("_blocks", "_columns", "_table")}
+_MOVED = {
+    "": ("_state", "_zero"),
+    **dict.fromkeys(("_layout", "_strong"), ("_blocks", "_columns", "_table", "_labels", "_places")),
+}
 """What a layer, and its layout, keep on the device of the batch, and replace where the device changes."""
 
 
@@ -115,7 +118,7 @@ class Captured(nn.Module):
         self._mode, self._copy = layer.training, copy
         self._device = next(leaf.device for leaf in leaves if isinstance(leaf, Tensor))
         self._stream: Any = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
-        self._recordings: dict[tuple[tuple[str, int], ...], _Recording] = {}
+        self._recordings: dict[tuple[Any, ...], _Recording] = {}
         with torch.inference_mode(False), torch.no_grad():
             # Buffers are the recording's own: inputs of the caller are never written to.
             self._given = [leaf.detach().clone() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
@@ -143,14 +146,14 @@ class Captured(nn.Module):
         if len(found) > 1 or not found[0].startswith("cuda"):
             raise RuntimeError(f"{self._owner}: capture needs inputs on a CUDA device, got {', '.join(found)}")
 
-    def _sizes(self) -> dict[str, int]:
+    def _sizes(self) -> dict[str, Any]:
         """Return the sizes that the next call draws, on the host."""
         layer: Layer = self.layer
         return layer._draw_sizes(self._device) if self._mode else {}
 
-    def _recording(self, sizes: dict[str, int]) -> _Recording:
+    def _recording(self, sizes: dict[str, Any]) -> _Recording:
         """Return the recording for some sizes, made now if there is none; the layer's state stays as it is."""
-        key = tuple(sizes.items())
+        key = (self.layer._version, *sizes.items())
         if key in self._recordings:
             return self._recordings[key]
         layer: Layer = self.layer

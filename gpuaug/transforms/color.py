@@ -38,7 +38,7 @@ def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
         if value < 0:
             raise ValueError(f"{owner}: {name} must not be negative, got {value!r}")
         return None if value == 0 else Uniform(max(0.0, 1.0 - value), 1.0 + value)
-    return as_distribution(value, owner=owner, name=name, low=0.0)
+    return as_distribution(value, owner=owner, name=name, symmetric_about=1.0, low=0.0, cut=0.0)
 
 
 class ColorJitter(Photometric):

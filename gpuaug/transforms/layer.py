@@ -18,8 +18,8 @@ from gpuaug.render.values import UNIT, default_range
 from gpuaug.render.warp import RANKS
 from gpuaug.sampling.layout import Layout
 from gpuaug.sampling.params import Geometry, Params
-from gpuaug.sampling.state import Stateful
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
 from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
@@ -39,7 +39,7 @@ def _only_inferring() -> bool:
     return not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
 
 
-class Layer(Stateful):
+class Layer(Changing):
     """An augmentation that can be called on a batch: a transform used alone, or a container.
 
     In `train()` mode every call draws anew and advances the clock; in `eval()` mode only what is deterministic
@@ -56,7 +56,7 @@ class Layer(Stateful):
         """Set up the state; subclasses call `_build` when their parts are known."""
         super().__init__(seed, rank, save_state)
         self.fuse = True
-        self.drawn_sizes: dict[str, int] = {}
+        self.drawn_sizes: dict[str, Any] = {}
         self.interpolation: str | None = None
         self.fill: Any = None
         self.antialias: bool | None = None
@@ -78,17 +78,19 @@ class Layer(Stateful):
 
     def _build(self) -> None:
         names = Names()
-        self.nodes = list(self.flatten(names, (), None))
-        self._layout = Layout(names.declarations)
+        self.nodes = self._unsized = list(self.flatten(names, (), None))
+        self.drawn_sizes = {}
+        self._layout = self._strong = Layout(names.declarations, self._times)
+        gated = [declaration.gated() for declaration in names.declarations]
+        if gated != names.declarations:
+            self._strong = Layout(gated, self._times)
+        self._enlist()
+        self._follow_sizes()
         drawn = any(d.random or d.p is not None for d in names.declarations)
         self._random = drawn or any(node.transform.draws_size for node in self.nodes)
         getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes]
         if getters:
             self.settings = replace(self.settings, labels_getter=getters[0])
-
-    def written(self) -> dict[str, Any]:
-        """Return arguments that files give another value than the constructor got."""
-        return {}
 
     def eval_pipeline(self) -> Layer:
         """Return the validation preprocessing alone: the very object that `eval()` mode runs, for serving."""
@@ -215,20 +217,20 @@ class Layer(Stateful):
         """Return this layer with sizes drawn for the batch; itself where none are drawn."""
         return self._of_sizes(self._draw_sizes(batch.image.device))
 
-    def _draw_sizes(self, device: torch.device) -> dict[str, int]:
-        """Return the sizes drawn for a batch, by transform."""
-        drawing = [node for node in self.nodes if node.transform.draws_size]
-        return {node.name: node.transform.pick(self._draw_on_host(node.name, device)) for node in drawing}
+    def _draw_sizes(self, device: torch.device) -> dict[str, Any]:
+        """Return the sizes of a batch, drawn, set or scheduled, by transform."""
+        sizes = self.drawn_sizes
+        for node in self.nodes:
+            if node.transform.draws_size:
+                u = self._draw_on_host(node.name, device)
+                sizes = {**sizes, node.name: node.transform.pick(u, self._times)}
+        return sizes
 
-    def _of_sizes(self, sizes: dict[str, int]) -> Layer:
-        if not sizes:
+    def _of_sizes(self, sizes: dict[str, Any]) -> Layer:
+        if sizes == self.drawn_sizes:
             return self
         layer = copying.copy(self)
-        layer.drawn_sizes = sizes
-        layer.nodes = [
-            replace(node, transform=node.transform.drawn(sizes[node.name])) if node.name in sizes else node
-            for node in self.nodes
-        ]
+        layer.drawn_sizes, layer.nodes = sizes, self._nodes_of(sizes)
         return layer
 
     def _sample(self, batch: Batch, ids: Tensor | None, copy: int) -> Params:

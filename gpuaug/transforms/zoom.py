@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copying
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -146,6 +147,12 @@ class ScaleJitter(Geometric):
         """Return the same with a factor of 1."""
         fixed = ScaleJitter(self.target_size, (1.0, 1.0), self.interpolation, self.antialias, fill=self.fill)
         return self if self.deterministic else fixed
+
+    def drawn(self, size: Any) -> ScaleJitter:
+        """Return the same with another canvas."""
+        made: Any = copying.copy(self)
+        made.target_size = as_size(size, "ScaleJitter", "target_size")
+        return made  # type: ignore[no-any-return]
 
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
