@@ -10,7 +10,7 @@ from torchvision.tv_tensors import TVTensor
 
 from gpuaug.data.batch import Batch, Settings, Write
 
-__all__ = ["with_labels"]
+__all__ = ["default_labels", "with_labels"]
 
 
 def with_labels(
@@ -31,7 +31,7 @@ def with_labels(
         ValueError: for labels that are neither (B,) integers nor (B, classes) numbers.
     """
     structure = inputs[0] if len(inputs) == 1 else inputs
-    found = _default(structure) if settings.labels_getter == "default" else settings.labels_getter(structure)
+    found = default_labels(structure) if settings.labels_getter == "default" else settings.labels_getter(structure)
     if found is None:
         return batch, write
     if not isinstance(found, Tensor):
@@ -59,7 +59,8 @@ def with_labels(
     return batch, write_labelled
 
 
-def _default(structure: Any) -> Any:
+def default_labels(structure: Any) -> Any:
+    """Return the samples' labels where they usually are, or None."""
     if isinstance(structure, dict):
         if "label" in structure:
             return structure["label"]

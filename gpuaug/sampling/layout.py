@@ -209,7 +209,9 @@ class Layout:
         for key, labels, entries in self.keys:
             rows, n = len(labels) + 1, len(entries)
             table = self._table[start : start + rows * n].view(rows, n)
-            same = classes[key][:, None] == self._labels[label : label + len(labels)]
+            given = classes.get(key)
+            given = self._labels.new_zeros(batch) if given is None else given  # nobody draws, but for an explanation
+            same = given[:, None] == self._labels[label : label + len(labels)]
             number = torch.arange(1, rows, device=same.device)
             parts.append(table.index_select(0, (same * number).sum(1)))  # 0 is the row of all other classes
             start, label = start + rows * n, label + len(labels)

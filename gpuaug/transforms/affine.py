@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -66,6 +66,8 @@ class RandomRotation(Geometric):
         >>> ga.RandomRotation(30)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"angle": 0.0}
 
     def __init__(
         self,
@@ -149,6 +151,11 @@ class RandomAffine(Geometric):
         >>> ga.RandomAffine(15, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=10)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {
+        **dict.fromkeys(("angle", "translate_x", "translate_y", "shear_x", "shear_y"), 0.0),
+        "scale": 1.0,
+    }
 
     def __init__(
         self,
@@ -244,6 +251,8 @@ class RandomPerspective(Geometric):
         >>> ga.RandomPerspective(0.3, p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"corners": 0.0}
 
     projective: ClassVar[bool] = True
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -79,6 +80,8 @@ class Transform(Layer):
     """What masks become where the image is occluded; None where they stay."""
     hide_keypoints: bool = False
     """Whether keypoints are lost where the image is occluded."""
+    neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
 
@@ -106,9 +109,17 @@ class Transform(Layer):
     def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         name = names.take(type(self).__name__)
-        names.declarations.append(Declaration(name, self._declared, self.p if self.p < 1 else None))
+        p = self.p if self.p < 1 else None
+        names.declarations.append(Declaration(name, self._declared, p, self.neutral, self._gateable()))
         own = getattr(self, "channels", None)
         yield Node(name, self, gates, own if own is not None else channels)
+
+    def _gateable(self) -> bool:
+        """Tell whether it can be applied to some samples only."""
+        if "p" not in self.__dict__.get(GIVEN, ()):
+            return False
+        keeps = type(self).output_canvas is Transform.output_canvas
+        return self.p < 1 or (keeps and type(self).output_channels is Transform.output_channels)
 
     def evaluation(self) -> Layer | None:
         """Return itself where it is deterministic, else None."""

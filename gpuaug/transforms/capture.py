@@ -100,6 +100,7 @@ class Captured(nn.Module):
         inputs: an example of what `forward` takes, on a CUDA device.
         ids: an example of the ids, where calls give them.
         copy: tells repeats of the same samples apart.
+        strength: an example of the strength, where calls give it.
 
     Raises:
         RuntimeError: where the inputs are not on a CUDA device, or the call waits for it.
@@ -108,11 +109,13 @@ class Captured(nn.Module):
 
     layer: Any
 
-    def __init__(self, layer: Layer, inputs: tuple[Any, ...], ids: Tensor | None = None, copy: int = 0) -> None:
+    def __init__(
+        self, layer: Layer, inputs: tuple[Any, ...], ids: Tensor | None = None, copy: int = 0, strength: Any = None
+    ) -> None:
         """Record a call; see the class."""
         super().__init__()
         self._owner = type(layer).__name__
-        leaves, self._spec = tree_flatten((inputs, ids))
+        leaves, self._spec = tree_flatten((inputs, ids, strength))
         self._check_leaves(leaves)
         self.__dict__["layer"] = layer  # not a submodule: whoever holds the layer saves its state
         self._mode, self._copy = layer.training, copy
@@ -159,13 +162,15 @@ class Captured(nn.Module):
         layer: Layer = self.layer
         if self._mode and not layer._seeded:
             layer._seed_from_torch()
-        given, ids = tree_unflatten(self._given, self._spec)
+        given, ids, strength = tree_unflatten(self._given, self._spec)
         sized = layer._of_sizes(sizes)
         before = layer._state.to(self._device, copy=True)
         mirror = None if layer._mirror is None else list(layer._mirror)
         pool = next((made.graph.pool() for made in self._recordings.values()), None)
         try:
-            graph, out = record(lambda: sized(*given, ids=ids, copy=self._copy), self._stream, pool, self._owner)
+            graph, out = record(
+                lambda: sized(*given, ids=ids, copy=self._copy, strength=strength), self._stream, pool, self._owner
+            )
         finally:
             layer._state, layer._zero, layer._mirror = sized._state, sized._zero, mirror
             layer._state.copy_(before)
@@ -182,17 +187,18 @@ class Captured(nn.Module):
         self._recordings[key] = _Recording(graph, out, followed, held)
         return self._recordings[key]
 
-    def forward(self, *inputs: Any, ids: Tensor | None = None) -> Any:
+    def forward(self, *inputs: Any, ids: Tensor | None = None, strength: Tensor | float | None = None) -> Any:
         """Augment a batch by the recorded call.
 
         Args:
             inputs: as the example's: the same structure, shapes, dtypes and device; or `inputs`, the buffers.
             ids: likewise.
+            strength: likewise.
 
         Returns:
             What the layer returns, in buffers that the next call overwrites.
         """
-        leaves, spec = tree_flatten((inputs, ids))
+        leaves, spec = tree_flatten((inputs, ids, strength))
         check_same(leaves, spec, self._given, self._spec, self._owner)
         layer: Layer = self.layer
         if layer.training != self._mode:

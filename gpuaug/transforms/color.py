@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -69,6 +69,8 @@ class ColorJitter(Photometric):
         >>> ga.ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 
     def __init__(
         self,
@@ -233,6 +235,8 @@ class RandomBrightnessContrast(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"brightness": 0.0, "contrast": 0.0}
+
     single = True
 
     def __init__(
@@ -284,6 +288,8 @@ class HueSaturationValue(Photometric):
         >>> ga.HueSaturationValue(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"hue_shift": 0.0, "sat_shift": 0.0, "val_shift": 0.0}
 
     single = True
 

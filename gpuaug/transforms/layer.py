@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
+from gpuaug.data.told import read_told
 from gpuaug.geometry.canvas import Canvas, following, numbers
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
 from gpuaug.render.values import UNIT, default_range
 from gpuaug.render.warp import RANKS
-from gpuaug.sampling.layout import Layout
+from gpuaug.sampling.layout import Layout, Told
 from gpuaug.sampling.params import Geometry, Params
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.changing import Changing
@@ -104,16 +105,19 @@ class Layer(Changing):
 
     # -- calls
 
-    def sample(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0) -> Params:
+    def sample(
+        self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, strength: Tensor | float | None = None
+    ) -> Params:
         """Draw the parameters for a batch without applying them, and without advancing the clock.
 
         Args:
             inputs: what `forward` takes.
             ids: (B,) integer ids of the samples (dataset indices); None counts positions.
             copy: tells repeats of the same samples apart.
+            strength: as `forward`.
         """
         batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        return self._sized(batch)._sample(batch, ids, copy)
+        return self._sized(batch)._sample(batch, ids, copy, self._told(inputs, batch, strength))
 
     def replay(self, *inputs: Any) -> Any:
         """Apply given parameters: `replay(images, params)`, a pure function.
@@ -151,7 +155,14 @@ class Layer(Changing):
         layer.nodes[0].name = "Inverse"
         return layer
 
-    def forward(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False) -> Any:
+    def forward(
+        self,
+        *inputs: Any,
+        ids: Tensor | None = None,
+        copy: int = 0,
+        strength: Tensor | float | None = None,
+        return_params: bool = False,
+    ) -> Any:
         """Augment a batch.
 
         Args:
@@ -159,6 +170,10 @@ class Layer(Changing):
                 come back as they are.
             ids: (B,) integer ids of the samples; the draws then depend on (seed, epoch, id) alone.
             copy: tells repeats of the same samples apart.
+            strength: (B,) from 0, where nothing happens, to 1, or one number. Every drawn value v with a neutral value
+                n (an angle's 0, a factor's 1) becomes n + strength * (v - n), whole numbers rounded. A transform
+                without neutral values (flips, inversion, erasing, mixes) is applied with probability strength * p.
+                Containers keep their p and their choices, and crops to a size their places.
             return_params: also return the `Params`.
 
         Returns:
@@ -166,19 +181,23 @@ class Layer(Changing):
         """
         batch, write = open_door(inputs, type(self).__name__, self.settings)
         layer: Layer = self._sized(batch) if self.training else self._evaluation_layer()
-        params = layer._sample(batch, ids if self.training else None, copy)
-        if self.training and self._random and not _only_inferring():
+        told = self._told(inputs, batch, strength) if self.training else None
+        params = layer._sample(batch, ids if self.training else None, copy, told)
+        if self.training and self._drawing(told) and not _only_inferring():
             self._advance()
         out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
 
-    def capture(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0) -> Any:
+    def capture(
+        self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, strength: Tensor | float | None = None
+    ) -> Any:
         """Record a call as a CUDA graph: a module that replays it on inputs of the same shapes, in one launch.
 
         Args:
             inputs: an example of what `forward` takes, on a CUDA device.
             ids: an example of the ids, where calls will give them.
             copy: tells repeats of the same samples apart.
+            strength: an example, where calls will give it.
 
         Returns:
             A module; what it returns lies in buffers that its next call overwrites.
@@ -188,7 +207,7 @@ class Layer(Changing):
         """
         from gpuaug.transforms.capture import Captured
 
-        return Captured(self, inputs, ids, copy)
+        return Captured(self, inputs, ids, copy, strength)
 
     def train(self, mode: bool = True) -> Layer:
         """Switch between augmenting (True) and the validation preprocessing (False)."""
@@ -233,21 +252,30 @@ class Layer(Changing):
         layer.drawn_sizes, layer.nodes = sizes, self._nodes_of(sizes)
         return layer
 
-    def _sample(self, batch: Batch, ids: Tensor | None, copy: int) -> Params:
+    def _told(self, inputs: tuple[Any, ...], batch: Batch, strength: Any) -> Told:
+        keys = [key for key, _, _ in self._layout.keys]
+        return read_told(inputs, batch, keys, strength, type(self).__name__)
+
+    def _drawing(self, told: Told | None) -> bool:
+        """Tell whether something is drawn: a gate of what always applies is, where a strength scales it."""
+        return self._random or (told is not None and told.strength is not None and self._strong is not self._layout)
+
+    def _sample(self, batch: Batch, ids: Tensor | None, copy: int, told: Told | None = None) -> Params:
         image = batch.image
         if image.dtype == torch.int16 and self.settings.value_range is None:
             raise ValueError(
                 f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
             )
         n = batch.samples
-        if self._random:
+        layout = self._layout if told is None or told.strength is None else self._strong
+        if self._drawing(told):
             state, ids, copies = self._clock(n, image.device, ids, copy)
-            draws = self._layout.draw(state, ids, copies)
+            draws = layout.draw(state, ids, copies, told)
             state = state.clone()
         else:
             ids = torch.arange(n, device=image.device)
             state = self._zero
-            draws = self._layout.draw(state, ids, state) if self._layout.groups else {}
+            draws = layout.draw(state, ids, state, told) if layout.groups else {}
         values: Values = {}
         contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -272,6 +272,8 @@ class RandomResizedCrop(Window):
         >>> ga.RandomResizedCrop((4, 6))(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 4, 6])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"area": 1.0}
 
     size: tuple[int, int]
 

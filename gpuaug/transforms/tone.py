@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
@@ -235,6 +235,8 @@ class RandomGamma(Photometric):
         >>> ga.RandomGamma((200, 200), p=1.0)(torch.tensor([[[[0.5]]]])).flatten().tolist()
         [0.25]
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"gamma": 100.0}
 
     single = True
 

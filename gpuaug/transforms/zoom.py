@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -54,6 +54,8 @@ class RandomZoomOut(Window):
         >>> ga.RandomZoomOut(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"factor": 1.0}
 
     pads = True
     cuts: ClassVar[bool] = False
@@ -122,6 +124,8 @@ class ScaleJitter(Geometric):
         >>> ga.ScaleJitter((16, 12))(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 16, 12])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"scale": 1.0}
 
     kind: ClassVar[Kind] = "axis"
     pads = True
