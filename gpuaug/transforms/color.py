@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
         if value < 0:
             raise ValueError(f"{owner}: {name} must not be negative, got {value!r}")
         return None if value == 0 else Uniform(max(0.0, 1.0 - value), 1.0 + value)
-    return as_distribution(value, owner=owner, name=name, low=0.0)
+    return as_distribution(value, owner=owner, name=name, symmetric_about=1.0, low=0.0, cut=0.0)
 
 
 class ColorJitter(Photometric):
@@ -73,6 +73,8 @@ class ColorJitter(Photometric):
         >>> ga.ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 
     def __init__(
         self,
@@ -237,6 +239,8 @@ class RandomBrightnessContrast(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"brightness": 0.0, "contrast": 0.0}
+
     single = True
 
     def __init__(
@@ -288,6 +292,8 @@ class HueSaturationValue(Photometric):
         >>> ga.HueSaturationValue(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"hue_shift": 0.0, "sat_shift": 0.0, "val_shift": 0.0}
 
     single = True
 
