@@ -299,7 +299,8 @@ def _lattice(
         return part
     out = image.new_empty((1, image.shape[1], *canvas))
     for c in range(image.shape[1]):
-        out[:, c].fill_(fill[c if len(fill) > 1 else 0])
+        value = fill[c if len(fill) > 1 else 0]
+        out[:, c].fill_(value if image.dtype.is_floating_point else round(value))
     out[:, :, target[0], target[1]] = part
     return out
 
