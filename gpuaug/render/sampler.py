@@ -107,7 +107,8 @@ def nearest_pixels(
     rows, cols = y1 - y0 + 2, x1 - x0 + 2
     source = image.new_empty((channels, rows, cols))
     for c in range(channels):
-        source[c].fill_(fill[c if len(fill) > 1 else 0])
+        value = fill[c if len(fill) > 1 else 0]
+        source[c].fill_(value if image.dtype.is_floating_point else round(value))
     source[:, 1:-1, 1:-1] = image[0, :, y0:y1, x0:x1]
     gx, gy = torch.arange(w, dtype=work) + (0.5 - w / 2), torch.arange(h, dtype=work)[:, None] + (0.5 - h / 2)
     px, py = (

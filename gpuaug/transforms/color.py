@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.blur import sharpen_one
 from gpuaug.functional.tone import equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 Range = float | Sequence[float] | Distribution
-_OF_ONE: dict[str, Any] = {"solarize": solarize_one, "equalize": equalize_one}
+_OF_ONE: dict[str, Any] = {"adjust_sharpness": sharpen_one, "equalize": equalize_one, "solarize": solarize_one}
 """What does the same to one sample on the CPU, in less time."""
 
 
