@@ -20,6 +20,8 @@ from gpuaug.sampling.distributions import (
     Uniform,
 )
 from gpuaug.sampling.params import Params
+from gpuaug.sampling.varying import PerClass
+from gpuaug.schedule import Cosine, Linear, Piecewise, Ramp, Schedule
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
 from gpuaug.transforms.augmix import AugMix
 from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
@@ -90,6 +92,7 @@ __all__ = [
     "ConstrainedCoarseDropout",
     "ConvertBoundingBoxFormat",
     "CopyPaste",
+    "Cosine",
     "CropNonEmptyMaskIfExists",
     "CutMix",
     "Distribution",
@@ -103,6 +106,7 @@ __all__ = [
     "Integers",
     "KeypointParams",
     "LetterBox",
+    "Linear",
     "LogUniform",
     "LongestMaxSize",
     "MixUp",
@@ -114,7 +118,10 @@ __all__ = [
     "Pad",
     "Padded",
     "Params",
+    "PerClass",
+    "Piecewise",
     "Ragged",
+    "Ramp",
     "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
@@ -149,6 +156,7 @@ __all__ = [
     "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
+    "Schedule",
     "SelectiveChannelTransform",
     "SmallestMaxSize",
     "SomeOf",

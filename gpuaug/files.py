@@ -17,6 +17,7 @@ import torch
 
 from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.sampling.distributions import Distribution
+from gpuaug.sampling.varying import Varying
 from gpuaug.transforms.compose import Container
 from gpuaug.transforms.given import GIVEN
 from gpuaug.transforms.layer import Layer
@@ -28,6 +29,7 @@ VERSION = 1
 DEEPEST = 64
 """Levels of nesting that a file may have."""
 _SETTINGS: tuple[type, ...] = (BboxParams, KeypointParams)
+_KINDS: dict[str, Any] = {"transform": Layer, "distribution": Distribution, "varying": Varying, "settings": _SETTINGS}
 _FORMATS = ("contiguous_format", "channels_last")
 _registered: dict[str, type] = {}
 
@@ -199,7 +201,9 @@ def _classes() -> dict[str, type]:
 
     public = {name: getattr(gpuaug, name) for name in gpuaug.__all__}
     built = {
-        n: c for n, c in public.items() if isinstance(c, type) and issubclass(c, (Layer, Distribution, *_SETTINGS))
+        n: c
+        for n, c in public.items()
+        if isinstance(c, type) and issubclass(c, (Layer, Distribution, Varying, *_SETTINGS))
     }
     return {**built, **_registered}
 
@@ -228,8 +232,9 @@ def _encoded(value: Any, owner: str, name: str) -> Any:
         return {"memory_format": str(value).removeprefix("torch.")}
     if isinstance(value, torch.Tensor):
         return {"tensor": value.tolist(), "dtype": str(value.dtype).removeprefix("torch.")}
-    kind = "transform" if isinstance(value, Layer) else "settings" if isinstance(value, _SETTINGS) else "distribution"
-    if isinstance(value, (Layer, Distribution, *_SETTINGS)):
+    for kind, base in _KINDS.items():
+        if not isinstance(value, base):
+            continue
         known = _classes().get(type(value).__name__)
         if known is not type(value):
             raise ValueError(f"to_dict: {type(value).__name__} must be given to gpuaug.register to be written")
@@ -262,7 +267,7 @@ def _decoded(value: Any, place: str, functions: dict[str, Any], depth: int) -> A
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise ValueError(f"from_dict: {place} must be made of plain values, got {_shown(value)}")
     keys = set(value)
-    for kind, base in (("transform", Layer), ("distribution", Distribution), ("settings", _SETTINGS)):
+    for kind, base in _KINDS.items():
         if keys == {kind, "args"}:
             return _built(value[kind], value["args"], kind, base, place, functions, depth)
     if keys == {"dict"} and isinstance(value["dict"], list):

@@ -55,6 +55,8 @@ PIPELINES: dict[str, list[Any]] = {
         ga.RandomHorizontalFlip(),
         ga.HueSaturationValue(),
     ],
+    "mixup": [*CROP, ga.MixUp(), ga.CutMix(), NORMALIZE],
+    "mosaic": [ga.Mosaic(p=1.0), ga.RandomAffine(10, (0.1, 0.1), (0.5, 1.5)), ga.CenterCrop(64), NORMALIZE],
     "elastic": [ga.ElasticTransform(), ga.RandomEqualize(), ga.RandomAutocontrast(), ga.RandomAdjustSharpness(2.0)],
 }
 

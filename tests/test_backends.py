@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from kernels import images
+from torch._dynamo.backends.registry import lookup_backend
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import gpuaug as ga
@@ -102,11 +103,19 @@ def test_compiles_in_one_graph() -> None:
     ]
     layer, eager = ga.Compose(steps, seed=3, backend="triton"), ga.Compose(steps, seed=3, backend="triton")
     x, mask = images((3, 13, 10)), torch.arange(130).view(1, 13, 10).repeat(3, 1, 1)
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    used: list[str] = []
+
+    def listed(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        used.extend(str(node.target) for node in graph.graph.nodes if str(node.target).startswith("gpuaug"))
+        return lookup_backend("aot_eager")(graph, inputs)
+
+    compiled = torch.compile(layer, fullgraph=True, backend=listed)
     for _ in range(3):
         out, expected = compiled({"image": x, "mask": mask}), eager({"image": x, "mask": mask})
         assert torch.equal(out["mask"], expected["mask"])
         assert torch.allclose(out["image"], expected["image"], atol=1e-4)
+    kernels = ["prepare", "measure", "measure", "table", "filtered", "prepare", "pick"]
+    assert used == [f"gpuaug.{name}.default" for name in kernels]  # as when it is not compiled
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

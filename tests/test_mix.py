@@ -16,6 +16,8 @@ from torchvision.transforms.v2 import functional as tvf
 
 import gpuaug as ga
 from gpuaug import functional as F
+from gpuaug.data.batch import Batch
+from gpuaug.diagnose import count
 from gpuaug.render import backend
 from gpuaug.testing import example
 
@@ -216,7 +218,7 @@ def test_a_resized_patch_is_torchvisions() -> None:
     mix = ga.ResizeMix(num_classes=24, scale=(0.1, 0.8))
     mix.reseed(2)
     (out, soft), params = mix(images, torch.arange(24), return_params=True)
-    batched = backend.render(images, mix.plan(ga.transforms.layer.Batch(images), params.values), walking=False)
+    batched = backend.render(images, mix.plan(Batch(images), params.values), walking=False)
     sides = []
     for b, (x0, y0, x1, y1) in enumerate(params["ResizeMix"].box.long().tolist()):
         j = int(params["ResizeMix"].partner[b])
@@ -237,7 +239,7 @@ def test_uint8_is_rounded_once() -> None:
     for walking in (False, True):
         params = mix.sample(images)
         drawn = params["MixUp"]
-        out = backend.render(images, mix.plan(ga.transforms.layer.Batch(images), params.values), walking=walking)
+        out = backend.render(images, mix.plan(Batch(images), params.values), walking=walking)
         lam = drawn.lam.double().view(-1, 1, 1, 1)
         exact = images.double() * lam + images[drawn.partner].double() * (1 - lam)
         assert out.dtype == torch.uint8 and (out.double() - exact).abs().max() <= 0.5 + 1e-4
@@ -372,6 +374,18 @@ def test_functions_are_the_transforms() -> None:
         F.mixup(images, place[:3], 0.5)
     with pytest.raises(ValueError, match=r"cutmix: boxes must have shape \(5, 4\)"):
         F.cutmix(images, place, torch.zeros(4, 4))
+
+
+@pytest.mark.parametrize(("name", "most"), [("MixUp", 25), ("CutMix", 55)])
+def test_few_operations(name: str, most: int) -> None:
+    """Of draws, labels and all else on a device, beside one for the pixels."""
+    images = torch.empty((64, 3, 96, 128), dtype=torch.uint8, device="meta")
+    labels = torch.empty(64, dtype=torch.int64, device="meta")
+    mix = MIXES[name](alpha=0.2, num_classes=1000)
+    plan = mix.plan(Batch(images), mix.sample(images).values)
+    whole, pixels = count(mix, images, labels), count(lambda x: backend.render(x, plan), images)
+    assert whole.operations - pixels.operations + 1 <= most, whole.names
+    assert (whole.synchronising, whole.host_to_device, whole.host_operations) == (0, 0, 0)
 
 
 def test_gradients_through_images_and_shares() -> None:

@@ -89,7 +89,7 @@ def test_a_mosaic_equals_one_made_image_by_image(monkeypatch: pytest.MonkeyPatch
             assert who[0] == i and torch.equal(out[i], torch.from_numpy(expected))
             centers.add(center)
     assert len(centers) > 30
-    floats = layer.replay(images.float() / 255, params)
+    floats = ga.Mosaic(target_size=target, fill=1.0, p=1.0).replay(images.float() / 255, params)
     assert (floats * 255 - out.float()).abs().max() < 1e-4
 
 
@@ -112,7 +112,10 @@ def test_images_of_several_sizes_come_from_where_they_lie(monkeypatch: pytest.Mo
                 expected, parts = four([images[j].numpy() for j in who], center, (60, 70), 255)
                 labels, _ = four([masks[j].numpy() for j in who], center, (60, 70), 77)
                 moved = [boxes[0, 0].numpy() + np.tile(shift, 2) for _, shift in parts]
-                cut = [np.clip(b, np.tile(dst[:2], 2), np.tile(dst[2:], 2)) for b, (dst, _) in zip(moved, parts)]
+                cut = [
+                    np.clip(b, np.tile(dst[:2], 2), np.tile(dst[2:], 2))
+                    for b, (dst, _) in zip(moved, parts, strict=True)
+                ]
                 assert torch.allclose(out["boxes"][i], torch.tensor(np.stack(cut), dtype=torch.float32))
             else:
                 h, w = images[i].shape[1:]
@@ -122,7 +125,7 @@ def test_images_of_several_sizes_come_from_where_they_lie(monkeypatch: pytest.Mo
                 expected[:, y : y + h, x : x + w], labels[:, y : y + h, x : x + w] = images[i], masks[i]
                 assert out["valid"][i].tolist() == [True, False, False, False]
             assert torch.equal(out["image"][i], torch.from_numpy(expected))
-            assert torch.equal(out["mask"][i], torch.from_numpy(labels[0]))
+            assert torch.equal(out["mask"][i], torch.from_numpy(labels))
 
 
 def test_several_sizes_need_a_canvas() -> None:
@@ -307,11 +310,7 @@ def test_rotated_boxes_move_with_their_tile() -> None:
             for n in range(4):
                 found, given = out["boxes"][i, 4 * k + n], boxes[j, n]
                 assert (found[:2] - given[:2] - torch.tensor(shift)).abs().max() < 1e-3
-                turned = given[3] > given[2]  # the first side is the longer one
-                sides = given[[3, 2]] if turned else given[2:4]
-                assert (found[2:4] - sides).abs().max() < 1e-3
-                angle = float(given[4] + (90 if turned else 0) - found[4]) % 180
-                assert min(angle, 180 - angle) < 1e-2
+                assert (found[2:] - given[2:]).abs().max() < 1e-2
                 x, y = found[:2].tolist()
                 if x0 < x < x1 and y0 < y < y1:
                     assert bool(out["valid"][i, 4 * k + n])
@@ -329,7 +328,7 @@ def test_points_without_objects_stay_a_list() -> None:
     gate = params["Mosaic"].gate
     assert gate.any() and not gate.all()
     for i in range(4):
-        who, center = seen(params, i)
+        _, center = seen(params, i)
         if not gate[i]:
             assert torch.equal(out["keypoints"][i, :2], points[i]) and out["visible"][i].tolist() == [2, 2] + [0] * 6
             continue
@@ -348,7 +347,7 @@ def test_labels_are_mixed_by_the_area_of_the_tiles() -> None:
     images, labels = batch_of(7), torch.tensor([0, 5, 2, 3, 3, 1, 4])
     layer = ga.Mosaic(target_size=(60, 60), cell_shape=(30, 40), num_classes=6, p=0.7)
     layer.reseed(1)
-    (out, soft), params = layer(images, labels, return_params=True)
+    (_, soft), params = layer(images, labels, return_params=True)
     assert soft.shape == (7, 6) and (soft.sum(1) - 1).abs().max() < 1e-6
     gate = params["Mosaic"].gate
     assert gate.any() and not gate.all()
@@ -374,6 +373,13 @@ def test_labels_are_mixed_by_the_area_of_the_tiles() -> None:
 
 
 # -- one pass
+
+
+def params_of(params: ga.Params, name: str) -> ga.Params:
+    """Return the parameters of one transform of a pipeline, the first, for itself alone."""
+    one = copy.copy(params)
+    one.values, one.names = {name: params.values[name]}, (name,)
+    return one
 
 
 def recipe(*steps: Any, size: tuple[int, int] = (H, W), **settings: Any) -> ga.Compose:
@@ -407,10 +413,6 @@ def test_one_pass_equals_the_canvas_that_is_never_made(monkeypatch: pytest.Monke
     for i, rectangles in enumerate(params.values["Mosaic"]["_rectangle"].tolist()):
         for x0, y0, x1, y1 in rectangles:
             seams[i, 0, int(y0) + reach : max(int(y1) - reach, 0), int(x0) + reach : max(int(x1) - reach, 0)] = 0
-    moved = torch.where(
-        torch.tensor([k != "Mosaic" for k in params.values])[:, None], torch.zeros(1, 1), torch.zeros(1, 1)
-    )
-    del moved
     matrix = params.values[next(k for k in params.values if k not in ("Mosaic", "CenterCrop"))]["matrix"]
     back = torch.linalg.inv(params.values["CenterCrop"]["matrix"] @ matrix)
     y, x = torch.meshgrid(torch.arange(H) + 0.5, torch.arange(W) + 0.5, indexing="ij")
@@ -440,18 +442,18 @@ def test_points_and_boxes_stay_on_their_content() -> None:
     layer = ga.Compose(steps, seed=4, keypoint_params=ga.KeypointParams(flip_pairs=()))
     params = layer.sample({"image": image, "keypoints": points})
     out = layer.replay({"image": image, "keypoints": points}, params)
+    on_canvas = mosaic.replay({"image": image, "keypoints": points}, params_of(params, "Mosaic"))
     partner = params["Mosaic"].partner
     found = 0
     for i in range(count):
         for k in range(4):
-            shown = out["visible"][i, k] > 0
+            start, place = points[partner[i, k], 0], on_canvas["keypoints"][i, k]
+            x0, y0, x1, y1 = params["Mosaic"]._rectangle[i, k].tolist()
+            inner = (place > torch.tensor([x0, y0]) + 4).all(1) & (place < torch.tensor([x1, y1]) - 4).all(1)
             value, ok = read_at(out["image"][i], out["keypoints"][i, k])
-            # Another image may be within the taps of a point at a seam.
-            start = points[partner[i, k], 0]
-            wrong = (value * 100 - start).norm(dim=1)
-            near = wrong[shown & ok]
-            found += len(near)
-            assert near.numel() == 0 or near.quantile(0.9) < 0.05
+            wrong = (value * 100 - start).norm(dim=1)[inner & ok & (out["visible"][i, k] > 0)]
+            found += len(wrong)
+            assert wrong.numel() == 0 or (wrong.max() < 0.25 and wrong.mean() < 0.1)
     assert found > 100
     boxed = layer.replay({"image": image, "boxes": boxes}, params)
     for i in range(count):
@@ -605,6 +607,22 @@ def test_the_probability_can_change_between_epochs() -> None:
     assert torch.equal(layer.replay(images, off), torch.where(flip[:, None, None, None], images.flip(3), images))
 
 
+def test_it_can_be_switched_off() -> None:
+    """Without a trace where nothing changes size, else as if no sample were drawn for it."""
+    data = {"image": batch_of(3), "boxes": torch.tensor([[[4.0, 4.0, 20.0, 20.0]]]).expand(3, 1, 4)}
+    plain = ga.Compose([ga.Mosaic(p=1.0)], seed=0)
+    plain[0].enabled = False
+    out = plain(data)
+    assert out["image"] is data["image"] and out["boxes"] is data["boxes"]
+    layer = recipe(seed=0)
+    layer[0].enabled = False
+    out, params = layer(data, return_params=True)
+    assert not params["Mosaic"].gate.any() and torch.equal(out["image"], data["image"])
+    assert (
+        torch.equal(out["boxes"][:, :1], data["boxes"]) and out["valid"].tolist() == [[True, False, False, False]] * 3
+    )
+
+
 def test_nothing_synchronises_and_operations_are_few() -> None:
     """Without the image, of which the torch definition makes very many: those of parameters and objects."""
     from gpuaug.diagnose import count
@@ -631,32 +649,30 @@ def test_nothing_synchronises_and_operations_are_few() -> None:
 def test_peak_memory_of_the_walk(dtype: torch.dtype) -> None:
     from gpuaug.diagnose import count
 
-    images = example(16, (3, 128, 160), dtype)
-    for layer in (ga.Mosaic(p=1.0), recipe(AFFINE["affine"](), size=(128, 160), seed=0)):
+    images = example(40, (3, 256, 240), dtype)
+    for layer in (ga.Mosaic(p=1.0), recipe(AFFINE["affine"](), size=(256, 240), seed=0)):
         layer(images)
-        assert count(layer, images).peak <= 1.5
+        assert count(layer, images).peak <= 1.5, layer
 
 
-@pytest.mark.parametrize("annotated", [False, True], ids=["image", "all"])
-def test_one_graph(annotated: bool) -> None:
+def test_one_graph_with_all_targets() -> None:
+    """Read by the nearest pixel, which is quicker to trace; the contract compiles the rest."""
     torch._dynamo.reset()
-    data = {k: v for k, v in objects(3).items() if annotated or k == "image"}
+    data = {key: value for key, value in objects(3).items() if key != "depth"}
     data["label"] = torch.tensor([2, 0, 1])
-    settings: dict[str, Any] = {"roles": {"depth": "dense"}, "seed": 3}
 
     def make() -> ga.Compose:
         mosaic = ga.Mosaic(target_size=(48, 40), cell_shape=(30, 44), num_classes=3, p=0.6)
-        return ga.Compose([mosaic, ga.RandomAffine(10)], **settings)
+        return ga.Compose([mosaic], interpolation="nearest", seed=3)
 
     eager, compiled = make(), torch.compile(make(), fullgraph=True, backend="eager")
     compiled(data)
     eager(data)
     with torch._dynamo.config.patch(error_on_recompile=True):
-        for _ in range(2):
-            out, expected = compiled(data), eager(data)
-            for key in expected:
-                far = (out[key].double() - expected[key].double()).abs() > (1 if key == "image" else 1e-3)
-                assert far.double().mean() < 2e-3, key
+        out, expected = compiled(data), eager(data)
+        for key in expected:
+            far = (out[key].double() - expected[key].double()).abs() > 1e-3
+            assert far.double().mean() < 2e-3, key
 
 
 def test_fake_tensors_and_sizes_of_several_images() -> None:

@@ -209,12 +209,12 @@ def test_differing_canvases_of_one_size_and_an_index() -> None:
     for name in ("one size", "flip and colours"):
         layer = ga.Compose(RAGGED[name], seed=2, backend="triton")
         params = layer.sample(gathered)
-        expected = carry._rendered(gathered, layer.plan(Batch(gathered), params.values))
+        expected = carry.rendered(gathered, layer.plan(Batch(gathered), params.values))
         for backend in ("triton", "torch"):
             plan = layer.plan(Batch(gathered), params.values)
             plan._open, plan.passes, plan.backend = Pass(gathered.canvas), plan.finish(), backend
             plan.passes[0].index = rows
-            out = carry._rendered(given, plan)
+            out = carry.rendered(given, plan)
             for one, other in zip(out, expected, strict=True):
                 assert_same(one, other, share=0.02)
 

@@ -10,7 +10,7 @@ from torchvision.tv_tensors import TVTensor
 
 from gpuaug.data.batch import Batch, Settings, Write, are_images
 
-__all__ = ["with_labels"]
+__all__ = ["default_labels", "with_labels"]
 
 
 def with_labels(
@@ -33,7 +33,7 @@ def with_labels(
     """
     structure = inputs[0] if len(inputs) == 1 else inputs
     default = settings.labels_getter == "default"
-    found = _default(structure, batch) if default else settings.labels_getter(structure)
+    found = default_labels(structure, batch) if default else settings.labels_getter(structure)
     if found is None:
         return batch, write
     if not isinstance(found, Tensor):
@@ -66,7 +66,8 @@ def with_labels(
     return batch, write_labelled
 
 
-def _default(structure: Any, batch: Batch) -> Any:
+def default_labels(structure: Any, batch: Batch) -> Any:
+    """Return the samples' labels where they usually are, or None."""
     if isinstance(structure, dict):
         keys = [key for key, value in structure.items() if isinstance(key, str) and _plain(value)]
         ranked = [key for key in keys if key.lower() == "label"]

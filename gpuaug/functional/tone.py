@@ -224,18 +224,23 @@ def equalize(image: Tensor) -> Tensor:
     return out.view(b, c, h, w)
 
 
+def equal_levels(image: Tensor) -> Tensor:
+    """Return what equalizing makes of each level, (C, 256) whole numbers, for one sample (1, C, H, W) of levels."""
+    c, h, w = image.shape[1:]
+    counts = [torch.bincount(channel, minlength=256) for channel in image.reshape(c, h * w)]
+    histogram = torch.stack(counts)
+    brightest = image.reshape(c, h * w).amax(dim=1, keepdim=True).to(torch.int64)
+    step = (h * w - histogram.gather(1, brightest)) // 255
+    table = (histogram.cumsum(dim=1) + step // 2) // step.clamp(min=1)
+    table = torch.cat((torch.zeros_like(step), table[:, :-1]), dim=1).clamp_(0, 255)
+    return torch.where(step == 0, torch.arange(256), table)
+
+
 def equalize_one(image: Tensor) -> Tensor:
     """Equalize one sample (1, C, H, W) on the CPU: the same table, with its levels counted channel by channel."""
-    c, h, w = image.shape[1:]
-    level = image.clamp(0, 1).nan_to_num_().mul_(255.999).to(torch.int64).view(c, h * w)
-    histogram = torch.stack([torch.bincount(channel, minlength=256) for channel in level])
-    total = histogram.cumsum(dim=1)
-    brightest = level.amax(dim=1, keepdim=True)
-    step = (h * w - histogram.gather(1, brightest)) // 255
-    table = (total + step // 2) // step.clamp(min=1)
-    table = torch.cat((torch.zeros_like(step), table[:, :-1]), dim=1).clamp_(0, 255)
-    table = torch.where(step == 0, torch.arange(256), table).to(image.dtype) / 255
-    return table.gather(1, level).view_as(image)
+    level = image.clamp(0, 1).nan_to_num_().mul_(255.999).to(torch.int64)
+    table = equal_levels(level).to(image.dtype) / 255
+    return table.gather(1, level.flatten(2)[0]).view_as(image)
 
 
 @pixelwise

@@ -14,10 +14,14 @@ from gpuaug.render.mixes import Blend, blended, covers, inside
 from gpuaug.render.packed import Packed
 from gpuaug.render.plan import Pass, Plan
 from gpuaug.render.reading import over, read
+from gpuaug.render.sampler import sample_image
 from gpuaug.render.walk import walk, warp_one
 from gpuaug.render.warp import Warp
 
 __all__ = ["parted", "walk_together"]
+
+_CHUNK = 8192
+"""Pixels for which it is decided at a time whether a tile is seen there."""
 
 
 def walk_together(x: Tensor | Packed, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
@@ -49,13 +53,16 @@ def _part(x: Tensor | Packed, plan: Plan, steps: list[Pass], last: bool, work: t
     batch = steps[0].blend.share.shape[0] if steps[0].blend is not None else steps[0].warp.matrix.shape[0]  # type: ignore[union-attr]
     shape = (batch, after.out_channels, *steps[-1].canvas)
     out = torch.empty(shape, dtype=after.out_dtype, memory_format=after.layout)
+    # Tiles that are all there is to do are rounded as they are read.
+    alone = last and len(steps) == 1 and not steps[0].program and steps[0].filter is None
+    whole = alone and x.dtype == torch.uint8 == after.out_dtype and plan.scale == 255
     for b in range(batch):
         step = steps[0].of(b)
         if step.blend is not None:
             assert isinstance(x, Tensor)
             image = _blend(x, b, step.blend, plan.scale, work)
         else:
-            image = _tile(x, step, plan.scale, work)
+            image = _tile(x, step, plan.scale, work, whole)
         own = copying.copy(after)
         if image.dtype != x.dtype or plan.scale == 1:
             own.scale = 1.0
@@ -126,14 +133,24 @@ def _working(x: Tensor, scale: float, work: torch.dtype) -> Tensor:
     return x.to(work) / scale if scale != 1 else x.to(work)
 
 
-def _tile(x: Tensor | Packed, step: Pass, scale: float, work: torch.dtype) -> Tensor:
-    """Return one canvas of tiles; only the part of the output that a tile reaches is read for it."""
+def _tile(x: Tensor | Packed, step: Pass, scale: float, work: torch.dtype, whole: bool) -> Tensor:
+    """Return one canvas of tiles; only the part of the output that a tile reaches is read for it.
+
+    It is in working values, or in pixels as they are where none is blended, or where they shall be `whole` (uint8).
+    """
     warp = step.warp
     assert warp is not None and warp.tiles is not None
     h, w = step.canvas
-    found = []
+    lines = max(1, _CHUNK // w)
     straight = warp.kind != "warp" and not warp.transposes
     back = mat.inverse(warp.matrix)
+    channels = x.channels if isinstance(x, Packed) else x.shape[1]
+    fills = [warp.reading.fill[c if len(warp.reading.fill) > 1 else 0] * scale for c in range(channels)]
+    # Pixels stay as they are until some are blended.
+    kept = whole or x.dtype.is_floating_point or all(abs(fill - round(fill)) < 1e-6 for fill in fills)
+    out = torch.empty((1, channels, h, w), dtype=x.dtype if kept else work)
+    for c, fill in enumerate(fills):
+        out[:, c].fill_(fill if out.dtype.is_floating_point else round(fill))
     rectangles, sources = warp.tiles.within(warp.soft, warp.hard)
     for k in range(warp.tiles.index.shape[1]):
         place, rectangle, source = warp.tiles.matrix[:, k], rectangles[:, k], sources[:, k]
@@ -145,23 +162,36 @@ def _tile(x: Tensor | Packed, step: Pass, scale: float, work: torch.dtype) -> Te
         one = replace(warp, matrix=shift @ warp.matrix @ place, tiles=None, soft=None, hard=source)
         j = int(warp.tiles.index[0, k])
         image = x.views[j][None] if isinstance(x, Packed) else x[j : j + 1]
-        part = warp_one(image, scale, replace(step, warp=one, canvas=(y1 - y0, x1 - x0)), work)
-        seen = None
-        if not straight:
-            seen = _seen(back, rectangle, area)
-        found.append((area, part, seen))
-    kept = x.dtype if all(part.dtype == x.dtype for _, part, _ in found) else work
-    unit = scale if kept == x.dtype or scale == 1 else 1.0
-    channels = x.channels if isinstance(x, Packed) else x.shape[1]
-    out = torch.empty((1, channels, h, w), dtype=kept)
-    for c in range(channels):
-        fill = warp.reading.fill[c if len(warp.reading.fill) > 1 else 0]
-        out[:, c].fill_(fill * unit)
-    for (x0, y0, x1, y1), part, seen in found:
+        size = (y1 - y0, x1 - x0)
+        if warp.kind == "lattice" or warp.reading.interpolation != "bilinear" or not warp.reading.antialias:
+            part = warp_one(image, scale, replace(step, warp=one, canvas=size), work)
+            if whole and part.dtype != x.dtype:
+                part = part.clamp(0, 255).round_().to(x.dtype)
+        else:
+            part = _sampled(image, one, size, torch.uint8 if whole else work, work)
+        if part.dtype != out.dtype:
+            out = out.to(work)
         view = out[:, :, y0:y1, x0:x1]
-        value = part if kept == x.dtype else part.to(work) / scale
-        view.copy_(value if seen is None else torch.where(seen, value, view))
-    return out
+        if straight:
+            view.copy_(part)
+            continue
+        for start in range(0, y1 - y0, lines):  # some lines at a time: positions are wider than pixels
+            rows = slice(start, min(start + lines, y1 - y0))
+            seen = _seen(back, rectangle, (x0, y0 + rows.start, x1, y0 + rows.stop))
+            view[:, :, rows] = torch.where(seen, part[:, :, rows], view[:, :, rows])
+    return out if out.dtype == x.dtype else out.div_(scale)
+
+
+def _sampled(image: Tensor, warp: Warp, size: tuple[int, int], dtype: torch.dtype, work: torch.dtype) -> Tensor:
+    """Return an image (1, C, H, W) through a warp, the tent cut at its window and normalised, in the image's unit."""
+    assert warp.hard is not None
+    x0, y0, x1, y1 = (math.ceil(v - 0.5 - 1e-6) for v in warp.hard[0].tolist())
+    region = max(x0, 0), max(y0, 0), min(x1, image.shape[3]), min(y1, image.shape[2])
+    if region[2] <= region[0] or region[3] <= region[1]:
+        return torch.zeros((1, image.shape[1], *size), dtype=dtype)
+    back = mat.inverse(warp.matrix)[0].tolist()
+    into = torch.empty((1, image.shape[1], *size), dtype=dtype)
+    return sample_image(image, back, size, region, (0.0,), work, warp.shrink > 1, {}, into, cut=True)
 
 
 def _reach(warp: Warp, rectangle: Tensor, h: int, w: int) -> tuple[int, int, int, int] | None:

@@ -114,6 +114,8 @@ def _through_tiles(
         found = _through(x.index_select(0, index), single, source, canvas, fraction, fill)
         return list(found.unbind(1))
 
+    if channels == 0:
+        return start
     windows = (warp.soft, warp.hard)
     centres = _centres(canvas, size, x)
     return torch.stack(tiled(warp.tiles, warp.matrix, canvas, windows, one, list(start.unbind(1)), centres), dim=1)

@@ -90,7 +90,7 @@ def as_value_range(value: Any, owner: str) -> ValueRange | None:
 def quantize(x: Tensor, dtype: torch.dtype, own: bool) -> Tensor:
     """Return working values rounded to integers of a dtype; `own` ones are already on its scale."""
     if not own:
-        return torch.round(x.clamp(0, 1) * default_range(dtype).white[0])
+        return x.clamp(0, 1).mul_(default_range(dtype).white[0]).round_()
     limits = torch.iinfo(dtype)
     return torch.round(x).clamp(limits.min, limits.max)
 

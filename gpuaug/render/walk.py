@@ -19,6 +19,7 @@ from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
 from gpuaug.render.settings import Reading
+from gpuaug.render.table import tabled
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
@@ -54,9 +55,10 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
     # A last warp may write its pixels where they belong.
     ends = bool(passes) and not passes[-1].program and passes[-1].filter is None and last is None
     direct = ends and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
+    rounds = last is None and plan.out_dtype == torch.uint8 and not plan.normalized
     for b, row in enumerate(rows):
         into = out[b : b + 1] if direct else None
-        image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into)
+        image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds)
         if last is not None and last.write_one is not None:
             last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))
         elif not (direct and image.data_ptr() == out[b].data_ptr()):
@@ -73,13 +75,17 @@ def _through(
     hosts: list[_Host],
     work: torch.dtype,
     into: Tensor | None = None,
+    rounds: bool = False,
 ) -> tuple[Tensor, float]:
     """Return one image after passes, and what its values are divided by to get working ones.
 
-    A last warp may write its pixels `into` the output.
+    A last warp may write its pixels `into` the output; an image of 8 bits may be rounded at the end if it `rounds`.
     """
-    scale = plan.scale
+    scale, table = plan.scale, None
     for step, host in zip(passes, hosts, strict=True):
+        filtering = step.filter is not None and (host.filter is None or host.filter[b])
+        if table is not None and (step.warp is not None or step.mix is not None or filtering):
+            image, unit, table = table.pixels(), 1.0, None
         if step.warp is not None:
             there = into if step is passes[-1] and unit == scale else None
             image = _warp(image, unit, b, step, host, work, there)
@@ -90,18 +96,27 @@ def _through(
                 done, white = _through(image, unit, b, plan, chain, chain_hosts, work)
                 total.add_(done.to(work), alpha=weight / white)
             image, unit = total, 1.0
-        if step.filter is not None and (host.filter is None or host.filter[b]):
+        if filtering and step.filter is not None:
             image, unit = _working(image, unit, work), 1.0
             image = _apply(image, step.filter, b, plan.levels)
         for slot, gates, orders in zip(step.program, host.gates, host.orders, strict=True):
             for number in range(len(gates)) if orders is None else orders[b]:
                 choice, gate = slot.choices[number], gates[number]
                 if gate is None or gate[b]:
-                    image, unit = _working(image, unit, work), 1.0
-                    image = _apply(image, choice, b, plan.levels)
-        if image.dtype == work and plan.rounds_after(step):
-            image, unit = quantize(image / unit, plan.dtype, step.own), scale
-    return image, unit
+                    made = tabled(image, unit, table, choice, b, plan.levels, work)
+                    if made is not None:
+                        table = made
+                        continue
+                    image = _working(image, unit, work) if table is None else table.pixels()
+                    image, unit, table = _apply(image, choice, b, plan.levels), 1.0, None
+        if plan.rounds_after(step):
+            if table is not None:
+                image, table = table.rounded(), None
+            elif image.dtype == work:
+                image, unit = quantize(image / unit, plan.dtype, step.own), scale
+    if table is None:
+        return image, unit
+    return (table.rounded(), unit) if rounds else (table.pixels(), 1.0)
 
 
 def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[list[Pass], Choice | None]:
@@ -291,7 +306,8 @@ def _lattice(
         return part
     out = image.new_empty((1, image.shape[1], *canvas))
     for c in range(image.shape[1]):
-        out[:, c].fill_(fill[c if len(fill) > 1 else 0])
+        value = fill[c if len(fill) > 1 else 0]
+        out[:, c].fill_(value if image.dtype.is_floating_point else round(value))
     out[:, :, target[0], target[1]] = part
     return out
 

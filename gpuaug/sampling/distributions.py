@@ -2,81 +2,24 @@
 
 import math
 from dataclasses import dataclass, fields
-from numbers import Real
-from typing import Any, ClassVar, NoReturn
+from operator import attrgetter
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.sampling.generator import HALF_STEP, invert_beta
+from gpuaug.sampling.law import Distribution, Number
+from gpuaug.sampling.varying import PerClass, Times, Varying, is_number, least, mapped, most, now, parts
+
+__all__ = [
+    "Beta", "Categorical", "Constant", "Distribution", "Integers", "LogUniform", "Normal", "TruncatedNormal", "Uniform",
+    "as_distribution", "static_range", "within",
+]  # fmt: skip
 
 _NORMAL_REACH = 6.0  # the quantile of the half step is 5.42 standard deviations
 _MAX_INTEGERS = 1 << 24
 _BETA_LARGEST = 64.0
-
-
-class Distribution:
-    """Describe a law to draw a parameter from, by its inverse CDF.
-
-    A subclass is a frozen dataclass of numbers with an `icdf`, and a `support` unless (low, high) come last.
-
-    Raises:
-        ValueError: a number is not finite, out of order or outside its range.
-        TypeError: it is not a number.
-    """
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-    _positive: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that are not finite, and (low, high) out of order."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        self._check_finite(values)
-        if "low" in values and values["low"] > values["high"]:
-            self._refuse("(low, high)", "have low <= high", (values["low"], values["high"]))
-        if values.get("std", 0) < 0:
-            self._refuse("std", "be >= 0", values["std"])
-        for name in self._positive:
-            if values[name] <= 0:
-                self._refuse(name, "be > 0", values[name])
-
-    def _refuse(self, name: str, rule: str, value: object) -> NoReturn:
-        raise ValueError(f"{type(self).__name__}: {name} must {rule}, got {value!r}")
-
-    def _check_finite(self, values: dict[str, Any]) -> None:
-        for name, value in values.items():
-            if not _is_number(value):
-                raise TypeError(f"{type(self).__name__}: {name} must be a number, got {value!r}")
-            if not math.isfinite(value):
-                self._refuse(name, "be finite", value)
-
-    @property
-    def bounds(self) -> tuple[float, ...]:
-        """Return the numbers that `icdf` takes after `u`: they live in a float32 table on the device."""
-        return tuple(float(getattr(self, field.name)) for field in fields(self))
-
-    @classmethod
-    def icdf(cls, u: Tensor, *bounds: Tensor) -> Tensor:
-        """Map uniforms in [0, 1) to draws, elementwise, without a host synchronisation.
-
-        Args:
-            u: uniforms, multiples of 2**-24.
-            bounds: one tensor for each number of `bounds`, broadcastable to `u`.
-
-        Shape:
-            u (B, n) float32, bounds () or (n,) or (B, n) float32 -> (B, n) float32.
-        """
-        raise NotImplementedError
-
-    def support(self) -> tuple[float, float]:
-        """Return the least and the greatest value that is ever drawn."""
-        ends = self.bounds[-2:]
-        return ends[0], ends[-1]
-
-
-def _is_number(value: object) -> bool:
-    """Tell real numbers from all else; a boolean is not one."""
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _clamp(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -98,8 +41,8 @@ class Uniform(Distribution):
         [[2.0, 3.0]]
     """
 
-    low: float
-    high: float
+    low: Number
+    high: Number
 
     @classmethod
     def icdf(cls, u: Tensor, *bounds: Tensor) -> Tensor:
@@ -123,8 +66,8 @@ class LogUniform(Distribution):
     """
 
     _positive: ClassVar[tuple[str, ...]] = ("low",)
-    low: float
-    high: float
+    low: Number
+    high: Number
 
     @classmethod
     def icdf(cls, u: Tensor, *bounds: Tensor) -> Tensor:
@@ -147,8 +90,8 @@ class Normal(Distribution):
         3.0
     """
 
-    mean: float
-    std: float
+    mean: Number
+    std: Number
 
     @classmethod
     def icdf(cls, u: Tensor, *bounds: Tensor) -> Tensor:
@@ -162,7 +105,8 @@ class Normal(Distribution):
 
     def support(self) -> tuple[float, float]:
         """Return the mean minus and plus six standard deviations."""
-        return self.mean - _NORMAL_REACH * self.std, self.mean + _NORMAL_REACH * self.std
+        reach = _NORMAL_REACH * most(self.std)
+        return least(self.mean) - reach, most(self.mean) + reach
 
 
 @dataclass(frozen=True)
@@ -181,10 +125,10 @@ class TruncatedNormal(Distribution):
     """
 
     _positive: ClassVar[tuple[str, ...]] = ("std",)
-    mean: float
-    std: float
-    low: float
-    high: float
+    mean: Number
+    std: Number
+    low: Number
+    high: Number
 
     @classmethod
     def icdf(cls, u: Tensor, *bounds: Tensor) -> Tensor:
@@ -216,15 +160,23 @@ class Integers(Distribution):
         [[1.0, 3.0]]
     """
 
-    low: int
-    high: int
+    low: Number
+    high: Number
 
-    def __post_init__(self) -> None:
+    def _check(self, values: dict[str, Any]) -> None:
         """Check the numbers."""
-        super().__post_init__()
-        for name, value in (("low", self.low), ("high", self.high), ("high - low", self.high - self.low)):
+        super()._check(values)
+        low, high = values["low"], values["high"]
+        for name, value in (("low", low), ("high", high), ("high - low", high - low)):
             if value != int(value) or abs(value) >= _MAX_INTEGERS:
                 self._refuse(name, "be a whole number below 2**24", value)
+
+    def _now(self, value: Any, times: Times, label: int | None) -> Any:
+        return round(now(value, times, label))
+
+    def support(self) -> tuple[float, float]:
+        """Return the ends: of numbers that vary the nearest whole ones."""
+        return float(round(least(self.low))), float(round(most(self.high)))
 
     @classmethod
     def icdf(cls, u: Tensor, *bounds: Tensor) -> Tensor:
@@ -246,19 +198,24 @@ class Categorical(Distribution):
         (0.25, 0.25, 1.0)
     """
 
-    weights: tuple[float, ...]
+    weights: tuple[Number, ...]
 
     def __post_init__(self) -> None:
-        """Check the weights and freeze them into a tuple."""
+        """Freeze the weights into a tuple and check them."""
         object.__setattr__(self, "weights", tuple(self.weights))
-        self._check_finite({f"weights[{i}]": weight for i, weight in enumerate(self.weights)})
-        if not any(self.weights) or min(self.weights) < 0:
+        super().__post_init__()
+
+    def _numbers(self) -> dict[str, Any]:
+        return {f"weights[{i}]": weight for i, weight in enumerate(self.weights)}
+
+    def _check(self, values: dict[str, Any]) -> None:
+        weights = list(values.values())
+        if not any(weights) or min(weights) < 0:
             self._refuse("weights", "be >= 0 and not all zero", self.weights)
 
-    @property
-    def bounds(self) -> tuple[float, ...]:
+    def _bounds(self) -> tuple[float, ...]:
         """Return the cumulative weights, normalised: the last is exactly 1."""
-        cumulative = [math.fsum(self.weights[: i + 1]) for i in range(len(self.weights))]
+        cumulative = [math.fsum(least(w) for w in self.weights[: i + 1]) for i in range(len(self.weights))]
         return tuple(value / cumulative[-1] for value in cumulative)
 
     @classmethod
@@ -272,7 +229,7 @@ class Categorical(Distribution):
 
     def support(self) -> tuple[float, float]:
         """Return the first and the last index of positive weight."""
-        drawn = [float(index) for index, weight in enumerate(self.weights) if weight > 0]
+        drawn = [float(index) for index, weight in enumerate(self.weights) if most(weight) > 0]
         return drawn[0], drawn[-1]
 
 
@@ -293,13 +250,13 @@ class Beta(Distribution):
     """
 
     _positive: ClassVar[tuple[str, ...]] = ("a", "b")
-    a: float
-    b: float
+    a: Number
+    b: Number
 
-    def __post_init__(self) -> None:
+    def _check(self, values: dict[str, Any]) -> None:
         """Check the shapes."""
-        super().__post_init__()
-        if max(self.bounds) > _BETA_LARGEST:
+        super()._check(values)
+        if max(values.values()) > _BETA_LARGEST:
             self._refuse("(a, b)", f"be at most {_BETA_LARGEST:g}", (self.a, self.b))
 
     @classmethod
@@ -324,7 +281,7 @@ class Constant(Distribution):
         [[3.0, 3.0]]
     """
 
-    value: float
+    value: Number
 
     @classmethod
     def icdf(cls, u: Tensor, *bounds: Tensor) -> Tensor:
@@ -350,16 +307,19 @@ def as_distribution(
     symmetric_about: float | None = None,
     low: float | None = None,
     high: float | None = None,
+    cut: float = -math.inf,
 ) -> Distribution:
-    """Read a range argument: a number, a (low, high) pair or a distribution.
+    """Read a range argument: a number, a (low, high) pair or a distribution; or one of them for each class.
 
     Args:
-        value: a pair becomes `Uniform`; a number v `Constant(v)`, or `Uniform(c - v, c + v)` about c.
+        value: a pair becomes `Uniform`; a number v `Constant(v)`, or `Uniform(c - v, c + v)` about c. A number may be a
+            schedule.
         owner: class named in errors.
         name: argument named in errors.
         symmetric_about: the centre, if a bare number means a range about it.
         low: least value allowed.
         high: greatest value allowed.
+        cut: where the range about the centre begins at least.
 
     Raises:
         TypeError: value is none of the three; booleans and strings are not numbers.
@@ -370,30 +330,64 @@ def as_distribution(
         Uniform(low=-30.0, high=30.0)
     """
     subject = f"{owner}: {name} must"
+    if isinstance(value, PerClass):
+
+        def read(one: Any) -> Distribution:
+            return as_distribution(
+                one, owner=owner, name=name, symmetric_about=symmetric_about, low=low, high=high, cut=cut
+            )
+
+        return _by_class(value.map(read), subject)
     pair = isinstance(value, (tuple, list))
+    ends = tuple(value) if pair else (value,)
     dist: Distribution
     if isinstance(value, Distribution):
         dist = value
-    elif pair and len(value) != 2:
+    elif pair and len(ends) != 2:
         raise ValueError(f"{subject} be (low, high), got {value!r}")
-    elif not all(map(_is_number, value if pair else (value,))):
+    elif not all(is_number(end) or isinstance(end, Varying) for end in ends):
         raise TypeError(f"{subject} be a number, a (low, high) pair or a Distribution, got {value!r}")
-    elif not all(map(math.isfinite, value if pair else (value,))):
+    elif not all(math.isfinite(least(end)) and math.isfinite(most(end)) for end in ends):
         raise ValueError(f"{subject} be finite, got {value!r}")
     elif pair:
-        if value[0] > value[1]:
+        if not parts(ends) and ends[0] > ends[1]:
             raise ValueError(f"{subject} be (low, high) with low <= high, got {value!r}")
-        dist = Uniform(float(value[0]), float(value[1]))
+        try:
+            dist = Uniform(*(end if isinstance(end, Varying) else float(end) for end in ends))
+        except ValueError as error:
+            raise ValueError(f"{subject} be (low, high) with low <= high at any time, got {value!r}") from error
     elif symmetric_about is None:
-        dist = Constant(float(value))
-    elif value < 0:
+        dist = Constant(value if isinstance(value, Varying) else float(value))
+    elif least(value) < 0:
         raise ValueError(f"{subject} be >= 0 as a single number, got {value!r}")
     else:
-        dist = Uniform(float(symmetric_about - value), float(symmetric_about + value))
+        about = float(symmetric_about)
+        dist = Uniform(mapped(value, -1.0, about, cut), mapped(value, 1.0, about))
 
-    least, greatest = static_range(dist)
+    reached = static_range(dist)
     floor, ceiling = -math.inf if low is None else low, math.inf if high is None else high
-    if least < floor or greatest > ceiling:
+    if reached[0] < floor or reached[1] > ceiling:
         hint = "; TruncatedNormal has bounds" if isinstance(dist, Normal) else ""
         raise ValueError(f"{subject} be within [{floor:g}, {ceiling:g}], got {value!r}{hint}")
     return dist
+
+
+def _by_class(laws: PerClass, subject: str) -> Distribution:
+    """Return the distribution whose numbers are those of each class."""
+    kinds: set[type[Distribution]] = {type(law) for law in laws.inner()}
+    if len(kinds) == 2 and Constant in kinds and kinds <= {Constant, Uniform, LogUniform}:
+        wide: Any = (kinds - {Constant}).pop()
+        laws = laws.map(lambda law: wide(law.value, law.value) if isinstance(law, Constant) else law)
+        kinds = {wide}
+    if len(kinds) > 1 or Categorical in kinds:
+        raise ValueError(f"{subject} have one law of numbers for all classes, got {laws!r}")
+    kind = kinds.pop()
+    return kind(**{field.name: laws.map(attrgetter(field.name)) for field in fields(kind)})
+
+
+def within(law: Distribution) -> Integers:
+    """Return the whole numbers between the ends of a uniform law; of ends that vary the nearest at any time."""
+    low, high = (getattr(law, name) for name in ("low", "high"))
+    if parts((low, high)):
+        return Integers(low, high)
+    return Integers(math.ceil(low), math.floor(high))

@@ -7,17 +7,19 @@ draws of the others alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from gpuaug.sampling.distributions import Constant, Distribution
+from gpuaug.sampling.distributions import Constant, Distribution, Integers
 from gpuaug.sampling.generator import column_words, uniform
+from gpuaug.sampling.law import START
 from gpuaug.sampling.state import moved
+from gpuaug.sampling.varying import Times, Varying, now
 
-__all__ = ["Declaration", "Draws", "Layout"]
+__all__ = ["Declaration", "Draws", "Layout", "Told"]
 
 Draws = dict[str, dict[str, Tensor]]
 
@@ -28,8 +30,52 @@ class Declaration:
 
     name: str
     random: dict[str, tuple[Distribution, int]]
-    p: float | None = None
+    p: float | Varying | None = None
     """None where the transform always applies: then there is no gate."""
+    neutral: Mapping[str, float] = field(default_factory=dict)
+    """Values at which nothing happens, by parameter: what `strength` scales towards."""
+    gateable: bool = False
+    """Whether, without such values, `strength` scales its probability."""
+
+    def gated(self) -> Declaration:
+        """Return the declaration for calls with a strength: with a gate where that is what it scales."""
+        return replace(self, p=1.0) if self.gateable and not self.neutral and self.p is None else self
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a call says of its samples."""
+
+    classes: Mapping[str, Tensor] = field(default_factory=dict)
+    """(B,) integers by key of the batch, for bounds that depend on them."""
+    strength: Tensor | None = None
+    """(B,) 0 to 1."""
+
+
+@dataclass
+class _Slot:
+    """The columns of one parameter."""
+
+    name: str
+    param: str
+    columns: int
+    law: Distribution | None
+    """None for a gate."""
+    p: float | Varying
+    neutral: float | None
+    scaled: bool
+    """Whether a strength scales the probability."""
+
+    def numbers(self, times: Times, label: int | None) -> tuple[float, ...]:
+        """Return the bounds at a time, for a class."""
+        return (now(self.p, times, label),) if self.law is None else self.law.at(times, label).bounds
+
+    @property
+    def varying(self) -> Varying | Distribution | None:
+        """What may vary."""
+        if self.law is not None:
+            return self.law if self.law.varies else None
+        return self.p if isinstance(self.p, Varying) else None
 
 
 @dataclass
@@ -39,51 +85,42 @@ class _Group:
     distribution: type[Distribution] | None
     """None for the gates: u < p."""
     bounds: int
-    slots: list[tuple[str, str, int]] = field(default_factory=list)
-    """(transform, parameter, columns) in order."""
-    table: list[tuple[float, ...]] = field(default_factory=list)
+    slots: list[_Slot] = field(default_factory=list)
     columns: list[int] = field(default_factory=list)
 
     @property
     def width(self) -> int:
-        return len(self.table)
+        return len(self.columns)
 
 
 class Layout:
-    """The columns and bounds of all transforms of a pipeline."""
+    """The columns and bounds of all transforms of a pipeline.
 
-    def __init__(self, declarations: Sequence[Declaration]) -> None:
+    Bounds lie in one table: those of now, and, for each key of classes, a row for every class, after one of all others.
+    """
+
+    def __init__(self, declarations: Sequence[Declaration], times: Times = START) -> None:
         """Lay out the columns of `declarations`."""
         groups: dict[tuple[type[Distribution] | None, int], _Group] = {}
         blocks: dict[int, int] = {}
 
-        def put(
-            kind: type[Distribution] | None,
-            name: str,
-            param: str,
-            bounds: tuple[float, ...],
-            words: list[int],
-        ) -> None:
-            group = groups.setdefault((kind, len(bounds)), _Group(kind, len(bounds)))
-            group.slots.append((name, param, len(words)))
-            group.table.extend([bounds] * len(words))
+        def put(slot: _Slot, words: list[int]) -> None:
+            kind = None if slot.law is None else type(slot.law)
+            size = len(slot.numbers(times, None))
+            group = groups.setdefault((kind, size), _Group(kind, size))
+            group.slots.append(slot)
             group.columns.extend(words)
 
-        for declaration in declarations:
-            widths = [1] + [columns for _, columns in declaration.random.values()]
-            words, lanes = column_words(declaration.name, sum(widths))
+        for d in declarations:
+            widths = [1] + [columns for _, columns in d.random.values()]
+            words, lanes = column_words(d.name, sum(widths))
             flat = [4 * blocks.setdefault(word, len(blocks)) + lane for word, lane in zip(words, lanes, strict=True)]
-            if declaration.p is not None:  # the first column is the gate's, whether it is used or not
-                put(None, declaration.name, "gate", (declaration.p,), flat[:1])
+            if d.p is not None:  # the first column is the gate's, whether it is used or not
+                put(_Slot(d.name, "gate", 1, None, d.p, None, d.gateable and not d.neutral), flat[:1])
             start = 1
-            for param, (distribution, columns) in declaration.random.items():
-                put(
-                    type(distribution),
-                    declaration.name,
-                    param,
-                    distribution.bounds,
-                    flat[start : start + columns],
-                )
+            for param, (law, columns) in d.random.items():
+                slot = _Slot(d.name, param, columns, law, 1.0, d.neutral.get(param), False)
+                put(slot, flat[start : start + columns])
                 start += columns
         # Constants come last: they read no column.
         self.groups = sorted(groups.values(), key=lambda g: g.distribution is Constant)
@@ -94,37 +131,135 @@ class Layout:
         position = {index: i for i, index in enumerate(order)}
         self._blocks = torch.tensor([words_of[i] for i in order], dtype=torch.int64)
         self._columns = torch.tensor([4 * position[c // 4] + c % 4 for c in used], dtype=torch.int64)
-        self._table = torch.tensor(
-            [row[i] for g in self.groups for i in range(g.bounds) for row in g.table], dtype=torch.float32
-        )
+        self._lay_classes()
+        self._numbers = self._now(times)
+        self._table = torch.tensor(self._numbers, dtype=torch.float32)
+
+    def _lay_classes(self) -> None:
+        """Find which entries of the table depend on classes, and where those of each class lie."""
+        owners = [slot for g in self.groups for _ in range(g.bounds) for slot in g.slots for _ in range(slot.columns)]
+        self.entries = len(owners)
+        places, end = list(range(self.entries)), self.entries
+        self.keys: list[tuple[str, tuple[int, ...], list[int]]] = []
+        """(key of the batch, its classes, the entries that depend on it)."""
+        varying = [slot.varying for slot in owners]
+        for key in sorted({v.key for v in varying if v is not None and v.key is not None}):
+            entries = [i for i, v in enumerate(varying) if v is not None and v.key == key]
+            labels = sorted({label for v in varying if v is not None and v.key == key for label in v.labels()})
+            self.keys.append((key, tuple(labels), entries))
+            for place, i in enumerate(entries):
+                places[i] = end + place
+            end += len(entries)
+        self._labels = torch.tensor([label for _, labels, _ in self.keys for label in labels], dtype=torch.int64)
+        self._places = torch.tensor(places if self.keys else [], dtype=torch.int64)
+
+    def _of_class(self, times: Times, label: int | None) -> list[float]:
+        numbers: list[float] = []
+        for group in self.groups:
+            rows = [(slot.numbers(times, label), slot.columns) for slot in group.slots]
+            numbers += [row[i] for i in range(group.bounds) for row, columns in rows for _ in range(columns)]
+        return numbers
+
+    def _now(self, times: Times) -> list[float]:
+        """Return the table at a time."""
+        of_all = self._of_class(times, None)
+        table = list(of_all)
+        for _, labels, entries in self.keys:
+            for label in (None, *labels):
+                numbers = of_all if label is None else self._of_class(times, label)
+                table += [numbers[i] for i in entries]
+        return table
+
+    def write(self, times: Times) -> None:
+        """Write the bounds of a time into the table, in place: whoever reads it, a captured graph too, sees them."""
+        numbers = self._now(times)
+        if numbers != self._numbers:
+            self._numbers = numbers
+            with torch.inference_mode(False), torch.no_grad():
+                self._table.copy_(torch.tensor(numbers, dtype=torch.float32))
+
+    def renew(self, other: Layout, times: Times) -> bool:
+        """Take the bounds of another layout over, where it draws the same columns from the same laws; else do not."""
+
+        def form(layout: Layout) -> list[object]:
+            slots = [(g.distribution, g.bounds, s.name, s.param, s.columns) for g in layout.groups for s in g.slots]
+            return [slots, layout.names, [g.columns for g in layout.groups], layout.keys]
+
+        if form(self) != form(other):
+            return False
+        for group, new in zip(self.groups, other.groups, strict=True):
+            for slot, given in zip(group.slots, new.slots, strict=True):
+                slot.law, slot.p = given.law, given.p
+        self.write(times)
+        return True
 
     def to(self, device: torch.device) -> None:
         """Move the constants to the batch's device, once."""
         if self._table.device != device:
-            self._blocks, self._columns, self._table = (
-                moved(t, device) for t in (self._blocks, self._columns, self._table)
+            self._blocks, self._columns, self._table, self._labels, self._places = (
+                moved(t, device) for t in (self._blocks, self._columns, self._table, self._labels, self._places)
             )
 
-    def draw(self, state: Tensor, ids: Tensor, copy: Tensor) -> Draws:
+    def _bounds(self, batch: int, classes: Mapping[str, Tensor]) -> Tensor:
+        """Return the bounds: (entries,), or (B, entries) where they depend on classes."""
+        of_all = self._table[: self.entries]
+        if not self.keys:
+            return of_all
+        parts, start, label = [of_all.expand(batch, self.entries)], self.entries, 0
+        for key, labels, entries in self.keys:
+            rows, n = len(labels) + 1, len(entries)
+            table = self._table[start : start + rows * n].view(rows, n)
+            given = classes.get(key)
+            given = self._labels.new_zeros(batch) if given is None else given  # nobody draws, but for an explanation
+            same = given[:, None] == self._labels[label : label + len(labels)]
+            number = torch.arange(1, rows, device=same.device)
+            parts.append(table.index_select(0, (same * number).sum(1)))  # 0 is the row of all other classes
+            start, label = start + rows * n, label + len(labels)
+        return torch.cat(parts, dim=1).index_select(1, self._places)
+
+    def draw(self, state: Tensor, ids: Tensor, copy: Tensor, told: Told | None = None) -> Draws:
         """Draw the parameters of every transform for the samples `ids` (B,)."""
         self.to(ids.device)
         batch = ids.shape[0]
+        told = told or Told()
         draws: Draws = {name: {} for name in self.names}
         u = uniform(state, ids, copy, self._blocks, self._columns) if self._columns.numel() else None
+        table = self._bounds(batch, told.classes)
         column = entry = 0
         for group in self.groups:
             n = group.width
-            bounds = [self._table[entry + i * n : entry + (i + 1) * n] for i in range(group.bounds)]
+            bounds = [table[..., entry + i * n : entry + (i + 1) * n] for i in range(group.bounds)]
             entry += n * group.bounds
             if group.distribution is Constant or u is None:
-                values = bounds[0].expand(batch, n).clone()  # a view would follow later changes of the table
+                # In fresh memory: what was drawn may not follow later changes of the table.
+                values = bounds[0].clone().expand(batch, n)
             else:
                 block = u[:, column : column + n]
                 column += n
-                values = block < bounds[0] if group.distribution is None else group.distribution.icdf(block, *bounds)
+                if group.distribution is not None:
+                    values = group.distribution.icdf(block, *bounds)
+                else:
+                    values = block < _gates(group, bounds[0], told.strength)
             start = 0
-            for name, param, columns in group.slots:
-                part = values[:, start] if columns == 1 else values[:, start : start + columns]
-                draws[name][param] = part
-                start += columns
+            for slot in group.slots:
+                part = values[:, start] if slot.columns == 1 else values[:, start : start + slot.columns]
+                draws[slot.name][slot.param] = _scaled(part, slot, told.strength)
+                start += slot.columns
         return draws
+
+
+def _gates(group: _Group, p: Tensor, strength: Tensor | None) -> Tensor:
+    """Return the probabilities, those that a strength scales (B, n)."""
+    if strength is None or not any(slot.scaled for slot in group.slots):
+        return p
+    one = torch.ones_like(strength)
+    return p * torch.stack([strength if slot.scaled else one for slot in group.slots], dim=1)
+
+
+def _scaled(value: Tensor, slot: _Slot, strength: Tensor | None) -> Tensor:
+    """Return what was drawn, as much nearer to the neutral value as the strength says."""
+    if strength is None or slot.neutral is None:
+        return value
+    weight = strength if value.dim() == 1 else strength[:, None]
+    nearer = torch.lerp(torch.full_like(value, slot.neutral), value, weight)  # exact at 0 and at 1
+    return torch.round(nearer) if isinstance(slot.law, Integers) else nearer

@@ -56,8 +56,8 @@ class Params:
     ids: Tensor
     names: tuple[str, ...] = field(default=())
     geometry: Geometry = field(default=Geometry())
-    sizes: dict[str, int] = field(default_factory=dict)
-    """Sizes drawn for the whole batch, by transform."""
+    sizes: dict[str, Any] = field(default_factory=dict)
+    """Sizes of the whole batch that were drawn, set or scheduled, by transform."""
     partial: bool = False
     """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
     labels: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)

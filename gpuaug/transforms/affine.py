@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -21,6 +21,7 @@ from gpuaug.sampling.distributions import (
     static_range,
 )
 from gpuaug.sampling.params import Geometry
+from gpuaug.sampling.varying import Varying, is_number, least, most
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context
 
@@ -65,6 +66,8 @@ class RandomRotation(Geometric):
         >>> ga.RandomRotation(30)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"angle": 0.0}
 
     def __init__(
         self,
@@ -149,6 +152,11 @@ class RandomAffine(Geometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {
+        **dict.fromkeys(("angle", "translate_x", "translate_y", "shear_x", "shear_y"), 0.0),
+        "scale": 1.0,
+    }
+
     def __init__(
         self,
         degrees: Range,
@@ -170,10 +178,14 @@ class RandomAffine(Geometric):
         self.degrees = as_distribution(degrees, owner=owner, name="degrees", symmetric_about=0.0)
         random: dict[str, Distribution] = {"angle": self.degrees}
         if translate is not None:
-            if not isinstance(translate, Sequence) or len(translate) != 2 or any(not 0 <= t <= 1 for t in translate):
+            if (
+                not isinstance(translate, Sequence)
+                or len(translate) != 2
+                or any(least(t) < 0 or most(t) > 1 for t in translate)
+            ):
                 raise ValueError(f"{owner}: translate must be two fractions between 0 and 1, got {translate!r}")
             for axis, t in zip("xy", translate, strict=True):
-                random[f"translate_{axis}"] = Uniform(-float(t), float(t))
+                random[f"translate_{axis}"] = as_distribution(t, owner=owner, name="translate", symmetric_about=0.0)
         self.scale = None
         if scale is not None:
             self.scale = as_distribution(scale, owner=owner, name="scale", low=1e-6)
@@ -240,11 +252,13 @@ class RandomPerspective(Geometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"corners": 0.0}
+
     projective: ClassVar[bool] = True
 
     def __init__(
         self,
-        distortion_scale: float = 0.5,
+        distortion_scale: float | Varying = 0.5,
         p: float = 0.5,
         interpolation: Any = None,
         fill: Any = None,
@@ -253,12 +267,14 @@ class RandomPerspective(Geometric):
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
-        if isinstance(distortion_scale, bool) or not isinstance(distortion_scale, (int, float)):
+        varies = isinstance(distortion_scale, Varying)
+        if not varies and not is_number(distortion_scale):
             raise TypeError(f"RandomPerspective: distortion_scale must be a number, got {distortion_scale!r}")
-        if not 0 <= distortion_scale <= 1:
+        if least(distortion_scale) < 0 or not most(distortion_scale) <= 1:
             raise ValueError(f"RandomPerspective: distortion_scale must be between 0 and 1, got {distortion_scale!r}")
-        self.distortion_scale = float(distortion_scale)
-        self.declare(corners=(Uniform(0.0, 1.0), 8))
+        self.distortion_scale = most(distortion_scale)
+        scale = {"_scale": Constant(distortion_scale)} if varies else {}
+        self.declare(corners=(Uniform(0.0, 1.0), 8), **scale)
 
     def shrink(self, canvas: tuple[int, int]) -> float:
         """Return the general bound: a homography's local scale has none of its own."""
@@ -268,8 +284,9 @@ class RandomPerspective(Geometric):
         """Draw whole pixels: `corners` (B, 8) are the moved x, y of top left, top right, bottom right, bottom left."""
         h, w = context.canvas
         inwards = []
+        scale = mat.wide(raw["_scale"]) if "_scale" in raw else self.distortion_scale
         for i, size in enumerate((w, h) * 4):
-            reach = whole(self.distortion_scale * whole(size / 2)) + 1
+            reach = whole(scale * whole(size / 2)) + 1
             inwards.append(torch.floor(raw["corners"][:, i] * reach))
         right, bottom = w - 1.0, h - 1.0
         ends = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copying
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -16,21 +17,15 @@ from gpuaug.render.settings import Reading, as_fill, as_interpolation
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.layout import Declaration
+from gpuaug.sampling.varying import Times
+from gpuaug.transforms.changing import check_p
 from gpuaug.transforms.given import GIVEN, MADE
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
+from gpuaug.transforms.sizes import as_size
 
 __all__ = ["Filter", "Geometric", "Photometric", "Reader", "Transform", "check_p"]
 
 Drawn = dict[str, Tensor]
-
-
-def check_p(p: float, owner: str) -> float:
-    """Return a probability, or raise."""
-    if isinstance(p, bool) or not isinstance(p, (int, float)):
-        raise TypeError(f"{owner}: p must be a number between 0 and 1, got {p!r}")
-    if not 0 <= p <= 1:
-        raise ValueError(f"{owner}: p must be between 0 and 1, got {p!r}")
-    return float(p)
 
 
 def as_channels(channels: Any, owner: str) -> tuple[int, ...] | None:
@@ -90,6 +85,8 @@ class Transform(Layer):
     """Names of what a parameter counts, by parameter."""
     blends: ClassVar[bool] = False
     """Whether it shows an image in several places at once, so that no annotation has one."""
+    neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
 
@@ -117,9 +114,17 @@ class Transform(Layer):
     def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Yield this transform, named."""
         name = names.take(type(self).__name__)
-        names.declarations.append(Declaration(name, self._declared, self.p if self.p < 1 else None))
+        p = self.p if self.p < 1 else None
+        names.declarations.append(Declaration(name, self._declared, p, self.neutral, self._gateable()))
         own = getattr(self, "channels", None)
         yield Node(name, self, gates, own if own is not None else channels)
+
+    def _gateable(self) -> bool:
+        """Tell whether it can be applied to some samples only."""
+        if "p" not in self.__dict__.get(GIVEN, ()):
+            return False
+        keeps = type(self).output_canvas is Transform.output_canvas
+        return self.p < 1 or (keeps and type(self).output_channels is Transform.output_channels)
 
     def evaluation(self) -> Layer | None:
         """Return itself where it is deterministic, else None."""
@@ -159,13 +164,15 @@ class Transform(Layer):
         """Join the plan."""
         raise NotImplementedError  # pragma: no cover  (each kind defines it)
 
-    def pick(self, u: float) -> int:
-        """Return the size for a number drawn from [0, 1), for a transform that `draws_size`."""
+    def pick(self, u: float, times: Times) -> int:
+        """Return the size for a number drawn from [0, 1) at a time, for a transform that `draws_size`."""
         raise NotImplementedError  # pragma: no cover
 
-    def drawn(self, size: int) -> Transform:
+    def drawn(self, size: Any) -> Transform:
         """Return what stands in its place for a batch of that size."""
-        raise NotImplementedError  # pragma: no cover
+        made: Any = copying.copy(self)
+        made.size = as_size(size, type(self).__name__)
+        return made  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         """Show the arguments that were given."""

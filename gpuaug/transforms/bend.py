@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -161,6 +161,8 @@ class OpticalDistortion(Bending):
         torch.Size([2, 3, 40, 50])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"k": 0.0}
+
     def __init__(
         self,
         distort_limit: Range = (-0.05, 0.05),
@@ -214,6 +216,8 @@ class GridDistortion(Bending):
         >>> ga.GridDistortion(p=1.0)(torch.zeros(2, 3, 40, 50)).shape
         torch.Size([2, 3, 40, 50])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"steps_x": 0.0, "steps_y": 0.0}
 
     def __init__(
         self,
@@ -280,6 +284,8 @@ class ThinPlateSpline(Bending):
         >>> ga.ThinPlateSpline((0.02, 0.05), p=1.0)(torch.zeros(2, 3, 40, 50)).shape
         torch.Size([2, 3, 40, 50])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"scale": 0.0}
 
     def __init__(
         self,

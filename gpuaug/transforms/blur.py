@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import blur_one
@@ -45,6 +46,8 @@ class GaussianBlur(Filter):
         >>> ga.GaussianBlur(5)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"sigma": 0.01}  # a kernel of one tap
 
     def __init__(
         self,
@@ -101,6 +104,8 @@ class RandomAdjustSharpness(Filter):
         >>> ga.RandomAdjustSharpness(2.0, p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"factor": 1.0}
 
     def __init__(
         self,

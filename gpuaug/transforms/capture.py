@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Captured"]
 
 _WARM_UP = 3
-_MOVED = {"": ("_state", "_zero"), "_layout": ("_blocks", "_columns", "_table")}
+_MOVED = {
+    "": ("_state", "_zero"),
+    **dict.fromkeys(("_layout", "_strong"), ("_blocks", "_columns", "_table", "_labels", "_places")),
+}
 """What a layer, and its layout, keep on the device of the batch, and replace where the device changes."""
 
 
@@ -97,6 +100,7 @@ class Captured(nn.Module):
         inputs: an example of what `forward` takes, on a CUDA device.
         ids: an example of the ids, where calls give them.
         copy: tells repeats of the same samples apart.
+        strength: an example of the strength, where calls give it.
 
     Raises:
         RuntimeError: where the inputs are not on a CUDA device, or the call waits for it.
@@ -105,17 +109,19 @@ class Captured(nn.Module):
 
     layer: Any
 
-    def __init__(self, layer: Layer, inputs: tuple[Any, ...], ids: Tensor | None = None, copy: int = 0) -> None:
+    def __init__(
+        self, layer: Layer, inputs: tuple[Any, ...], ids: Tensor | None = None, copy: int = 0, strength: Any = None
+    ) -> None:
         """Record a call; see the class."""
         super().__init__()
         self._owner = type(layer).__name__
-        leaves, self._spec = tree_flatten((inputs, ids))
+        leaves, self._spec = tree_flatten((inputs, ids, strength))
         self._check_leaves(leaves)
         self.__dict__["layer"] = layer  # not a submodule: whoever holds the layer saves its state
         self._mode, self._copy = layer.training, copy
         self._device = next(leaf.device for leaf in leaves if isinstance(leaf, Tensor))
         self._stream: Any = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
-        self._recordings: dict[tuple[tuple[str, int], ...], _Recording] = {}
+        self._recordings: dict[tuple[Any, ...], _Recording] = {}
         with torch.inference_mode(False), torch.no_grad():
             # Buffers are the recording's own: inputs of the caller are never written to.
             self._given = [leaf.detach().clone() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
@@ -143,26 +149,28 @@ class Captured(nn.Module):
         if len(found) > 1 or not found[0].startswith("cuda"):
             raise RuntimeError(f"{self._owner}: capture needs inputs on a CUDA device, got {', '.join(found)}")
 
-    def _sizes(self) -> dict[str, int]:
+    def _sizes(self) -> dict[str, Any]:
         """Return the sizes that the next call draws, on the host."""
         layer: Layer = self.layer
         return layer._draw_sizes(self._device) if self._mode else {}
 
-    def _recording(self, sizes: dict[str, int]) -> _Recording:
+    def _recording(self, sizes: dict[str, Any]) -> _Recording:
         """Return the recording for some sizes, made now if there is none; the layer's state stays as it is."""
-        key = tuple(sizes.items())
+        key = (self.layer._version, *sizes.items())
         if key in self._recordings:
             return self._recordings[key]
         layer: Layer = self.layer
         if self._mode and not layer._seeded:
             layer._seed_from_torch()
-        given, ids = tree_unflatten(self._given, self._spec)
+        given, ids, strength = tree_unflatten(self._given, self._spec)
         sized = layer._of_sizes(sizes)
         before = layer._state.to(self._device, copy=True)
         mirror = None if layer._mirror is None else list(layer._mirror)
         pool = next((made.graph.pool() for made in self._recordings.values()), None)
         try:
-            graph, out = record(lambda: sized(*given, ids=ids, copy=self._copy), self._stream, pool, self._owner)
+            graph, out = record(
+                lambda: sized(*given, ids=ids, copy=self._copy, strength=strength), self._stream, pool, self._owner
+            )
         finally:
             layer._state, layer._zero, layer._mirror = sized._state, sized._zero, mirror
             layer._state.copy_(before)
@@ -179,17 +187,18 @@ class Captured(nn.Module):
         self._recordings[key] = _Recording(graph, out, followed, held)
         return self._recordings[key]
 
-    def forward(self, *inputs: Any, ids: Tensor | None = None) -> Any:
+    def forward(self, *inputs: Any, ids: Tensor | None = None, strength: Tensor | float | None = None) -> Any:
         """Augment a batch by the recorded call.
 
         Args:
             inputs: as the example's: the same structure, shapes, dtypes and device; or `inputs`, the buffers.
             ids: likewise.
+            strength: likewise.
 
         Returns:
             What the layer returns, in buffers that the next call overwrites.
         """
-        leaves, spec = tree_flatten((inputs, ids))
+        leaves, spec = tree_flatten((inputs, ids, strength))
         check_same(leaves, spec, self._given, self._spec, self._owner)
         layer: Layer = self.layer
         if layer.training != self._mode:

@@ -8,7 +8,7 @@ import torch
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.distributions import Constant, Distribution, Uniform, as_distribution
 from gpuaug.transforms.base import Drawn, Photometric, check_p
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
@@ -186,12 +186,13 @@ class RandomPhotometricDistort(Photometric):
             _gates=(Uniform(0.0, 1.0), 5),
             _late=Uniform(0.0, 1.0),
             order=(Uniform(0.0, 1.0), 3),
+            _each_p=Constant(self.each_p),
         )
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Derive which of the five apply (`on`, (B, 5)), whether contrast comes last, and the channels' order."""
         values = {k: raw[k] for k in ("brightness", "contrast", "saturation", "hue")}
-        values["on"] = raw["_gates"] < self.each_p
+        values["on"] = raw["_gates"] < raw["_each_p"][:, None]
         values["contrast_last"] = raw["_late"] >= 0.5
         values["order"] = torch.argsort(raw["order"], dim=1)
         return values

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Categorical, Distribution, Integers, Uniform
 from gpuaug.sampling.layout import Declaration
+from gpuaug.sampling.varying import Varying, is_number, least
 from gpuaug.transforms.base import Drawn, Filter, Photometric, Transform, check_p
 from gpuaug.transforms.bend import Bending
 from gpuaug.transforms.compose import Compose, Container, refuse_changing
@@ -30,7 +31,7 @@ class Decision(Transform):
     mute = True
     selectable = True
 
-    def __init__(self, decide: Callable[[Drawn], Drawn], grouped: int = 0, p: float = 1.0) -> None:
+    def __init__(self, decide: Callable[[Drawn], Drawn], grouped: int = 0, p: Any = 1.0) -> None:
         """Take over the rule; the next `grouped` operations share a place of the program."""
         super().__init__(p)
         self.decide, self.grouped = decide, grouped
@@ -115,7 +116,7 @@ class Choosing(Container):
         for node in self.nodes:
             refuse_changing(node.transform, type(self).__name__)
 
-    def _weights(self, given: Sequence[float] | None) -> tuple[float, ...]:
+    def _weights(self, given: Sequence[Any] | None) -> tuple[Any, ...]:
         """Return a weight for each child, or raise."""
         owner = type(self).__name__
         if given is None:
@@ -124,9 +125,9 @@ class Choosing(Container):
             raise TypeError(f"{owner}: p must be a list of weights, one for each transform, got {given!r}")
         if len(given) != len(self):
             raise ValueError(f"{owner}: p must have one weight for each of {len(self)} transforms, got {len(given)}")
-        if any(isinstance(w, bool) or not isinstance(w, (int, float)) or not w >= 0 for w in given) or not any(given):
+        if not all((is_number(w) or isinstance(w, Varying)) and least(w) >= 0 for w in given) or not any(given):
             raise ValueError(f"{owner}: p must be weights that are not negative and not all zero, got {given!r}")
-        return tuple(float(w) for w in given)
+        return tuple(w if isinstance(w, Varying) else float(w) for w in given)
 
     def _start(self, names: Names, random: dict[str, tuple[Distribution, int]], p: float | None = None) -> str:
         """Name the container and say what it draws."""
@@ -181,7 +182,7 @@ class RandomChoice(Choosing):
 
     def _chosen(self, name: str, gates: tuple[Gate, ...], branches: list[list[Node]]) -> Iterator[Node]:
         together = len(branches) > 1 and all(map(_shares_a_place, branches))
-        p = self.p if isinstance(self.p, float) else 1.0
+        p = self.p if isinstance(self.p, (float, Varying)) else 1.0
         yield Node(name, Decision(self._decide, len(branches) if together else 0, p), gates)
         yield from merged(branches)
 
@@ -230,20 +231,22 @@ class OneOf(RandomChoice):
         """Build the container; see the class."""
         Choosing.__init__(self, transforms)
         self.p = check_p(p, "OneOf")
-        own = [getattr(child, "p", 1.0) for child in self._children()]
-        self.weights = tuple(w if isinstance(w, float) else 1.0 for w in own)
-        if not any(self.weights):
+        if not any(self._own_weights()):
             raise ValueError("OneOf: transforms must not all have p=0, which is their weight here")
         self._check()
 
+    def _own_weights(self) -> tuple[Any, ...]:
+        own = (getattr(child, "p", 1.0) for child in self)
+        return tuple(w if isinstance(w, (float, Varying)) else 1.0 for w in own)
+
     def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, each under the condition that it was chosen, whatever its own p."""
-        name = self._start(names, {"index": (Categorical(self.weights), 1)}, self.p)
+        name = self._start(names, {"index": (Categorical(self._own_weights()), 1)}, self.p)
         branches = []
         for branch, child in enumerate(self._children()):
             first = len(names.declarations)
             branches.append(list(child.flatten(names, (Gate(name, branch),), channels)))
-            own = isinstance(getattr(child, "p", None), float)  # then its declaration is the first
+            own = isinstance(getattr(child, "p", None), (float, Varying))  # then its declaration is the first
             if own and len(names.declarations) > first and names.declarations[first].p is not None:
                 names.declarations[first].p = 1.0
         yield from self._chosen(name, gates, branches)
@@ -260,10 +263,8 @@ class OneOf(RandomChoice):
 class SomeOf(Choosing):
     """Apply `n` transforms of a list, chosen for each sample, in the order of the list.
 
-    Each transform that was chosen is applied with its own `p`.
-
     Args:
-        transforms: transforms and containers that keep the canvas.
+        transforms: transforms and containers that keep the canvas; those chosen are applied with their own p.
         n: how many are chosen; without `replace` at most all of them; 0 is neutral.
         replace: whether a transform may be chosen several times, with new draws each time. It then stands `n` times in
             the pipeline.
@@ -300,7 +301,7 @@ class SomeOf(Choosing):
 
     def _decide(self, raw: Drawn) -> Drawn:
         if not self.replace:
-            rank = torch.argsort(torch.argsort(raw["_keys"], dim=1, stable=True), dim=1)
+            rank = torch.argsort(torch.argsort(raw["_keys"].view(-1, len(self)), dim=1, stable=True), dim=1)
             chosen = rank < self.n
             return {"chosen": chosen, TAKEN: chosen}
         index = raw["index"].view(-1, self.n, 1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.blur import sharpen_one
 from gpuaug.functional.tone import equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
@@ -24,13 +25,13 @@ __all__ = [
 ]
 
 Range = float | Sequence[float] | Distribution
-_OF_ONE: dict[str, Any] = {"solarize": solarize_one, "equalize": equalize_one}
+_OF_ONE: dict[str, Any] = {"adjust_sharpness": sharpen_one, "equalize": equalize_one, "solarize": solarize_one}
 """What does the same to one sample on the CPU, in less time."""
 
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
-    name = function.__name__
+    name = function.working.__name__  # of a function that was wrapped Dynamo sees another name than its own
     return Choice(name, function.working, operands, static, on, levels=levels, apply_one=_OF_ONE.get(name))
 
 
@@ -42,7 +43,7 @@ def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
         if value < 0:
             raise ValueError(f"{owner}: {name} must not be negative, got {value!r}")
         return None if value == 0 else Uniform(max(0.0, 1.0 - value), 1.0 + value)
-    return as_distribution(value, owner=owner, name=name, low=0.0)
+    return as_distribution(value, owner=owner, name=name, symmetric_about=1.0, low=0.0, cut=0.0)
 
 
 class ColorJitter(Photometric):
@@ -73,6 +74,8 @@ class ColorJitter(Photometric):
         >>> ga.ColorJitter(0.4, 0.4, 0.4, 0.1)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.0}
 
     def __init__(
         self,
@@ -237,6 +240,8 @@ class RandomBrightnessContrast(Photometric):
         torch.Size([2, 3, 8, 10])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"brightness": 0.0, "contrast": 0.0}
+
     single = True
 
     def __init__(
@@ -288,6 +293,8 @@ class HueSaturationValue(Photometric):
         >>> ga.HueSaturationValue(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"hue_shift": 0.0, "sat_shift": 0.0, "val_shift": 0.0}
 
     single = True
 

@@ -48,6 +48,10 @@ class Container(Layer):
         """Return the number of children."""
         return len(self._children())
 
+    def __getitem__(self, index: int) -> Layer:
+        """Return a child."""
+        return self._children()[index]
+
     def __iter__(self) -> Iterator[Layer]:
         """Go over the children."""
         return iter(self._children())

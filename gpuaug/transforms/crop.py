@@ -14,22 +14,11 @@ from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Uniform
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context, Layer
+from gpuaug.transforms.sizes import as_size
 
 __all__ = ["CenterCrop", "Pad", "RandomCrop", "as_padding", "as_size"]
 
 Size = int | Sequence[int]
-
-
-def as_size(size: Any, owner: str, name: str = "size") -> tuple[int, int]:
-    """Return (height, width) from a number (a square), or a pair."""
-    values = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, Sequence) else (size,)
-    if len(values) == 1:
-        values = values * 2
-    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, int) for v in values):
-        raise TypeError(f"{owner}: {name} must be an integer or (height, width), got {size!r}")
-    if min(values) < 1:
-        raise ValueError(f"{owner}: {name} must be at least 1, got {size!r}")
-    return (values[0], values[1])
 
 
 def as_padding(padding: Any, owner: str) -> tuple[int, int, int, int]:

@@ -11,7 +11,8 @@ from torch import Tensor
 from gpuaug.functional.mix import shrunk
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
+from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mix import Mixing, as_share
@@ -113,11 +114,11 @@ class CutMix(Pasting):
         share = as_share(alpha, "CutMix")
         self.cutmix_minmax = None if cutmix_minmax is None else tuple(float(v) for v in cutmix_minmax)
         if self.cutmix_minmax is None:
-            self.declare_mix(lam=share, _place=(Uniform(0.0, 1.0), 2))
+            self.declare_mix(lam=share, _place=(Unit(), 2))
             return
         if len(self.cutmix_minmax) != 2 or not 0 <= self.cutmix_minmax[0] <= self.cutmix_minmax[1] <= 1:
             raise ValueError(f"CutMix: cutmix_minmax must be 0 <= low <= high <= 1, got {cutmix_minmax!r}")
-        self.declare_mix(_size=(Uniform(0.0, 1.0), 2), _place=(Uniform(0.0, 1.0), 2))
+        self.declare_mix(_size=(Unit(), 2), _place=(Unit(), 2))
 
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `box`, and the share that it leaves."""
@@ -200,10 +201,10 @@ class ResizeMix(Pasting):
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)
         law = as_distribution(scale, owner="ResizeMix", name="scale", low=0.0, high=1.0)
-        self.least = static_range(law)[0]
+        self.scale, self.least = law, static_range(law)[0]
         if not self.least > 0:
             raise ValueError(f"ResizeMix: scale must be above 0 and up to 1, got {scale!r}")
-        self.declare_mix(scale=law, _place=(Uniform(0.0, 1.0), 2))
+        self.declare_mix(scale=law, _place=(Unit(), 2))
 
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `box`, and the share that it leaves."""

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpuaug.geometry.canvas import Canvas, larger, ratio, smaller, whole
-from gpuaug.transforms.crop import as_size
+from gpuaug.sampling.law import START
+from gpuaug.sampling.varying import Times, most, parts
+from gpuaug.schedule import Schedule
 from gpuaug.transforms.layer import Layer
 from gpuaug.transforms.resize import Resizing
+from gpuaug.transforms.sizes import as_size, length_at
 
 __all__ = ["RandomResize", "RandomShortestSize"]
 
@@ -40,11 +43,21 @@ class _ShortestSize(Resizing):
 class _DrawnSize(_ShortestSize):
     """A resize of the shorter side to one of some sizes."""
 
-    def __init__(self, sizes: Sequence[int], max_size: int | None, interpolation: Any, antialias: bool | None) -> None:
-        """Remember the sizes; undrawn it is of the largest one."""
-        super().__init__(max(sizes), max_size, interpolation, antialias)
-        self.sizes = tuple(sizes)
-        self.draws_size = len(self.sizes) > 1
+    def __init__(
+        self, lengths: Sequence[Any], max_size: int | None, interpolation: Any, antialias: bool | None
+    ) -> None:
+        """Remember the sizes, some of which may follow a schedule; undrawn it is of the largest one."""
+        self.lengths = tuple(lengths)
+        super().__init__(self.largest(), max_size, interpolation, antialias)
+        self.draws_size = len(self.sizes_at(START)) > 1 or bool(parts(self.lengths))
+
+    def sizes_at(self, times: Times) -> Sequence[int]:
+        """Return the sizes at a time."""
+        return [length_at(length, times) for length in self.lengths]
+
+    def largest(self) -> int:
+        """Return the largest size of any time."""
+        return max(round(most(length)) for length in self.lengths)
 
     @property
     def deterministic(self) -> bool:
@@ -55,20 +68,31 @@ class _DrawnSize(_ShortestSize):
         """Return the resize to the largest size."""
         return self.drawn(self.size)
 
-    def drawn(self, size: int) -> _ShortestSize:
+    def drawn(self, size: Any) -> _ShortestSize:
         """Return the resize to a drawn size."""
+        size = as_size(size, type(self).__name__)[0]
         return _ShortestSize(size, self.max_size, self.interpolation, self.antialias)
 
-    def pick(self, u: float) -> int:
+    def pick(self, u: float, times: Times) -> int:
         """Return the size for a number drawn from [0, 1)."""
-        return self.sizes[min(int(u * len(self.sizes)), len(self.sizes) - 1)]
+        sizes = self.sizes_at(times)
+        return sizes[min(int(u * len(sizes)), len(sizes) - 1)]
+
+
+def _length(value: Any, owner: str, name: str) -> Any:
+    """Return a length, or the schedule that it follows, or raise."""
+    if not isinstance(value, Schedule):
+        return as_size(value, owner, name)[0]
+    for end in value.support():
+        as_size(round(end), owner, name)
+    return value
 
 
 class RandomShortestSize(_DrawnSize):
     """Resize the shorter side of each sample to a size drawn for the whole batch.
 
     Args:
-        min_size: length of the shorter side: a number, or several to draw from.
+        min_size: length of the shorter side: a number, or several to draw from; schedules are rounded.
         max_size: largest longer side; None sets no bound.
         interpolation: "bilinear" (default), "nearest" or "bicubic".
         antialias: whether the filter widens when shrinking.
@@ -94,15 +118,15 @@ class RandomShortestSize(_DrawnSize):
 
     def __init__(
         self,
-        min_size: int | Sequence[int],
+        min_size: int | Schedule | Sequence[int | Schedule],
         max_size: int | None = None,
         interpolation: Any = None,
         antialias: bool | None = True,
     ) -> None:
         """See the class."""
         owner = "RandomShortestSize"
-        given = [min_size] if isinstance(min_size, int) else list(min_size)
-        sizes = [as_size(size, owner, "min_size")[0] for size in given]
+        given = [min_size] if isinstance(min_size, (int, Schedule)) else list(min_size)
+        sizes = [_length(size, owner, "min_size") for size in given]
         if not sizes:
             raise ValueError(f"{owner}: min_size must have at least one size, got {min_size!r}")
         super().__init__(
@@ -111,14 +135,14 @@ class RandomShortestSize(_DrawnSize):
 
     def extra_repr(self) -> str:
         """Show the sizes."""
-        return f"min_size={list(self.sizes)}, max_size={self.max_size}"
+        return f"min_size={list(self.lengths)}, max_size={self.max_size}"
 
 
 class RandomResize(_DrawnSize):
     """Resize the shorter side of each sample to a whole number from a range, drawn for the whole batch.
 
     Args:
-        min_size: smallest length of the shorter side.
+        min_size: smallest length of the shorter side; a schedule is rounded.
         max_size: the number after the largest one.
         interpolation: "bilinear" (default), "nearest" or "bicubic".
         antialias: whether the filter widens when shrinking.
@@ -140,15 +164,28 @@ class RandomResize(_DrawnSize):
         torch.Size([2, 3, 4, 10])
     """
 
-    def __init__(self, min_size: int, max_size: int, interpolation: Any = None, antialias: bool | None = True) -> None:
+    def __init__(
+        self,
+        min_size: int | Schedule,
+        max_size: int | Schedule,
+        interpolation: Any = None,
+        antialias: bool | None = True,
+    ) -> None:
         """See the class."""
-        low, high = (
-            as_size(n, "RandomResize", name)[0] for n, name in ((min_size, "min_size"), (max_size, "max_size"))
-        )
-        if low >= high:
+        low, high = (_length(n, "RandomResize", name) for n, name in ((min_size, "min_size"), (max_size, "max_size")))
+        if not parts((low, high)) and low >= high:
             raise ValueError(f"RandomResize: min_size must be below max_size, got {min_size} and {max_size}")
-        super().__init__(range(low, high), None, interpolation, antialias)
+        super().__init__((low, high), None, interpolation, antialias)
+
+    def sizes_at(self, times: Times) -> Sequence[int]:
+        """Return the whole numbers of the range, at least one."""
+        low, high = super().sizes_at(times)
+        return range(low, max(high, low + 1))
+
+    def largest(self) -> int:
+        """Return the last number of the range, at its largest."""
+        return max(round(most(self.lengths[1])) - 1, round(most(self.lengths[0])))
 
     def extra_repr(self) -> str:
         """Show the range."""
-        return f"min_size={self.sizes[0]}, max_size={self.sizes[-1] + 1}"
+        return f"min_size={self.lengths[0]}, max_size={self.lengths[1]}"

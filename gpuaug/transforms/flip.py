@@ -131,7 +131,7 @@ class RandomTranspose(_Turning):
     mirrors: ClassVar[bool] = True
 
     def _whole_batch(self) -> bool:
-        return self.p == 1
+        return bool(self.p == 1)
 
     def output_canvas(self, canvas: tuple[int, int]) -> tuple[int, int]:
         """Return (W, H) where every sample is transposed."""

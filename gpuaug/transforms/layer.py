@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
+from gpuaug.data.told import read_told
 from gpuaug.geometry.canvas import Canvas, following, numbers
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
 from gpuaug.render.values import UNIT, default_range
 from gpuaug.render.warp import RANKS
-from gpuaug.sampling.layout import Layout
+from gpuaug.sampling.layout import Layout, Told
 from gpuaug.sampling.params import Geometry, Params
-from gpuaug.sampling.state import Stateful
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
 from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
@@ -39,7 +40,7 @@ def _only_inferring() -> bool:
     return not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
 
 
-class Layer(Stateful):
+class Layer(Changing):
     """An augmentation that can be called on a batch: a transform used alone, or a container.
 
     In `train()` mode every call draws anew and advances the clock; in `eval()` mode only what is deterministic
@@ -56,7 +57,7 @@ class Layer(Stateful):
         """Set up the state; subclasses call `_build` when their parts are known."""
         super().__init__(seed, rank, save_state)
         self.fuse = True
-        self.drawn_sizes: dict[str, int] = {}
+        self.drawn_sizes: dict[str, Any] = {}
         self.interpolation: str | None = None
         self.fill: Any = None
         self.antialias: bool | None = None
@@ -78,17 +79,19 @@ class Layer(Stateful):
 
     def _build(self) -> None:
         names = Names()
-        self.nodes = list(self.flatten(names, (), None))
-        self._layout = Layout(names.declarations)
+        self.nodes = self._unsized = list(self.flatten(names, (), None))
+        self.drawn_sizes = {}
+        self._layout = self._strong = Layout(names.declarations, self._times)
+        gated = [declaration.gated() for declaration in names.declarations]
+        if gated != names.declarations:
+            self._strong = Layout(gated, self._times)
+        self._enlist()
+        self._follow_sizes()
         drawn = any(d.random or d.p is not None for d in names.declarations)
         self._random = drawn or any(node.transform.draws_size for node in self.nodes)
         getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes_labels]
         if getters:
             self.settings = replace(self.settings, labels_getter=getters[0])
-
-    def written(self) -> dict[str, Any]:
-        """Return arguments that files give another value than the constructor got."""
-        return {}
 
     def eval_pipeline(self) -> Layer:
         """Return the validation preprocessing alone: the very object that `eval()` mode runs, for serving."""
@@ -102,16 +105,19 @@ class Layer(Stateful):
 
     # -- calls
 
-    def sample(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0) -> Params:
+    def sample(
+        self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, strength: Tensor | float | None = None
+    ) -> Params:
         """Draw the parameters for a batch without applying them, and without advancing the clock.
 
         Args:
             inputs: what `forward` takes.
             ids: (B,) integer ids of the samples (dataset indices); None counts positions.
             copy: tells repeats of the same samples apart.
+            strength: as `forward`.
         """
         batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        return self._sized(batch)._sample(batch, ids, copy)
+        return self._sized(batch)._sample(batch, ids, copy, self._told(inputs, batch, strength))
 
     def replay(self, *inputs: Any) -> Any:
         """Apply given parameters: `replay(images, params)`, a pure function.
@@ -154,7 +160,14 @@ class Layer(Stateful):
         layer.nodes[0].name = "Inverse"
         return layer
 
-    def forward(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, return_params: bool = False) -> Any:
+    def forward(
+        self,
+        *inputs: Any,
+        ids: Tensor | None = None,
+        copy: int = 0,
+        strength: Tensor | float | None = None,
+        return_params: bool = False,
+    ) -> Any:
         """Augment a batch.
 
         Args:
@@ -162,6 +175,10 @@ class Layer(Stateful):
                 come back as they are.
             ids: (B,) integer ids of the samples; the draws then depend on (seed, epoch, id) alone.
             copy: tells repeats of the same samples apart.
+            strength: (B,) from 0, where nothing happens, to 1, or one number. Every drawn value v with a neutral value
+                n (an angle's 0, a factor's 1) becomes n + strength * (v - n), whole numbers rounded. A transform
+                without neutral values (flips, inversion, erasing, mixes) is applied with probability strength * p.
+                Containers keep their p and their choices, and crops to a size their places.
             return_params: also return the `Params`.
 
         Returns:
@@ -169,19 +186,23 @@ class Layer(Stateful):
         """
         batch, write = open_door(inputs, type(self).__name__, self.settings)
         layer: Layer = self._sized(batch) if self.training else self._evaluation_layer()
-        params = layer._sample(batch, ids if self.training else None, copy)
-        if self.training and self._random and not _only_inferring():
+        told = self._told(inputs, batch, strength) if self.training else None
+        params = layer._sample(batch, ids if self.training else None, copy, told)
+        if self.training and self._drawing(told) and not _only_inferring():
             self._advance()
         out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
 
-    def capture(self, *inputs: Any, ids: Tensor | None = None, copy: int = 0) -> Any:
+    def capture(
+        self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, strength: Tensor | float | None = None
+    ) -> Any:
         """Record a call as a CUDA graph: a module that replays it on inputs of the same shapes, in one launch.
 
         Args:
             inputs: an example of what `forward` takes, on a CUDA device.
             ids: an example of the ids, where calls will give them.
             copy: tells repeats of the same samples apart.
+            strength: an example, where calls will give it.
 
         Returns:
             A module; what it returns lies in buffers that its next call overwrites.
@@ -191,7 +212,7 @@ class Layer(Stateful):
         """
         from gpuaug.transforms.capture import Captured
 
-        return Captured(self, inputs, ids, copy)
+        return Captured(self, inputs, ids, copy, strength)
 
     def train(self, mode: bool = True) -> Layer:
         """Switch between augmenting (True) and the validation preprocessing (False)."""
@@ -220,37 +241,46 @@ class Layer(Stateful):
         """Return this layer with sizes drawn for the batch; itself where none are drawn."""
         return self._of_sizes(self._draw_sizes(batch.image.device))
 
-    def _draw_sizes(self, device: torch.device) -> dict[str, int]:
-        """Return the sizes drawn for a batch, by transform."""
-        drawing = [node for node in self.nodes if node.transform.draws_size]
-        return {node.name: node.transform.pick(self._draw_on_host(node.name, device)) for node in drawing}
+    def _draw_sizes(self, device: torch.device) -> dict[str, Any]:
+        """Return the sizes of a batch, drawn, set or scheduled, by transform."""
+        sizes = self.drawn_sizes
+        for node in self.nodes:
+            if node.transform.draws_size:
+                u = self._draw_on_host(node.name, device)
+                sizes = {**sizes, node.name: node.transform.pick(u, self._times)}
+        return sizes
 
-    def _of_sizes(self, sizes: dict[str, int]) -> Layer:
-        if not sizes:
+    def _of_sizes(self, sizes: dict[str, Any]) -> Layer:
+        if sizes == self.drawn_sizes:
             return self
         layer = copying.copy(self)
-        layer.drawn_sizes = sizes
-        layer.nodes = [
-            replace(node, transform=node.transform.drawn(sizes[node.name])) if node.name in sizes else node
-            for node in self.nodes
-        ]
+        layer.drawn_sizes, layer.nodes = sizes, self._nodes_of(sizes)
         return layer
 
-    def _sample(self, batch: Batch, ids: Tensor | None, copy: int) -> Params:
+    def _told(self, inputs: tuple[Any, ...], batch: Batch, strength: Any) -> Told:
+        keys = [key for key, _, _ in self._layout.keys]
+        return read_told(inputs, batch, keys, strength, type(self).__name__)
+
+    def _drawing(self, told: Told | None) -> bool:
+        """Tell whether something is drawn: a gate of what always applies is, where a strength scales it."""
+        return self._random or (told is not None and told.strength is not None and self._strong is not self._layout)
+
+    def _sample(self, batch: Batch, ids: Tensor | None, copy: int, told: Told | None = None) -> Params:
         image = batch.image
         if image.dtype == torch.int16 and self.settings.value_range is None:
             raise ValueError(
                 f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
             )
         n = batch.samples
-        if self._random:
+        layout = self._layout if told is None or told.strength is None else self._strong
+        if self._drawing(told):
             state, ids, copies = self._clock(n, image.device, ids, copy)
-            draws = self._layout.draw(state, ids, copies)
+            draws = layout.draw(state, ids, copies, told)
             state = state.clone()
         else:
             ids = torch.arange(n, device=image.device)
             state = self._zero
-            draws = self._layout.draw(state, ids, state) if self._layout.groups else {}
+            draws = layout.draw(state, ids, state, told) if layout.groups else {}
         values: Values = {}
         contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):

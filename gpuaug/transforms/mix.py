@@ -11,7 +11,8 @@ from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Beta, Distribution, Uniform
+from gpuaug.sampling.distributions import Beta, Distribution
+from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
@@ -21,6 +22,18 @@ __all__ = ["MixUp", "Mixing", "as_share", "partners", "shared"]
 
 MODES = ("elem", "pair", "batch")
 PAIRINGS = ("perm", "roll", "flip")
+SHOWN: dict[str, Any] = {
+    "alpha": 1.0,
+    "cutmix_minmax": None,
+    "correct_lam": True,
+    "scale": None,
+    "num_classes": None,
+    "mode": "elem",
+    "pairing": "perm",
+    "label_smoothing": 0.0,
+    "multi_label": False,
+    "return_pairs": False,
+}
 LARGEST = 64
 """Of alpha, as of the shapes of `Beta`."""
 
@@ -60,7 +73,7 @@ def as_share(alpha: float, owner: str) -> Distribution:
     """Return the law Beta(alpha, alpha), or raise."""
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha <= LARGEST:
         raise ValueError(f"{owner}: alpha must be a number above 0 and at most {LARGEST}, got {alpha!r}")
-    return Uniform(0.0, 1.0) if alpha == 1 else Beta(float(alpha), float(alpha))  # the same law for 1, and cheaper
+    return Unit() if alpha == 1 else Beta(float(alpha), float(alpha))  # the same law for 1, and cheaper
 
 
 class Mixing(BatchMix):
@@ -100,7 +113,7 @@ class Mixing(BatchMix):
     def declare_mix(self, **random: Any) -> None:
         """Name the distributions that are drawn for each sample, and for who meets whom."""
         if self.pairing == "perm":
-            random["_pair"] = Uniform(0.0, 1.0)
+            random["_pair"] = Unit()
         self.declare(**random)
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
@@ -149,10 +162,10 @@ class Mixing(BatchMix):
         return soft_labels(labels, None, self.label_smoothing, self.multi_label)
 
     def extra_repr(self) -> str:
-        """Show what differs from the defaults."""
-        shown = {"num_classes": None, "mode": "elem", "pairing": "perm", "label_smoothing": 0.0, "return_pairs": False}
-        given = [f"{name}={getattr(self, name)!r}" for name, default in shown.items() if getattr(self, name) != default]
-        return ", ".join(part for part in (super().extra_repr(), *given) if part)
+        """Show the arguments that differ from their defaults."""
+        values = {name: getattr(self, name, usual) for name, usual in SHOWN.items()}
+        given = [f"{name}={value!r}" for name, value in values.items() if value != SHOWN[name]]
+        return ", ".join([*given, f"p={self.p:g}"] if self.p < 1 else given)
 
 
 class MixUp(Mixing):

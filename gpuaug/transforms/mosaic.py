@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -49,7 +49,7 @@ class Mosaic(BatchMix, Reader):
         num_classes: number of classes, for labels of samples that are integers.
         labels_getter: as in `MixUp`.
         p: probability for each sample; 0 is neutral. A sample that is left out is shown whole, fitted to its cell, in
-            the middle of the canvas: unchanged with the defaults.
+            the middle of the canvas: unchanged with the defaults. `enabled = False` leaves out all, for last epochs.
 
     Shape:
         (B, C, H, W), or `Ragged` with `target_size`, to (B, C, *target_size).
@@ -72,6 +72,9 @@ class Mosaic(BatchMix, Reader):
         >>> out["image"].shape, out["boxes"].shape
         (torch.Size([4, 3, 48, 64]), torch.Size([4, 20, 4]))
     """
+
+    mixes_labels: ClassVar[bool] = True
+    takes_sizes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -97,6 +100,10 @@ class Mosaic(BatchMix, Reader):
         center = as_distribution(center_range, owner="Mosaic", name="center_range", low=0.0, high=1.0)
         self.declare(center=(center, 2), _partner=(Uniform(0.0, 1.0), TILES - 1))
 
+    def active(self, context: Context) -> bool:
+        """Tell whether anything is done: where the canvas changes, samples are put on it even if it is switched off."""
+        return super().active(context) or self.target_size is not None or self.cell_shape is not None
+
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas of the mosaic."""
         if self.target_size is None and isinstance(canvas, Sizes):
@@ -114,6 +121,8 @@ class Mosaic(BatchMix, Reader):
         """Return who is in the mosaic, its centre, and where each tile is."""
         like, after = context.like, self.output_canvas(context.canvas)
         count = like.shape[0]
+        if not self.enabled:
+            gate = torch.zeros_like(like, dtype=torch.bool)
         own = torch.arange(count, device=like.device)
         others = (raw["_partner"] * count).to(torch.int64).clamp(max=max(count - 1, 0))
         size = _size(after, like)
@@ -179,9 +188,23 @@ class Mosaic(BatchMix, Reader):
         """Return the objects of all four."""
         return [Group(values["partner"], values["_matrix"], values["_rectangle"])]
 
+    def check_labels(self, labels: Tensor) -> None:
+        """Raise for labels that cannot be mixed."""
+        if labels.dim() == 1 and self.num_classes is None:
+            raise ValueError(
+                "Mosaic: num_classes must be given for labels that are numbers of classes (labels_getter=None leaves"
+                " them alone), got None"
+            )
+        if labels.dim() == 2 and self.num_classes not in (None, labels.shape[1]):
+            raise ValueError(
+                f"Mosaic: num_classes must be {labels.shape[1]}, as the labels have, got {self.num_classes}"
+            )
+
     def mix_labels(self, labels: Tensor, values: Drawn, context: Context) -> Tensor:
         """Return soft labels (B, classes): of each image by the share of its tile in what is shown."""
         soft = soft_labels(labels, self.num_classes, owner="Mosaic")
+        if not values:  # switched off
+            return soft
         x0, y0, x1, y1 = values["_rectangle"].unbind(-1)
         area = (x1 - x0).clamp(min=0) * (y1 - y0).clamp(min=0)
         share = (area / area.sum(1, keepdim=True).clamp(min=1)).to(soft.dtype)

@@ -96,6 +96,8 @@ class ConstrainedCoarseDropout(Rectangles):
             as_distribution(v, owner=owner, name=f"hole_{side}_range", low=0.0, high=1.0)
             for side, v in (("height", hole_height_range), ("width", hole_width_range))
         ]
+        if any(law.varies for law in self.shares):
+            raise ValueError(f"{owner}: hole_height_range and hole_width_range must be fixed, got {self.shares}")
         self.sees = ("objects",) if self.mask_indices is None else ("mask",)
         random: dict[str, Any] = {"count": Integers(low, high), "_holes": KEY}
         if isinstance(self.value, str):

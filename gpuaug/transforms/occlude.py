@@ -13,10 +13,11 @@ from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import as_fill
-from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution
+from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution, within
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
+from gpuaug.transforms.sizes import is_fraction
 
 __all__ = ["CoarseDropout", "GridDropout", "RandomErasing"]
 
@@ -198,20 +199,6 @@ def _lengths(draws: Tensor, size: Any, fraction: bool) -> Tensor:
     return torch.minimum(lengths, size) if isinstance(size, Tensor) else lengths.clamp(max=size)
 
 
-def _is_fraction(value: Any, owner: str, name: str) -> bool:
-    """Tell fractions of the image (floats up to 1) from pixels (integers)."""
-    if isinstance(value, Distribution):
-        return max(value.bounds) <= 1
-    low, high = value
-    if all(isinstance(v, int) and not isinstance(v, bool) for v in (low, high)):
-        return False
-    if not 0 < low <= high <= 1:
-        raise ValueError(
-            f"{owner}: {name} must be integers (pixels) or fractions with 0 < low <= high <= 1, got {value!r}"
-        )
-    return True
-
-
 class CoarseDropout(Rectangles):
     """Replace several rectangles of each sample, of numbers, sizes and places drawn for it.
 
@@ -265,14 +252,14 @@ class CoarseDropout(Rectangles):
         low, high = as_counts(num_holes_range, owner, "num_holes_range")
         self.count_range = (low, high)
         self._fractions = (
-            _is_fraction(hole_height_range, owner, "hole_height_range"),
-            _is_fraction(hole_width_range, owner, "hole_width_range"),
+            is_fraction(hole_height_range, owner, "hole_height_range"),
+            is_fraction(hole_width_range, owner, "hole_width_range"),
         )
         random: dict[str, Any] = {"count": Integers(low, high)}
         for name, value in (("height", hole_height_range), ("width", hole_width_range)):
             drawn = as_distribution(value, owner=owner, name=f"hole_{name}_range", low=0.0)
-            if isinstance(drawn, Uniform) and drawn.low > 1:
-                drawn = Integers(int(drawn.low), int(drawn.high))
+            if isinstance(drawn, Uniform) and drawn.support()[0] > 1:
+                drawn = within(drawn)
             random[f"_{name}"] = (drawn, high)
         random["_place"] = (Uniform(0.0, 1.0), 2 * high)
         if isinstance(self.value, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, smaller, whole
 from gpuaug.render.warp import Kind
-from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution
+from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution, static_range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
@@ -107,6 +107,12 @@ class Resize(Resizing):
         if isinstance(h, Tensor):
             return torch.where(h >= w, long, short), torch.where(h >= w, short, long)
         return (long, short) if h >= w else (short, long)
+
+    def drawn(self, size: Any) -> Resize:
+        """Return the resize to another size."""
+        made: Any = super().drawn(size)
+        made.shorter = size if isinstance(size, int) and self.shorter is not None else None
+        return made  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         """Show the size."""
@@ -268,6 +274,8 @@ class RandomResizedCrop(Window):
         torch.Size([2, 3, 4, 6])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"area": 1.0}
+
     size: tuple[int, int]
 
     def __init__(
@@ -312,9 +320,7 @@ class RandomResizedCrop(Window):
         fits = (widths > 0) & (widths <= along(w, 1)) & (heights > 0) & (heights <= along(h, 1))
         first = fits & (torch.cumsum(fits.to(torch.int32), dim=1) == 1)
         none = ~fits.any(dim=1)
-        low, high = self.ratio.bounds[0], self.ratio.bounds[-1]
-        if isinstance(self.ratio, LogUniform):
-            low, high = self.ratio.low, self.ratio.high
+        low, high = static_range(self.ratio)
         # The whole image, or as much of it as has an aspect of the range.
         fallback = smaller(h, rounded(w / low)), smaller(w, rounded(h * high))
         height = _or((heights * first).sum(1), none, fallback[0] * 1.0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Integers, Uniform, as_distribution
+from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range, within
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
@@ -162,7 +161,7 @@ class RandomSolarize(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation, the threshold in working units."""
         white = context.values.white[0]
-        if max(self.threshold.bounds) > white:
+        if static_range(self.threshold)[1] > white:
             raise ValueError(f"RandomSolarize: threshold must be at most white ({white:g} here), got {self.threshold}")
         threshold = context.values.one(values["threshold"], "RandomSolarize")
         return [[choice(F.solarize, threshold)]]
@@ -203,7 +202,7 @@ class RandomPosterize(Photometric):
         super().__init__(p, channels, keys)
         law = as_distribution(bits, owner="RandomPosterize", name="bits", low=0.0, high=8.0)
         if isinstance(law, Uniform):  # whole numbers, each as likely
-            law = Integers(math.ceil(law.low), math.floor(law.high))
+            law = within(law)
         self.declare(bits=law)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
@@ -236,6 +235,8 @@ class RandomGamma(Photometric):
         >>> ga.RandomGamma((200, 200), p=1.0)(torch.tensor([[[[0.5]]]])).flatten().tolist()
         [0.25]
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"gamma": 100.0}
 
     single = True
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy as copying
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -53,6 +54,8 @@ class RandomZoomOut(Window):
         >>> ga.RandomZoomOut(p=1.0)(torch.zeros(2, 3, 8, 10)).shape
         torch.Size([2, 3, 8, 10])
     """
+
+    neutral: ClassVar[Mapping[str, float]] = {"factor": 1.0}
 
     pads = True
     cuts: ClassVar[bool] = False
@@ -122,6 +125,8 @@ class ScaleJitter(Geometric):
         torch.Size([2, 3, 16, 12])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"scale": 1.0}
+
     kind: ClassVar[Kind] = "axis"
     pads = True
     cuts: ClassVar[bool] = True
@@ -146,6 +151,12 @@ class ScaleJitter(Geometric):
         """Return the same with a factor of 1."""
         fixed = ScaleJitter(self.target_size, (1.0, 1.0), self.interpolation, self.antialias, fill=self.fill)
         return self if self.deterministic else fixed
+
+    def drawn(self, size: Any) -> ScaleJitter:
+        """Return the same with another canvas."""
+        made: Any = copying.copy(self)
+        made.target_size = as_size(size, "ScaleJitter", "target_size")
+        return made  # type: ignore[no-any-return]
 
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""

@@ -1,0 +1,182 @@
+"""Numbers that are not always the same: they change between calls, or differ from sample to sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any, ClassVar
+
+__all__ = ["Affine", "PerClass", "Varying", "is_number", "least", "mapped", "most", "now", "parts"]
+
+Times = Mapping[str, float]
+"""What time it is, by unit: epoch, step."""
+
+
+def is_number(value: object) -> bool:
+    """Tell real numbers from all else; a boolean is not one."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+class Varying:
+    """A number that a schedule or a class of samples decides: it stands where a bound of a range or a `p` may stand."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def now(self, times: Times, label: int | None) -> float:
+        """Return the number at a time, for samples of a class; None is every other class."""
+        raise NotImplementedError
+
+    def support(self) -> tuple[float, float]:
+        """Return the least and the greatest number it ever is."""
+        raise NotImplementedError
+
+    def inner(self) -> tuple[Any, ...]:
+        """Return the numbers it is made of."""
+        return ()
+
+    @property
+    def key(self) -> str | None:
+        """The key of the batch that names the class of a sample; None where classes do not matter."""
+        return next((part.key for part in parts(self.inner()) if part.key is not None), None)
+
+    def labels(self) -> tuple[int, ...]:
+        """Return the classes that have a number of their own."""
+        return tuple(sorted({label for part in parts(self.inner()) for label in part.labels()}))
+
+    def knots(self) -> tuple[tuple[str, float], ...]:
+        """Return the times (unit, time) between which it does not turn."""
+        return tuple(knot for part in parts(self.inner()) for knot in part.knots())
+
+    def __lt__(self, other: object) -> Any:
+        """Tell whether it is ever below a number: a `p` that is has a gate."""
+        return self.support()[0] < other if isinstance(other, (int, float)) else NotImplemented
+
+    def __format__(self, spec: str) -> str:
+        """Show what it is, whatever the format of numbers."""
+        return repr(self)
+
+
+def parts(values: Iterable[Any]) -> list[Varying]:
+    """Return those of some numbers that vary."""
+    return [value for value in values if isinstance(value, Varying)]
+
+
+def now(value: Any, times: Times, label: int | None) -> Any:
+    """Return a number at a time, for a class."""
+    return value.now(times, label) if isinstance(value, Varying) else value
+
+
+def least(value: Any) -> float:
+    """Return the least that a number ever is."""
+    return value.support()[0] if isinstance(value, Varying) else float(value)
+
+
+def most(value: Any) -> float:
+    """Return the greatest that a number ever is."""
+    return value.support()[1] if isinstance(value, Varying) else float(value)
+
+
+@dataclass(frozen=True)
+class Affine(Varying):
+    """A number that follows another: offset + scale * it, at least `low`."""
+
+    value: Varying
+    scale: float
+    offset: float
+    low: float = -math.inf
+
+    def now(self, times: Times, label: int | None) -> float:
+        """Return the number."""
+        return max(self.low, self.offset + self.scale * self.value.now(times, label))
+
+    def support(self) -> tuple[float, float]:
+        """Return the ends."""
+        first, last = sorted(max(self.low, self.offset + self.scale * end) for end in self.value.support())
+        return first, last
+
+    def inner(self) -> tuple[Any, ...]:
+        """Return the number it follows."""
+        return (self.value,)
+
+
+@dataclass(frozen=True)
+class PerClass(Varying):
+    """Let a range or a `p` depend on the class of each sample: its label, domain, camera, or any integer of the batch.
+
+    Args:
+        values: ranges, or numbers, by class; a schedule may stand for a number.
+        default: of all other classes.
+        key: name under which the batch holds an integer for each sample, (B,). "label" is also what follows the images
+            in `augment(images, labels)`, and the key `labels` of a dict without boxes.
+
+    Raises:
+        TypeError: for classes that are not integers.
+        ValueError: for values of different laws.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> turn = ga.RandomRotation(ga.PerClass({6: (-15, 15), 9: (-15, 15)}, default=(-180, 180)))
+        >>> images, labels = turn(torch.zeros(2, 3, 8, 10), torch.tensor([6, 1]))
+        >>> ga.RandomInvert(ga.PerClass({2: 0.0}, default=0.5, key="camera")).p.default
+        0.5
+    """
+
+    values: Mapping[int, Any]
+    default: Any
+    key: str = "label"
+
+    def __post_init__(self) -> None:
+        """Check the classes."""
+        if not isinstance(self.values, Mapping):
+            raise TypeError(f"PerClass: values must be a dict by class, got {self.values!r}")
+        for label in self.values:
+            if isinstance(label, bool) or not isinstance(label, int):
+                raise TypeError(f"PerClass: values must have integers as classes, got {label!r}")
+        if not isinstance(self.key, str) or not self.key:
+            raise TypeError(f"PerClass: key must be the name of a part of the batch, got {self.key!r}")
+        object.__setattr__(self, "values", dict(self.values))
+        for part in parts(self.inner()):
+            if part.key is not None:
+                raise ValueError(f"PerClass: values must not depend on classes themselves, got {part!r}")
+
+    def inner(self) -> tuple[Any, ...]:
+        """Return the values of all classes."""
+        return (*self.values.values(), self.default)
+
+    def labels(self) -> tuple[int, ...]:
+        """Return the classes."""
+        return tuple(sorted(self.values))
+
+    def now(self, times: Times, label: int | None) -> float:
+        """Return the number of a class."""
+        value = self.default if label is None else self.values.get(label, self.default)
+        return float(now(value, times, None))
+
+    def support(self) -> tuple[float, float]:
+        """Return the least and the greatest number of any class."""
+        for value in self.inner():
+            if not (is_number(value) or isinstance(value, Varying)):
+                raise TypeError(f"PerClass: values must be numbers here, got {value!r}")
+        return min(map(least, self.inner())), max(map(most, self.inner()))
+
+    def map(self, function: Callable[[Any], Any]) -> PerClass:
+        """Return the same with a function applied to the value of every class."""
+        return PerClass({k: function(v) for k, v in self.values.items()}, function(self.default), self.key)
+
+
+def mapped(value: Any, scale: float, offset: float, low: float = -math.inf) -> Any:
+    """Return offset + scale * value, at least `low`, for a number that varies or not."""
+    if isinstance(value, Varying):
+        return Affine(value, scale, offset, low)
+    return max(low, offset + scale * value)
+
+
+def contents(thing: Any) -> list[Varying]:
+    """Return what varies in a distribution (or another dataclass of numbers and tuples of them)."""
+    found: list[Any] = []
+    for field in fields(thing):
+        value = getattr(thing, field.name)
+        found += value if isinstance(value, tuple) else [value]
+    return parts(found)
