@@ -582,3 +582,13 @@ def test_what_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             ga.CopyPaste(**options)  # type: ignore[arg-type]
+
+
+def test_labels_of_samples_are_mixed_by_what_follows() -> None:
+    """CopyPaste looks for none; MixUp after it does."""
+    data = {key: value for key, value in scene(4).items() if key in ("image", "masks", "boxes", "valid")}
+    out = ga.Compose([ga.CopyPaste(), ga.MixUp(num_classes=9)], seed=0)({**data, "label": torch.arange(4)})
+    assert out["label"].shape == (4, 9) and torch.allclose(out["label"].sum(1), torch.ones(4))
+    assert out["boxes"].shape == (4, 4 * N, 4)
+    alone = ga.Compose([ga.CopyPaste()], seed=0)({**data, "label": torch.arange(4)})
+    assert torch.equal(alone["label"], torch.arange(4))

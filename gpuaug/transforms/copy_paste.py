@@ -66,7 +66,7 @@ class CopyPaste(BatchMix):
         ValueError: for an argument out of range; when called without `masks`, or with images of several sizes.
 
     Source: Ghiasi et al. 2021, https://arxiv.org/abs/2012.07177; torchvision's SimpleCopyPaste (references), which
-        chooses about 63 % of the objects and does not scale.
+        chooses about 63 % of the objects, does not scale, and blurs a mask of booleans: it is wider then, and not soft.
 
     Example:
         >>> import torch, gpuaug as ga

@@ -89,7 +89,7 @@ class Layer(Changing):
         self._follow_sizes()
         drawn = any(d.random or d.p is not None for d in names.declarations)
         self._random = drawn or any(node.transform.draws_size for node in self.nodes)
-        getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes]
+        getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes_labels]
         if getters:
             self.settings = replace(self.settings, labels_getter=getters[0])
 
