@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 import gpuaug as ga
+from gpuaug.data.batch import Batch
 from gpuaug.diagnose import count
 from gpuaug.render import backend
 from gpuaug.testing import example
@@ -101,6 +102,14 @@ def test_annotations_are_refused_and_labels_pass() -> None:
     for key, value in (("mask", torch.zeros(3, 23, 17)), ("boxes", torch.zeros(3, 1, 4))):
         with pytest.raises(TypeError, match="AugMix: it shows an image in several places at once"):
             ga.Compose([ga.AugMix()])({"image": images, key: value})
+
+
+def test_integer_images_are_rounded_after_every_operation() -> None:
+    layer, images = ga.AugMix(mixture_width=2, chain_depth=2), example(3, (3, 23, 17), torch.uint8)
+    (step,) = layer.plan(Batch(images), layer.sample(images).values).finish()
+    assert step.mix is not None and len(step.mix.chains) == 2 and not step.rounds
+    for chain in step.mix.chains:
+        assert [one.rounds for one in chain] == [False, True, False, True]
 
 
 def test_nothing_waits() -> None:
