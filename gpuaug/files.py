@@ -19,6 +19,7 @@ from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.varying import Varying
 from gpuaug.transforms.compose import Container
+from gpuaug.transforms.fixed import Fixed
 from gpuaug.transforms.given import GIVEN
 from gpuaug.transforms.layer import Layer
 
@@ -31,7 +32,7 @@ DEEPEST = 64
 _SETTINGS: tuple[type, ...] = (BboxParams, KeypointParams)
 _KINDS: dict[str, Any] = {"transform": Layer, "distribution": Distribution, "varying": Varying, "settings": _SETTINGS}
 _FORMATS = ("contiguous_format", "channels_last")
-_registered: dict[str, type] = {}
+_registered: dict[str, type] = {"Fixed": Fixed}
 
 Functions = Mapping[str, Callable[..., Any]]
 
