@@ -45,6 +45,7 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.noise import GaussianNoise
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
@@ -92,6 +93,7 @@ __all__ = [
     "HueSaturationValue",
     "Integers",
     "KeypointParams",
+    "Lambda",
     "LetterBox",
     "Linear",
     "LogUniform",

@@ -248,6 +248,10 @@ def _arguments(value: Any) -> dict[str, Any]:
     if isinstance(value, Layer):
         given = dict(value.__dict__[GIVEN])
         given.update(value.written())
+        for key in getattr(value, "functions", ()):
+            if given["name"] is None:
+                raise ValueError(f"to_dict: {owner} must have a name= to be written, got a {key} without one")
+            del given[key]
         if isinstance(value, Container) and "transforms" in given:
             given["transforms"] = list(value)
     else:

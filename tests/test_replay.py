@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import CASES, Case
+from cases import CASES, FUNCTIONS, Case
 from kernels import images
 from test_capture import Tape, recorded  # noqa: F401  # a fixture, used by its name
 from torch import Tensor
@@ -53,7 +53,7 @@ def test_parameters_are_exact_in_files(case: Case) -> None:
             read = back.values[name][key]
             assert read.dtype == value.dtype and read.shape == value.shape
             assert torch.equal(read.nan_to_num(7.0), value.nan_to_num(7.0)), (name, key)
-    twin = ga.from_dict(through_json(ga.to_dict(layer)))
+    twin = ga.from_dict(through_json(ga.to_dict(layer)), FUNCTIONS)
     for again in (back, through_pickle(params), params.to("cpu")):
         assert torch.equal(image(twin.replay(given, again)), image(out))
     if not mixes(layer):
@@ -76,7 +76,7 @@ def test_a_sample_as_a_pipeline(case: Case) -> None:
     fixed, batch = layer.fixed(params, 2), x.flip(0)[:3]
     parts = [image(layer.replay(given_for(layer, batch[k : k + 1]), params[2:3])) for k in range(3)]
     atol = 2e-7 if any(node.name.startswith("RandomGamma") for node in layer.nodes) else 0.0  # pow looks at strides
-    for same in (fixed, through_pickle(fixed), ga.from_dict(through_json(ga.to_dict(fixed)))):
+    for same in (fixed, through_pickle(fixed), ga.from_dict(through_json(ga.to_dict(fixed)), FUNCTIONS)):
         assert torch.allclose(same(batch), torch.cat(parts), rtol=0, atol=atol, equal_nan=True)
         assert torch.equal(same.eval()(batch), same(batch))
     assert torch.allclose(fixed(x)[2], image(out)[2], rtol=0, atol=atol)
