@@ -50,6 +50,7 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
@@ -105,6 +106,7 @@ __all__ = [
     "HueSaturationValue",
     "Integers",
     "KeypointParams",
+    "Lambda",
     "LetterBox",
     "Linear",
     "LogUniform",

@@ -19,6 +19,7 @@ from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.sampling.distributions import Distribution
 from gpuaug.sampling.varying import Varying
 from gpuaug.transforms.compose import Container
+from gpuaug.transforms.fixed import Fixed
 from gpuaug.transforms.given import GIVEN
 from gpuaug.transforms.layer import Layer
 
@@ -31,7 +32,7 @@ DEEPEST = 64
 _SETTINGS: tuple[type, ...] = (BboxParams, KeypointParams)
 _KINDS: dict[str, Any] = {"transform": Layer, "distribution": Distribution, "varying": Varying, "settings": _SETTINGS}
 _FORMATS = ("contiguous_format", "channels_last")
-_registered: dict[str, type] = {}
+_registered: dict[str, type] = {"Fixed": Fixed}
 
 Functions = Mapping[str, Callable[..., Any]]
 
@@ -247,6 +248,10 @@ def _arguments(value: Any) -> dict[str, Any]:
     if isinstance(value, Layer):
         given = dict(value.__dict__[GIVEN])
         given.update(value.written())
+        for key in getattr(value, "functions", ()):
+            if given["name"] is None:
+                raise ValueError(f"to_dict: {owner} must have a name= to be written, got a {key} without one")
+            del given[key]
         if isinstance(value, Container) and "transforms" in given:
             given["transforms"] = list(value)
     else:

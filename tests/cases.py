@@ -30,6 +30,14 @@ class Case:
 SQUARE = (3, 19, 19)
 
 
+def squared(images: torch.Tensor) -> torch.Tensor:
+    """Return the squares: what a user might write."""
+    return images * images
+
+
+FUNCTIONS = {"squared": squared}
+
+
 def classification(size: tuple[int, int], blur: int) -> list[nn.Module]:
     """Return the usual pipeline."""
     return [
@@ -87,6 +95,7 @@ CASES = [
     Case(lambda: ga.RandomPosterize(ga.Integers(2, 7), p=0.5)),
     Case(lambda: ga.RandomAutocontrast(p=0.5)),
     Case(lambda: ga.RandomEqualize(p=0.5)),
+    Case(lambda: ga.Lambda(squared, "squared")),
     Case(lambda: ga.RandomChannelPermutation(p=0.5)),
     Case(lambda: ga.ChannelDropout(p=0.5)),
     Case(lambda: ga.RandomPhotometricDistort(p=0.5)),

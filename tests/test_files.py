@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import CASES, Case
+from cases import CASES, FUNCTIONS, Case
 
 import gpuaug as ga
 from gpuaug.testing import annotated, example
@@ -37,7 +37,7 @@ def same(a: Layer, b: Layer, shape: tuple[int, int, int] = (3, 23, 17)) -> None:
 def test_a_transform_comes_back_from_json(case: Case) -> None:
     layer = case.make()
     text = json.dumps(ga.to_dict(layer), allow_nan=False)
-    back = ga.from_dict(json.loads(text))
+    back = ga.from_dict(json.loads(text), FUNCTIONS)
     assert type(back) is type(layer) and repr(back) == repr(layer)
     assert ga.fingerprint(back) == ga.fingerprint(layer)
     same(layer, back, case.shape)

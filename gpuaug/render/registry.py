@@ -34,7 +34,7 @@ CODES = {
 }
 """Pixel operations that have a kernel (`kernels/pixels.py`), by the name of their choice."""
 FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
-TORCH_ONLY: frozenset[str] = frozenset()
+TORCH_ONLY = frozenset({"lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
 _STATIC: dict[str, tuple[str, ...]] = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gpuaug.geometry.matrix import inverse
 from gpuaug.sampling.layout import Draws
+from gpuaug.sampling.plain import from_plain, to_plain
 
 __all__ = ["Geometry", "Params"]
 
@@ -111,6 +112,90 @@ class Params:
         moved.state = self.state.to(device)
         return moved
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters as plain values, which JSON holds exactly; `from_dict` reads them.
+
+        Example:
+            >>> import json, torch, gpuaug as ga
+            >>> augment, images = ga.RandomRotation(30), torch.rand(2, 3, 8, 10)
+            >>> out, params = augment(images, return_params=True)
+            >>> text = json.dumps(params.to_dict(), allow_nan=False)
+            >>> torch.equal(augment.replay(images, ga.Params.from_dict(json.loads(text))), out)
+            True
+        """
+        values = {name: {k: to_plain(t) for k, t in drawn.items()} for name, drawn in self.values.items()}
+        g = self.geometry
+        return {
+            "values": values,
+            "canvas": _listed(self.canvas),
+            "state": to_plain(self.state),
+            "ids": to_plain(self.ids),
+            "names": list(self.names),
+            "geometry": [g.kind, g.projective, g.transposes, _listed(g.canvas), g.inverted],
+            "sizes": _listed(self.sizes),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Params:
+        """Return the parameters that `to_dict` wrote.
+
+        Args:
+            data: what it returned, or what JSON made of it.
+
+        Raises:
+            ValueError: for anything else.
+        """
+        keys = {f.name for f in fields(cls)}
+        if not isinstance(data, Mapping) or set(data) != keys:
+            raise ValueError(f"Params: from_dict takes the keys {sorted(keys)}, got {data!r:.80}")
+        values = {
+            name: {k: from_plain(t, "Params") for k, t in drawn.items()} for name, drawn in data["values"].items()
+        }
+        kind, projective, transposes, canvas, inverted = data["geometry"]
+        geometry = Geometry(str(kind), bool(projective), bool(transposes), _tupled(canvas), bool(inverted))
+        state, ids = (from_plain(data[key], "Params") for key in ("state", "ids"))
+        sizes = {name: _tupled(size) for name, size in data["sizes"].items()}
+        if any(t.shape[:1] != ids.shape for drawn in values.values() for t in drawn.values()):
+            raise ValueError(f"Params: from_dict takes values of as many samples as ids, which are {ids.numel()}")
+        return cls(values, _tupled(data["canvas"]), state, ids, tuple(data["names"]), geometry, sizes)
+
+    @staticmethod
+    def select(draws: Sequence[Params], index: Tensor) -> Params:
+        """Return for each sample one of several draws: the hardest of them, say.
+
+        Args:
+            draws: parameters of the same samples, from the same pipeline.
+            index: (B,) integers: which of them each sample gets; nothing waits for the device.
+
+        Raises:
+            ValueError: for draws of other samples, pipelines or sizes.
+
+        Example:
+            >>> import torch, gpuaug as ga
+            >>> augment, images = ga.RandomRotation(30), torch.rand(3, 3, 8, 10)
+            >>> draws = [augment.sample(images, copy=k) for k in range(4)]
+            >>> params = ga.Params.select(draws, torch.tensor([3, 0, 2]))
+            >>> torch.equal(params["RandomRotation"].angle[0], draws[3]["RandomRotation"].angle[0])
+            True
+        """
+        if not draws:
+            raise ValueError("Params: select takes at least one draw, got none")
+        first = draws[0]
+        for other in draws[1:]:
+            same = [(len(p), p.names, p.canvas, p.sizes, p.geometry) for p in (first, other)]
+            if same[0] != same[1]:
+                raise ValueError(f"Params: select takes draws of one pipeline for the same images, got {draws!r:.200}")
+        if index.shape != (len(first),) or index.is_floating_point():
+            raise ValueError(
+                f"Params: select takes an integer index ({len(first)},), got {index.dtype} {tuple(index.shape)}"
+            )
+        place = torch.arange(len(first), device=index.device)
+        values = {
+            name: {key: torch.stack([p.values[name][key] for p in draws])[index, place] for key in drawn}
+            for name, drawn in first.values.items()
+        }
+        return replace(first, values=values)
+
     def __len__(self) -> int:
         """Return the number of samples."""
         return int(self.ids.shape[0])
@@ -177,6 +262,17 @@ class Params:
         if len(self) > 4:
             lines.append(f"  ... {len(self) - 4} more")
         return "\n".join(lines)
+
+
+def _listed(value: Any) -> Any:
+    """Return tuples as lists, as JSON does."""
+    if isinstance(value, dict):
+        return {key: _listed(v) for key, v in value.items()}
+    return [_listed(v) for v in value] if isinstance(value, (tuple, list)) else int(value)
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(v) for v in value) if isinstance(value, (tuple, list)) else int(value)
 
 
 def _several(canvas: tuple[Any, ...]) -> bool:

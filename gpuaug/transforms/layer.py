@@ -141,24 +141,33 @@ class Layer(Changing):
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
                 f"{batch.samples} samples of {canvas}"
             )
-        layer = self._undoing(params) if params.geometry.inverted else self._of_sizes(params.sizes)
+        from gpuaug.transforms.fixed import undoing
+
+        layer = undoing(self, params) if params.geometry.inverted else self._of_sizes(params.sizes)
         return write(carry(layer, batch, params.values))
 
-    def _undoing(self, params: Params) -> Layer:
-        """Return the pipeline of one given map that inverse parameters are for, with the settings of this one."""
-        from gpuaug.transforms.affine import GivenMap
-        from gpuaug.transforms.compose import Compose
+    def fixed(self, params: Params, index: int = 0) -> Layer:
+        """Return a pipeline that does to every sample of any batch what was drawn for one: nothing is drawn any more.
 
-        layer = Compose([GivenMap(params.geometry, params.ids.device)])
-        for setting in SETTINGS:
-            setattr(layer, setting, getattr(self, setting))
-        # What is left of objects was judged on the way there.
-        bbox = replace(
-            self.settings.bbox, min_area=0.0, min_visibility=0.0, min_size=0.0, max_aspect=None, max_objects=None
-        )
-        layer.settings = replace(self.settings, bbox=bbox, pad_to=None, pad_divisor=None)
-        layer.nodes[0].name = "Inverse"
-        return layer
+        It can be pickled, compiled, captured and written to a file, and stand in another pipeline.
+
+        Args:
+            params: what `sample` returned, or a call with `return_params`.
+            index: of the sample. Batches must have images of the size it was drawn for.
+
+        Raises:
+            ValueError: for parameters of another pipeline, and for one in which samples meet.
+
+        Example:
+            >>> import torch, gpuaug as ga
+            >>> augment, images = ga.RandomRotation(30), torch.rand(3, 3, 8, 10)
+            >>> out, params = augment(images, return_params=True)
+            >>> torch.equal(augment.fixed(params, 2)(images)[2], out[2])
+            True
+        """
+        from gpuaug.transforms.fixed import Fixed
+
+        return Fixed(self, params, index)
 
     def forward(
         self,
@@ -284,6 +293,9 @@ class Layer(Changing):
         values: Values = {}
         contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
+            if node.given is not None:
+                values[node.name] = node.given.of(context.canvas, n, image.device, type(self).__name__)
+                continue
             raw, gate = node.raw(draws, values)
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from gpuaug.data.instances import Instances
-from gpuaug.geometry.canvas import Canvas
+from gpuaug.geometry.canvas import Canvas, numbers
 from gpuaug.render.values import ValueRange
 from gpuaug.sampling.layout import Declaration, Draws
+from gpuaug.sampling.state import moved
 
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
 
-__all__ = ["TAKEN", "Context", "Gate", "Names", "Node"]
+__all__ = ["TAKEN", "Context", "Gate", "Given", "Names", "Node"]
 
 TAKEN = "_taken"
 """Parameter of a container that chooses: (B, branches) bool, which of its branches each sample takes."""
@@ -52,6 +54,26 @@ class Gate:
 
 
 @dataclass
+class Given:
+    """Parameters of one sample that stand for those of all: nothing is drawn."""
+
+    values: dict[str, Tensor]
+    """(1, ...) each."""
+    canvas: tuple[int, int] | None = None
+    """What images must be there; None where that is known."""
+
+    def of(self, canvas: Canvas, samples: int, device: torch.device, owner: str) -> dict[str, Tensor]:
+        """Return the parameters of all samples of a batch."""
+        sizes = numbers(canvas)
+        found = set(sizes) if sizes and isinstance(sizes[0], tuple) else {sizes}
+        if self.canvas is not None and found - {self.canvas}:
+            raise ValueError(f"{owner}: images must be {self.canvas}, as those drawn for, got {canvas}")
+        if any(t.device != device for t in self.values.values()):  # once
+            self.values = {k: moved(t, device) for k, t in self.values.items()}
+        return {key: t.expand(samples, *t.shape[1:]) for key, t in self.values.items()}
+
+
+@dataclass
 class Node:
     """A transform in its place in a pipeline."""
 
@@ -64,6 +86,8 @@ class Node:
     """Whose draws it takes, where not its own: a transform that stands in several places has one draw."""
     of: str | None = None
     """Whose parameters it takes, where it is a part of something."""
+    given: Given | None = None
+    """Its parameters, where they are not drawn."""
 
     def raw(self, draws: Draws, values: dict[str, dict[str, Tensor]]) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return what was drawn for it, and the gate (B,); None where it always applies."""

@@ -1,0 +1,175 @@
+"""Parameters kept as plain values, replayed elsewhere, and one sample's as a pipeline of their own."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from cases import CASES, FUNCTIONS, Case
+from kernels import images
+from test_capture import Tape, recorded  # noqa: F401  # a fixture, used by its name
+from torch import Tensor
+
+import gpuaug as ga
+from gpuaug.testing import annotated, example
+from gpuaug.transforms.layer import Layer
+
+
+def given_for(layer: Layer, x: Tensor) -> Any:
+    return annotated(x) if any(node.transform.sees for node in layer.nodes) else x
+
+
+def image(value: Any) -> Tensor:
+    out: Tensor = value["image"] if isinstance(value, dict) else value
+    return out
+
+
+def through_json(data: Any) -> Any:
+    return json.loads(json.dumps(data, allow_nan=False))
+
+
+def through_pickle(thing: Any) -> Any:
+    return pickle.loads(pickle.dumps(thing))
+
+
+def mixes(layer: Layer) -> bool:
+    return any(node.transform.mixes for node in layer.nodes)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_parameters_are_exact_in_files(case: Case) -> None:
+    """Every tensor with its dtype and shape, bit for bit; what they render; a part of them."""
+    layer = case.make()
+    layer.reseed(7)
+    given = given_for(layer, example(4, case.shape))
+    out, params = layer(given, return_params=True)
+    back = ga.Params.from_dict(through_json(params.to_dict()))
+    assert back.names == params.names and back.geometry == params.geometry and back.canvas == params.canvas
+    for name, drawn in params.values.items():
+        for key, value in drawn.items():
+            read = back.values[name][key]
+            assert read.dtype == value.dtype and read.shape == value.shape
+            assert torch.equal(read.nan_to_num(7.0), value.nan_to_num(7.0)), (name, key)
+    twin = ga.from_dict(through_json(ga.to_dict(layer)), FUNCTIONS)
+    for again in (back, through_pickle(params), params.to("cpu")):
+        assert torch.equal(image(twin.replay(given, again)), image(out))
+    if not mixes(layer):
+        rows = [3, 1]
+        part = {k: v[rows] for k, v in given.items()} if isinstance(given, dict) else given[rows]
+        assert torch.equal(image(twin.replay(part, back[rows])), image(out)[rows])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_sample_as_a_pipeline(case: Case) -> None:
+    """On another batch size every image comes out as one at the sample's place; through pickle and a file."""
+    layer = case.make()
+    layer.reseed(7)
+    x = example(4, case.shape)
+    out, params = layer(given_for(layer, x), return_params=True)
+    if mixes(layer):
+        with pytest.raises(ValueError, match="Fixed: what was drawn for one sample must be about that sample alone"):
+            layer.fixed(params, 2)
+        return
+    fixed, batch = layer.fixed(params, 2), x.flip(0)[:3]
+    parts = [image(layer.replay(given_for(layer, batch[k : k + 1]), params[2:3])) for k in range(3)]
+    atol = 2e-7 if any(node.name.startswith("RandomGamma") for node in layer.nodes) else 0.0  # pow looks at strides
+    for same in (fixed, through_pickle(fixed), ga.from_dict(through_json(ga.to_dict(fixed)), FUNCTIONS)):
+        assert torch.allclose(same(batch), torch.cat(parts), rtol=0, atol=atol, equal_nan=True)
+        assert torch.equal(same.eval()(batch), same(batch))
+    assert torch.allclose(fixed(x)[2], image(out)[2], rtol=0, atol=atol)
+
+
+def pipeline(**settings: Any) -> ga.Compose:
+    return ga.Compose(
+        [
+            ga.RandomChoice([ga.RandomRotation(30), ga.SomeOf([ga.RandomInvert(1.0), ga.RandomAffine(9)], 1)]),
+            ga.RandomOrder([ga.ColorJitter(0.3), ga.RandomHorizontalFlip()]),
+            ga.RandomApply([ga.GaussianNoise(0.0, 0.2), ga.RandomErasing(p=1.0, value="random")], p=0.7),
+            ga.RandomShortestSize([9, 12]),
+        ],
+        **{"seed": 3, "fill": {"image": 0.5, "mask": 9}, **settings},
+    )
+
+
+def test_every_annotation_follows_and_other_inputs_too() -> None:
+    layer = pipeline(roles={"depth": "dense"})
+    x = images((3, 23, 17), torch.float32)
+    given = {**annotated(x), "depth": x[:, :1] * 5}
+    out, params = layer(given, return_params=True)
+    for i in range(3):
+        fixed = layer.fixed(params, i)
+        moved = fixed(given)
+        for key, value in out.items():
+            assert torch.equal(moved[key][i], value[i]), key
+        frames = x[i].expand(5, -1, -1, -1)
+        assert torch.equal(fixed(frames), out["image"][i].expand(5, -1, -1, -1))
+    frames = torch.stack((x, x.flip(0)), dim=1)  # clips take the same parameters
+    assert torch.equal(layer.replay({"image": frames}, params)["image"][:, 0], out["image"])
+
+
+def test_compiled_captured_and_within_another(recorded: list[Tape]) -> None:  # noqa: F811
+    torch._dynamo.reset()
+    layer, x = pipeline(), images((3, 23, 17), torch.float32)
+    params = layer.sample(x)
+    fixed = layer.fixed(params, 1)
+    expected = fixed(x)
+    assert torch.allclose(torch.compile(fixed, fullgraph=True, backend="eager")(x), expected, atol=1e-5)
+    assert torch.equal(fixed.capture(x)(x), expected)
+    more = ga.Compose([layer.fixed(params, 1), ga.RandomInvert(p=1.0)], fill=0.5)
+    assert torch.allclose(more(x), 1 - expected, atol=1e-5)
+    back = ga.from_dict(through_json(ga.to_dict(more)))
+    assert torch.equal(back(x), more(x)) and torch.equal(back.eval()(x), more(x))
+    layer[3].set(min_size=[5])  # a copy was kept
+    assert torch.equal(fixed(x), expected)
+    assert fixed(x.to("meta")).device.type == "meta" and torch.equal(layer.fixed(params, 1)(x), expected)
+    torch._dynamo.reset()
+
+
+def test_refusals() -> None:
+    layer, x = pipeline(), images((3, 23, 17), torch.float32)
+    params = layer.sample(x)
+    with pytest.raises(IndexError, match="Fixed: sample 3 of 3"):
+        layer.fixed(params, 3)
+    with pytest.raises(ValueError, match="Fixed: params must be of the pipeline"):
+        ga.RandomInvert().fixed(params)
+    with pytest.raises(ValueError, match=r"Fixed: images must be \(23, 17\), as those drawn for, got \(17, 23\)"):
+        layer.fixed(params)(x.mT.contiguous())
+    with pytest.raises(ValueError, match="Fixed: it applies to all samples"):
+        ga.RandomApply([ga.RandomInvert().fixed(ga.RandomInvert().sample(x))], p=0.5)
+    data = params.to_dict()
+    for broken in ({}, {**data, "more": 1}, [], {**data, "ids": {"dtype": "load", "shape": [], "data": []}}):
+        with pytest.raises(ValueError, match="Params: "):
+            ga.Params.from_dict(broken)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="Params: from_dict takes values of as many samples as ids"):
+        ga.Params.from_dict({**data, "ids": {"dtype": "int64", "shape": [2], "data": [0, 1]}})
+
+
+def test_ragged_parameters_are_kept() -> None:
+    layer = ga.Compose([ga.RandomRotation(30), ga.GaussianNoise(0.0, 0.1)], seed=1)
+    x = [torch.rand(3, 9, 14), torch.rand(3, 12, 8)]
+    out, params = layer(x, return_params=True)
+    back = ga.Params.from_dict(through_json(params.to_dict()))
+    assert back.canvas == params.canvas
+    for a, b in zip(layer.replay(x, back), out, strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(layer.fixed(back, 1)(x[1][None])[0], out[1])
+
+
+def test_draws_are_selected_for_each_sample() -> None:
+    layer = pipeline()
+    layer = ga.Compose(list(layer)[:3], seed=3)
+    x = images((3, 23, 17), torch.float32)
+    draws = [layer.sample(x, copy=k) for k in range(3)]
+    index = torch.tensor([2, 0, 1])
+    out = layer.replay(x, ga.Params.select(draws, index))
+    for i, k in enumerate(index.tolist()):
+        assert torch.equal(out[i], layer.replay(x, draws[k])[i])
+    with pytest.raises(ValueError, match=r"Params: select takes an integer index \(3,\), got torch.float32"):
+        ga.Params.select(draws, index * 1.0)
+    with pytest.raises(ValueError, match="Params: select takes draws of one pipeline"):
+        ga.Params.select([draws[0], layer.sample(x[:2])], index)
+    with pytest.raises(ValueError, match="Params: select takes at least one draw"):
+        ga.Params.select([], index)
