@@ -131,14 +131,21 @@ def _taps(
         nearest = torch.minimum(place.clamp(min=0), size - 1) if isinstance(size, Tensor) else place.clamp(0, size - 1)
         indices.append(nearest.to(torch.int32))
     if stored:
-        indices, weights = list(torch.stack(indices).unbind()), list(torch.stack(weights).unbind())
+        indices, weights = list(_kept(torch.stack(indices)).unbind()), list(_kept(torch.stack(weights)).unbind())
     return indices, weights
+
+
+def _kept(table: Tensor) -> Tensor:
+    """Return the same, which a compiler has to keep in memory: it would compute it again for every pixel."""
+    return table.as_strided(table.shape, table.stride())
 
 
 def _weighted(value: Tensor, weight: Tensor, guard: bool) -> Tensor:
     """Return weight * value, where a weight of zero silences even NaN."""
     if guard:
-        value = torch.where(weight != 0, value, torch.nan_to_num(value))
+        # The gradient of a weight is the value, so that it is kept where it is finite; without one zero will do.
+        needed = torch.is_grad_enabled() and weight.requires_grad
+        value = torch.where(weight != 0, value, torch.nan_to_num(value) if needed else 0.0)
     return weight * value
 
 
