@@ -594,17 +594,20 @@ def test_ids_decide_and_params_travel() -> None:
 
 
 def test_the_probability_can_change_between_epochs() -> None:
-    """Today the table of draws is laid out anew, which keeps the draws of everything else."""
+    """Set, or by a schedule; the draws of everything else stay."""
     images = example(8, (3, H, W))
     layer = ga.Compose([ga.Mosaic(p=1.0), ga.RandomHorizontalFlip()], seed=1)
     first = layer.sample(images)
     layer[0].p = 0.0
-    layer._build()
     off = layer.sample(images)
     assert torch.equal(off["RandomHorizontalFlip"].gate, first["RandomHorizontalFlip"].gate)
     assert torch.equal(off["Mosaic"].center, first["Mosaic"].center) and not off["Mosaic"].gate.any()
     flip = off["RandomHorizontalFlip"].gate
     assert torch.equal(layer.replay(images, off), torch.where(flip[:, None, None, None], images.flip(3), images))
+    closed = ga.Compose([ga.Mosaic(p=ga.Piecewise({0: 1.0, 90: 0.0}))], seed=1)
+    for epoch, on in ((89, True), (90, False)):
+        closed.set_epoch(epoch)
+        assert (closed.sample(images)["Mosaic"].gate == on).all()
 
 
 def test_it_can_be_switched_off() -> None:
