@@ -8,9 +8,12 @@ from torch import Tensor
 from gpuaug.geometry.canvas import Canvas, Sizes
 from gpuaug.render.flat import WORDS
 from gpuaug.render.reading import tap_count
+from gpuaug.render.values import ValueRange
 from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
-__all__ = ["bound", "head_of", "inner", "room_of", "shrink_of"]
+__all__ = ["Numbers", "bound", "head_of", "inner", "own_rows", "room_of", "shrink_of", "unit_rows"]
+
+Numbers = tuple[float, ...]
 
 _INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
 
@@ -66,3 +69,14 @@ def bound(flat: Tensor, table: Tensor | None) -> Tensor:
     buffer = flat.view(torch.uint8)
     buffer[: table.shape[0] * WORDS * 8].view(torch.int64).view(-1, WORDS).copy_(table)
     return buffer
+
+
+def unit_rows(values: ValueRange) -> tuple[Numbers, Numbers]:
+    """Return slope and shift from an image's own scale to 0..1."""
+    slope = tuple(1 / (w - b) for b, w in zip(values.black, values.white, strict=True))
+    return slope, tuple(-b * s for b, s in zip(values.black, slope, strict=True))
+
+
+def own_rows(values: ValueRange) -> tuple[Numbers, Numbers]:
+    """Return slope and shift back to an image's own scale."""
+    return tuple(w - b for b, w in zip(values.black, values.white, strict=True)), values.black

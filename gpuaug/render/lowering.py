@@ -17,29 +17,18 @@ from gpuaug.render import triton as ops
 from gpuaug.render.backend import apply_choice, unrolled
 from gpuaug.render.flat import Flat, front, table_of
 from gpuaug.render.groups import channel_groups, in_group
-from gpuaug.render.heads import bound, head_of, inner, room_of, shrink_of
+from gpuaug.render.heads import bound, head_of, inner, own_rows, room_of, shrink_of, unit_rows
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.meeting import blended, tiled
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
 from gpuaug.render.triton_filter import filtered
-from gpuaug.render.values import ValueRange
 from gpuaug.render.warp import Warp
 
 __all__ = ["run"]
 
 Numbers = tuple[float, ...]
-
-
-def _to_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
-    """Return slope and shift from an image's own scale to 0..1."""
-    slope = tuple(1 / (w - b) for b, w in zip(values.black, values.white, strict=True))
-    return slope, tuple(-b * s for b, s in zip(values.black, slope, strict=True))
-
-
-def _from_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
-    return tuple(w - b for b, w in zip(values.black, values.white, strict=True)), values.black
 
 
 @dataclass
@@ -209,10 +198,10 @@ class _Run:
             if statistics(choice) and self.open.filter is not None:
                 self._write()  # what is measured must be read again, and a filter is too dear to run twice
             if choice.values is not None:
-                self._append(self._affine(choice, _to_unit(choice.values)))
+                self._append(self._affine(choice, unit_rows(choice.values)))
             self._append(self._row(choice, self._measured(choice, -1)))
             if choice.values is not None:
-                self._append(self._affine(choice, _from_unit(choice.values)))
+                self._append(self._affine(choice, own_rows(choice.values)))
 
     def round(self, own: bool) -> None:
         """Round an integer image, as pipelines that are not fused do after each pass."""
@@ -290,7 +279,7 @@ class _Run:
                 o.constants.extend(static["value"])
                 stat = len(static["value"])
         elif name == "to_unit":
-            slope, shift = _to_unit(static["values"])
+            slope, shift = unit_rows(static["values"])
             o.constants.extend((*slope, *shift))
             extra = len(slope)
         elif name == "grid_dropout":

@@ -19,6 +19,7 @@ from gpuaug.render.values import UNIT, default_range
 from gpuaug.render.warp import RANKS
 from gpuaug.sampling.layout import Layout, Told
 from gpuaug.sampling.params import Geometry, Params
+from gpuaug.sampling.state import only_inferring
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
@@ -33,11 +34,6 @@ Values = dict[str, dict[str, Tensor]]
 
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
-
-
-def _only_inferring() -> bool:
-    """Tell whether this is inference, which leaves the clock alone (a compiler cannot ask)."""
-    return not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
 
 
 class Layer(Changing):
@@ -197,7 +193,7 @@ class Layer(Changing):
         layer: Layer = self._sized(batch) if self.training else self._evaluation_layer()
         told = self._told(inputs, batch, strength) if self.training else None
         params = layer._sample(batch, ids if self.training else None, copy, told)
-        if self.training and self._drawing(told) and not _only_inferring():
+        if self.training and self._drawing(told) and not only_inferring():
             self._advance()
         out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
