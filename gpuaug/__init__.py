@@ -20,7 +20,7 @@ from gpuaug.sampling.distributions import (
     Uniform,
 )
 from gpuaug.sampling.params import Params
-from gpuaug.sampling.varying import PerClass
+from gpuaug.sampling.varying import Learned, PerClass
 from gpuaug.schedule import Cosine, Linear, Piecewise, Ramp, Schedule
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
 from gpuaug.transforms.augmix import AugMix
@@ -107,6 +107,7 @@ __all__ = [
     "Integers",
     "KeypointParams",
     "Lambda",
+    "Learned",
     "LetterBox",
     "Linear",
     "LogUniform",

@@ -205,7 +205,8 @@ class Categorical(Distribution):
         object.__setattr__(self, "weights", tuple(self.weights))
         super().__post_init__()
 
-    def _numbers(self) -> dict[str, Any]:
+    def numbers(self) -> dict[str, Any]:
+        """Return the weights, by name."""
         return {f"weights[{i}]": weight for i, weight in enumerate(self.weights)}
 
     def _check(self, values: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ class Distribution:
 
     def __post_init__(self) -> None:
         """Refuse numbers that are not finite or not allowed, at any time and in any class."""
-        values = self._numbers()
+        values = self.numbers()
         self._check_finite(values)
         if not self.varies:
             self._check(values)
@@ -42,12 +42,22 @@ class Distribution:
             raise ValueError(f"{type(self).__name__}: PerClass must have one key within a range, got {self!r}")
         knots = [knot for part in contents(self) for knot in part.knots()]
         units = [sorted({0.0, *(float(t) for by, t in knots if by == unit)}) for unit in START]
+        if any(part.live() is not None for part in contents(self)):
+            self._check_learned()
+            return
         for label in (None, *self.labels()):
             for times in product(*units):
                 self.at(dict(zip(START, times, strict=True)), label)
 
-    def _numbers(self) -> dict[str, Any]:
-        """Return what may be wrong, by name."""
+    def _check_learned(self) -> None:
+        """Refuse what could become wrong while it is learned, and laws that are no range of numbers."""
+        values = list(self._fields().values())
+        if any(isinstance(value, tuple) for value in values) or self.key is not None:
+            raise ValueError(f"{type(self).__name__}: Learned must be a bound of a range for all classes, got {self!r}")
+        self.at(START)
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the numbers, by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _check(self, values: dict[str, Any]) -> None:

@@ -19,8 +19,10 @@ from gpuaug.sampling.law import START
 from gpuaug.sampling.state import moved
 from gpuaug.sampling.varying import Times, Varying, now
 
-__all__ = ["Declaration", "Draws", "Layout", "Told"]
+__all__ = ["TENSORS", "Declaration", "Draws", "Layout", "Told"]
 
+TENSORS = ("_blocks", "_columns", "_table", "_labels", "_places", "_live")
+"""What a layout keeps on the device of the batch."""
 Draws = dict[str, dict[str, Tensor]]
 
 
@@ -69,6 +71,13 @@ class _Slot:
     def numbers(self, times: Times, label: int | None) -> tuple[float, ...]:
         """Return the bounds at a time, for a class."""
         return (now(self.p, times, label),) if self.law is None else self.law.at(times, label).bounds
+
+    def parts(self) -> tuple[object, ...]:
+        """Return what the bounds are made of, where each is one number or what gives it; else as many None."""
+        if self.law is None:
+            return (self.p,)
+        values = tuple(self.law.numbers().values())
+        return values if len(values) == len(self.law.bounds) else (None,) * len(self.law.bounds)
 
     @property
     def varying(self) -> Varying | Distribution | None:
@@ -132,6 +141,18 @@ class Layout:
         self._blocks = torch.tensor([words_of[i] for i in order], dtype=torch.int64)
         self._columns = torch.tensor([4 * position[c // 4] + c % 4 for c in used], dtype=torch.int64)
         self._lay_classes()
+        self._learned = [
+            (entry, part)
+            for entry, part in enumerate(
+                list(slot.parts())[i]
+                for g in self.groups
+                for i in range(g.bounds)
+                for slot in g.slots
+                for _ in range(slot.columns)
+            )
+            if isinstance(part, Varying) and part.live() is not None
+        ]
+        self._live = torch.tensor([entry for entry, _ in self._learned], dtype=torch.int64)
         self._numbers = self._now(times)
         self._table = torch.tensor(self._numbers, dtype=torch.float32)
 
@@ -183,22 +204,28 @@ class Layout:
 
         def form(layout: Layout) -> list[object]:
             slots = [(g.distribution, g.bounds, s.name, s.param, s.columns) for g in layout.groups for s in g.slots]
-            return [slots, layout.names, [g.columns for g in layout.groups], layout.keys]
+            return [
+                slots,
+                layout.names,
+                [g.columns for g in layout.groups],
+                layout.keys,
+                [e for e, _ in layout._learned],
+            ]
 
         if form(self) != form(other):
             return False
         for group, new in zip(self.groups, other.groups, strict=True):
             for slot, given in zip(group.slots, new.slots, strict=True):
                 slot.law, slot.p = given.law, given.p
+        self._learned = other._learned
         self.write(times)
         return True
 
     def to(self, device: torch.device) -> None:
         """Move the constants to the batch's device, once."""
         if self._table.device != device:
-            self._blocks, self._columns, self._table, self._labels, self._places = (
-                moved(t, device) for t in (self._blocks, self._columns, self._table, self._labels, self._places)
-            )
+            for name in TENSORS:
+                setattr(self, name, moved(getattr(self, name), device))
 
     def _bounds(self, batch: int, classes: Mapping[str, Tensor]) -> Tensor:
         """Return the bounds: (entries,), or (B, entries) where they depend on classes."""
@@ -225,6 +252,9 @@ class Layout:
         draws: Draws = {name: {} for name in self.names}
         u = uniform(state, ids, copy, self._blocks, self._columns) if self._columns.numel() else None
         table = self._bounds(batch, told.classes)
+        if self._learned:
+            values = torch.stack([part.live() for _, part in self._learned])  # type: ignore[misc]  # it has one
+            table = table.index_copy(-1, self._live, values.expand(*table.shape[:-1], -1))
         column = entry = 0
         for group in self.groups:
             n = group.width

@@ -8,7 +8,10 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, ClassVar
 
-__all__ = ["Affine", "PerClass", "Varying", "is_number", "least", "mapped", "most", "now", "parts"]
+import torch
+from torch import Tensor
+
+__all__ = ["Affine", "Learned", "PerClass", "Varying", "is_number", "least", "mapped", "most", "now", "parts"]
 
 Times = Mapping[str, float]
 """What time it is, by unit: epoch, step."""
@@ -48,6 +51,10 @@ class Varying:
     def knots(self) -> tuple[tuple[str, float], ...]:
         """Return the times (unit, time) between which it does not turn."""
         return tuple(knot for part in parts(self.inner()) for knot in part.knots())
+
+    def live(self) -> Tensor | None:
+        """Return the number as a tensor () that may require gradients; None where the host knows it."""
+        return None
 
     def __lt__(self, other: object) -> Any:
         """Tell whether it is ever below a number: a `p` that is has a gate."""
@@ -100,6 +107,63 @@ class Affine(Varying):
         """Return the number it follows."""
         return (self.value,)
 
+    def live(self) -> Tensor | None:
+        """Return the tensor."""
+        value = self.value.live()
+        return None if value is None else (self.offset + self.scale * value).clamp(min=self.low)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned(Varying):
+    """A bound of a range that is a parameter: gradients reach it through what is drawn and rendered.
+
+    An optimiser steps it, and the next draw follows; the layer does not register it, so it is in no state of the
+    layer's. A number of a probability has no gradient and cannot be one.
+
+    Args:
+        value: tensor () on the device of the images, such as a `torch.nn.Parameter`.
+        low: least number; static bounds are those of (low, high), and the value is clamped to them.
+        high: greatest number.
+
+    Raises:
+        TypeError: for what is no tensor of one number.
+        ValueError: for numbers out of order.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> top = torch.nn.Parameter(torch.tensor(1.5))
+        >>> augment = ga.ColorJitter(brightness=(1.0, ga.Learned(top, 1.0, 3.0)))
+        >>> augment(torch.rand(4, 3, 8, 10)).mean().backward()
+        >>> bool(top.grad > 0)
+        True
+    """
+
+    value: Tensor
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if not isinstance(self.value, Tensor) or self.value.dim() or not self.value.is_floating_point():
+            raise TypeError(f"Learned: value must be a tensor () of floats, got {self.value!r:.80}")
+        for end in (self.low, self.high):
+            if not is_number(end):
+                raise TypeError(f"Learned: low and high must be numbers, got {end!r}")
+        if not -math.inf < self.low <= self.high < math.inf:
+            raise ValueError(f"Learned: (low, high) must have low <= high, got {(self.low, self.high)}")
+
+    def now(self, times: Times, label: int | None) -> float:
+        """Return a number of the range: the draw replaces it by the tensor."""
+        return float(self.low)
+
+    def support(self) -> tuple[float, float]:
+        """Return the range."""
+        return float(self.low), float(self.high)
+
+    def live(self) -> Tensor:
+        """Return the tensor."""
+        return self.value.to(torch.float32).clamp(self.low, self.high)
+
 
 @dataclass(frozen=True)
 class PerClass(Varying):
@@ -138,8 +202,8 @@ class PerClass(Varying):
             raise TypeError(f"PerClass: key must be the name of a part of the batch, got {self.key!r}")
         object.__setattr__(self, "values", dict(self.values))
         for part in parts(self.inner()):
-            if part.key is not None:
-                raise ValueError(f"PerClass: values must not depend on classes themselves, got {part!r}")
+            if part.key is not None or part.live() is not None:
+                raise ValueError(f"PerClass: values must be numbers, ranges or schedules, got {part!r}")
 
     def inner(self) -> tuple[Any, ...]:
         """Return the values of all classes."""

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from gpuaug.sampling.layout import TENSORS
+
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Layer
 
@@ -19,7 +21,7 @@ __all__ = ["Captured"]
 _WARM_UP = 3
 _MOVED = {
     "": ("_state", "_zero"),
-    **dict.fromkeys(("_layout", "_strong"), ("_blocks", "_columns", "_table", "_labels", "_places")),
+    **dict.fromkeys(("_layout", "_strong"), TENSORS),
 }
 """What a layer, and its layout, keep on the device of the batch, and replace where the device changes."""
 

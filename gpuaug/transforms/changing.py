@@ -33,6 +33,8 @@ def check_p(p: Any, owner: str) -> Any:
     """Return a probability, or raise."""
     if isinstance(p, Varying):
         low, high = p.support()
+        if p.live() is not None:
+            raise ValueError(f"{owner}: p has no gradient and cannot be learned, got {p!r}")
         if low < 0 or high > 1:
             raise ValueError(f"{owner}: p must be between 0 and 1, got {p!r}")
         return p
