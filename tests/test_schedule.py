@@ -158,12 +158,14 @@ def test_compiled_calls_are_not_compiled_again() -> None:
 
 def test_captured_calls_follow(recorded: list[Tape]) -> None:  # noqa: F811
     layer, eager = ga.Compose(steps(), seed=1), ga.Compose(steps(), seed=1)
-    captured = layer.capture(X)
+    captured, table = layer.capture(X), layer._layout._table
     for epoch in (0, 5, 10):
         layer.set_epoch(epoch), eager.set_epoch(epoch)
+        assert layer._layout._table is table  # written in place
         assert torch.equal(captured(X), eager(X))
-    layer[2].p = eager[2].p = 0.9
-    assert torch.equal(captured(X), eager(X)) and len(recorded) == 1
+    for p in (0.9, 1.0):  # a gate stays where it was, so that no recording is
+        layer[2].p = eager[2].p = p
+        assert torch.equal(captured(X), eager(X)) and len(recorded) == 1
     layer[0].set(scale=(0.2, 0.4)), eager[0].set(scale=(0.2, 0.4))  # the readings of a pixel are static
     assert torch.equal(captured(X), eager(X)) and len(recorded) == 2
 

@@ -124,16 +124,9 @@ class Params:
             True
         """
         values = {name: {k: to_plain(t) for k, t in drawn.items()} for name, drawn in self.values.items()}
-        g = self.geometry
-        return {
-            "values": values,
-            "canvas": _listed(self.canvas),
-            "state": to_plain(self.state),
-            "ids": to_plain(self.ids),
-            "names": list(self.names),
-            "geometry": [g.kind, g.projective, g.transposes, _listed(g.canvas), g.inverted],
-            "sizes": _listed(self.sizes),
-        }
+        geometry = [_listed(getattr(self.geometry, f.name)) for f in fields(Geometry)]
+        made = {"values": values, "state": to_plain(self.state), "ids": to_plain(self.ids), "geometry": geometry}
+        return {**made, **{f.name: _listed(getattr(self, f.name)) for f in fields(self) if f.name not in made}}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Params:
@@ -145,19 +138,22 @@ class Params:
         Raises:
             ValueError: for anything else.
         """
-        keys = {f.name for f in fields(cls)}
-        if not isinstance(data, Mapping) or set(data) != keys:
-            raise ValueError(f"Params: from_dict takes the keys {sorted(keys)}, got {data!r:.80}")
+        known = {f.name for f in fields(cls)}
+        needed = {"values", "canvas", "state", "ids", "names", "geometry"}
+        if not isinstance(data, Mapping) or not needed <= set(data) <= known:
+            raise ValueError(f"Params: from_dict takes the keys {sorted(known)}, got {data!r:.80}")
         values = {
             name: {k: from_plain(t, "Params") for k, t in drawn.items()} for name, drawn in data["values"].items()
         }
-        kind, projective, transposes, canvas, inverted = data["geometry"]
-        geometry = Geometry(str(kind), bool(projective), bool(transposes), _tupled(canvas), bool(inverted))
-        state, ids = (from_plain(data[key], "Params") for key in ("state", "ids"))
-        sizes = {name: _tupled(size) for name, size in data["sizes"].items()}
-        if any(t.shape[:1] != ids.shape for drawn in values.values() for t in drawn.values()):
-            raise ValueError(f"Params: from_dict takes values of as many samples as ids, which are {ids.numel()}")
-        return cls(values, _tupled(data["canvas"]), state, ids, tuple(data["names"]), geometry, sizes)
+        made = {
+            "values": values,
+            "state": from_plain(data["state"], "Params"),
+            "ids": from_plain(data["ids"], "Params"),
+            "geometry": Geometry(*map(_tupled, data["geometry"])),
+        }
+        if any(t.shape[:1] != made["ids"].shape for drawn in values.values() for t in drawn.values()):
+            raise ValueError(f"Params: from_dict takes values of as many samples as ids, got {made['ids'].numel()} ids")
+        return cls(**made, **{name: _tupled(value) for name, value in data.items() if name not in made})
 
     @staticmethod
     def select(draws: Sequence[Params], index: Tensor) -> Params:
@@ -268,11 +264,13 @@ def _listed(value: Any) -> Any:
     """Return tuples as lists, as JSON does."""
     if isinstance(value, dict):
         return {key: _listed(v) for key, v in value.items()}
-    return [_listed(v) for v in value] if isinstance(value, (tuple, list)) else int(value)
+    return [_listed(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
 def _tupled(value: Any) -> Any:
-    return tuple(_tupled(v) for v in value) if isinstance(value, (tuple, list)) else int(value)
+    if isinstance(value, dict):
+        return {key: _tupled(v) for key, v in value.items()}
+    return tuple(_tupled(v) for v in value) if isinstance(value, (tuple, list)) else value
 
 
 def _several(canvas: tuple[Any, ...]) -> bool:
