@@ -12,20 +12,19 @@ from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.told import read_told
-from gpuaug.geometry.canvas import Canvas, following, numbers
+from gpuaug.geometry.canvas import following, numbers
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
 from gpuaug.render.values import UNIT, default_range
-from gpuaug.render.warp import RANKS
 from gpuaug.sampling.layout import Layout, Told
-from gpuaug.sampling.params import Geometry, Params
+from gpuaug.sampling.params import Params
 from gpuaug.sampling.state import only_inferring
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
 from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
-from gpuaug.transforms.track import moves
+from gpuaug.transforms.track import geometry_of, moves
 
 __all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
 
@@ -298,21 +297,9 @@ class Layer(Changing):
             active = node.transform.active(context)
             values[node.name] = node.transform.settle(raw, gate, context) if active else {}
         names = tuple(node.name for node in self.nodes)
-        geometry = self._geometry(values, batch.canvas)
+        geometry = geometry_of(self.nodes, values, batch.canvas)
         labels = {node.name: dict(node.transform.labels) for node in self.nodes if node.transform.labels}
         return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes, labels=labels)
-
-    def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
-        moving: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
-        for transform in moving:
-            canvas = following(canvas, transform.output_canvas)
-        maps = [transform for transform in moving if not transform.mixes]
-        return Geometry(
-            tuple(RANKS)[max([0, *[RANKS[m.kind] for m in maps]])],  # Dynamo of torch 2.8 knows no max(key=)
-            any(m.projective for m in maps),
-            any(m.transposes for m in maps),
-            numbers(canvas),
-        )
 
     def contexts(
         self,

@@ -14,12 +14,14 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.geometry import polygons as poly
-from gpuaug.geometry.canvas import Canvas, following, largest
+from gpuaug.geometry.canvas import Canvas, following, largest, numbers
+from gpuaug.render.warp import RANKS
+from gpuaug.sampling.params import Geometry
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
-__all__ = ["Check", "Clamp", "Hide", "Stage", "Track", "moves", "still", "track"]
+__all__ = ["Check", "Clamp", "Hide", "Stage", "Track", "geometry_of", "moves", "still", "track"]
 
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
@@ -277,3 +279,17 @@ def track(
     if pending is not None:
         stages.append(Stage(canvas, pending))
     return None if total is None else Track(stages, total)
+
+
+def geometry_of(nodes: Sequence[Node], drawn: dict[str, dict[str, Tensor]], canvas: Canvas) -> Geometry:
+    """Return what is known of the composed map of a pipeline on a canvas without looking at its numbers."""
+    moving: list[Any] = [node.transform for node in nodes if moves(drawn[node.name])]
+    for transform in moving:
+        canvas = following(canvas, transform.output_canvas)
+    maps = [transform for transform in moving if not transform.mixes]
+    return Geometry(
+        tuple(RANKS)[max([0, *[RANKS[m.kind] for m in maps]])],  # Dynamo of torch 2.8 knows no max(key=)
+        any(m.projective for m in maps),
+        any(m.transposes for m in maps),
+        numbers(canvas),
+    )
