@@ -66,14 +66,16 @@ def _rows(task: Row, counts: Row) -> list[list[Any]]:
     for name, row in task["rows"].items():
         kernels = counts.get(name, {})
         if row.get("median_ms") is None:
-            lines.append([name, row.get("error"), *[None] * 8])
+            figures = [row.get("error"), *[None] * 6]
+            lines.append([name, *figures, *[kernels.get(key) for key in ("kernels", "copies", "device_ms")]])
             continue
         span = f"{shown(row['median_ms'])} ({shown(row['min_ms'])} to {shown(row['max_ms'])})"
-        figures = [row.get(key) for key in ("images_per_s", "of_the_copy", "host_ms", "waits", "peak_mb")]
+        figures = [row.get(key) for key in SHOWN]
         lines.append([name, span, *figures, *[kernels.get(key) for key in ("kernels", "copies", "device_ms")]])
     return lines
 
 
+SHOWN = ("images_per_s", "of_the_copy", "host_ms", "waits", "peak_mb", "held_mb")
 HEADS = [
     "",
     "ms of a call: median (least to most)",
@@ -81,7 +83,8 @@ HEADS = [
     "share of the copy's speed",
     "host ms",
     "waits for the device",
-    "peak MB beyond what is held",
+    "peak MB of a call",
+    "MB held",
     "kernels",
     "copies",
     "device ms, profiled",
@@ -125,7 +128,10 @@ def markdown(report: Row) -> str:
         table(["", "measured", "budget"], budgets(report)),
     ]
     counts = {key: task["rows"] for key, task in tasks(report, "kernels launched").items()}
-    for key, task in tasks(report, "first figures", "all figures").items():
+    timed = tasks(report, "first figures", "all figures")
+    for key, rows in counts.items():
+        timed.setdefault(key, {"rows": {name: {} for name in rows}})
+    for key, task in timed.items():
         error = f"\n\n{shown(task['error'])}" if "error" in task else ""
         parts += [f"## {key}{error}", table(HEADS, _rows(task, counts.get(key, {})))]
     for key, task in tasks(report, "training step").items():

@@ -22,7 +22,9 @@ from gpuaug.render.launch import interpreting
 from gpuaug.sampling import kernels as sampling
 from gpuaug.testing import example
 
-MODULES = [f"gpuaug.render.kernels.{name}" for name in ("passes", "filter", "pick")] + ["gpuaug.sampling.kernels"]
+MODULES = [f"gpuaug.render.kernels.{name}" for name in ("passes", "filter", "pick", "meet")] + [
+    "gpuaug.sampling.kernels"
+]
 
 
 class Watched:
@@ -57,6 +59,7 @@ def pipelines() -> list[ga.Compose]:
         [ga.RandomPerspective(p=1.0), ga.RandomEqualize(p=1.0), ga.RandomAutocontrast(p=1.0)],
         [ga.ElasticTransform(20.0, 3.0), ga.RandomAdjustSharpness(2.0, p=1.0), ga.GaussianNoise()],
         [ga.Resize((17, 90)), ga.RandomCrop((13, 70), padding=3)],
+        [ga.MixUp(p=1.0), ga.Mosaic(p=1.0)],
     ]
     return [ga.Compose(s, seed=0, backend="triton", keypoint_params=ga.KeypointParams(flip_pairs=())) for s in steps]
 
@@ -65,19 +68,21 @@ def main(device: str = "cuda") -> set[str]:
     """Launch, and return the kernels that were not."""
     launched: set[str] = set()
     known = watch(launched)
+    few = device != "cuda"  # the interpreter takes its time
     try:
-        for dtype in (torch.uint8, torch.float32):
-            images = example(3, (3, 43, 61), dtype).to(device)
-            mask = torch.zeros((3, 43, 61), dtype=torch.int64, device=device)
+        for dtype in (torch.uint8, torch.float32)[: 1 if few else 2]:
+            images = example(1 if few else 3, (3, 43, 61), dtype).to(device)
+            mask = torch.zeros((len(images), 43, 61), dtype=torch.int64, device=device)
             for layer in pipelines():
-                for x in (images, images.contiguous(memory_format=torch.channels_last)):
+                for x in (images, images.contiguous(memory_format=torch.channels_last))[: 1 if few else 2]:
                     layer({"image": x, "mask": mask})
-                    if device != "cuda":  # the interpreter takes its time
-                        break
         key = torch.tensor([5, 2**40], device=device)
         state, zero = torch.zeros(2, dtype=torch.int64, device=device), torch.zeros(1, dtype=torch.int64, device=device)
         sampling.draw_uniform(state, key, zero, zero, zero)
         sampling.draw_noise(key, 3, 7, 5, True)
+        sampling.draw_beta(
+            torch.rand((5, 2), device=device), *torch.rand((2, 2), device=device), 641, 1 / 32, 10.0, 0.0
+        )
         if device == "cuda":
             torch.cuda.synchronize()
     finally:

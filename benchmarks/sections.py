@@ -92,7 +92,8 @@ def _timed(scale: Scale, builders: dict[str, Any], sets: list[Any], moved: int, 
     device = scale.device
     runs, others = built(builders, device)
     runs = {COPY: copier(moved, device), **runs}
-    rows = race(runs, sets, device, scale.rounds, scale.block_ms, scale.seconds) | others
+    raced = race(runs, sets, device, scale.rounds, scale.block_ms, scale.seconds)
+    rows = {row: others.get(row, {}) | raced.get(row, {}) for row in (*runs, *others)}
     copied = rows[COPY].get("median_ms")
     for row, found in rows.items():
         if found.get("median_ms") is not None:
@@ -106,10 +107,11 @@ def _timed(scale: Scale, builders: dict[str, Any], sets: list[Any], moved: int, 
 
 
 def built(builders: dict[str, Any], device: torch.device) -> tuple[dict[str, Any], Row]:
-    """Build contenders; return those that run, and rows of the others: errors, and what only a GPU can run."""
+    """Build contenders; return those that run, and rows: errors, what only a GPU can run, what a contender holds."""
     runs: dict[str, Any] = {}
     others: Row = {}
     for row, build in builders.items():
+        before = torch.cuda.memory_allocated() if device.type == "cuda" else 0
         if "captured" in row and device.type != "cuda":
             others[row] = {"median_ms": None}
             continue
@@ -117,6 +119,9 @@ def built(builders: dict[str, Any], device: torch.device) -> tuple[dict[str, Any
             runs[row] = build()
         except Exception as error:
             others[row] = failure(error)
+        else:
+            held = (torch.cuda.memory_allocated() - before) / 2**20 if device.type == "cuda" else None
+            others[row] = {"held_mb": held}
     return runs, others
 
 
@@ -132,7 +137,7 @@ def counted(scale: Scale, name: str, batch: int, size: int, dtype: torch.dtype, 
     runs, rows = built({row: build for row, build in builders.items() if "image by image" not in row}, scale.device)
     for row, run in runs.items():
         try:
-            rows[row] = profile(run, given, scale.device)
+            rows[row] |= profile(run, given, scale.device)
         except Exception as error:
             rows[row] = failure(error)
     return {"rows": rows}
@@ -247,7 +252,7 @@ def _training(scale: Scale) -> Row:
             step_ms = found["median_ms"] / steps
             found |= {"step_ms": step_ms, "images_per_s": batch / step_ms * 1e3}
             found["share_of_step"] = 1 - without / found["median_ms"] if device.type == "cuda" else None
-    return {"rows": timed | rows}
+    return {"rows": {name: rows[name] | timed.get(name, {}) for name in rows}}
 
 
 def _in_format(run: Any) -> Any:
@@ -276,6 +281,7 @@ def work(section: str, scale: Scale, out: Path, until: float, skipped: tuple[str
             state["tasks"][task.key] = task.run()
         except Exception as error:
             state["tasks"][task.key] = failure(error)
+        write(state, out)
         if scale.device.type == "cuda":
             _free()
         state["running"] = None

@@ -7,6 +7,7 @@ from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
 from gpuaug.files import fingerprint, from_dict, load, register, save, to_dict
+from gpuaug.loss import jensen_shannon
 from gpuaug.sampling.distributions import (
     Beta,
     Categorical,
@@ -22,6 +23,8 @@ from gpuaug.sampling.params import Params
 from gpuaug.sampling.varying import Learned, PerClass
 from gpuaug.schedule import Cosine, Linear, Piecewise, Ramp, Schedule
 from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRotation
+from gpuaug.transforms.augmix import AugMix
+from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
 from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
@@ -35,7 +38,9 @@ from gpuaug.transforms.color import (
     RandomGrayscale,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
 from gpuaug.transforms.flip import (
@@ -46,12 +51,16 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.mix import MixUp
+from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -68,6 +77,8 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AtLeastOneBBoxRandomCrop",
+    "AugMix",
+    "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
@@ -81,8 +92,10 @@ __all__ = [
     "Constant",
     "ConstrainedCoarseDropout",
     "ConvertBoundingBoxFormat",
+    "CopyPaste",
     "Cosine",
     "CropNonEmptyMaskIfExists",
+    "CutMix",
     "Distribution",
     "ElasticTransform",
     "GaussianBlur",
@@ -99,6 +112,8 @@ __all__ = [
     "Linear",
     "LogUniform",
     "LongestMaxSize",
+    "MixUp",
+    "Mosaic",
     "Normal",
     "Normalize",
     "OneOf",
@@ -110,6 +125,7 @@ __all__ = [
     "Piecewise",
     "Ragged",
     "Ramp",
+    "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -139,6 +155,8 @@ __all__ = [
     "RandomVerticalFlip",
     "RandomZoomOut",
     "Resize",
+    "ResizeMix",
+    "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "Schedule",
@@ -147,14 +165,18 @@ __all__ = [
     "SomeOf",
     "SquareSymmetry",
     "ThinPlateSpline",
+    "ThreeAugment",
     "ToDtype",
+    "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "auto_augment",
     "collate",
     "compact",
     "fingerprint",
     "from_dict",
     "functional",
+    "jensen_shannon",
     "load",
     "register",
     "save",

@@ -59,13 +59,38 @@ def _gates(params: Params) -> list[Tensor]:
 
 
 def check_batch_is_loop(make: Make, shape: tuple[int, int, int]) -> None:
-    """A batch equals its samples one by one, with sliced parameters: nothing leaks between samples."""
+    """A batch equals its samples one by one, with sliced parameters: nothing leaks between samples.
+
+    Where samples meet, each depends on itself and on whom it meets alone: all others may be anything.
+    """
     for dtype in (torch.float32, torch.uint8):
         layer, images = _seeded(make), example(5, shape, dtype)
         whole, params = layer(images, return_params=True)
+        if any(node.transform.mixes for node in layer.nodes):
+            for i, met in enumerate(_met(layer, params)):
+                strange = 255 - images if dtype == torch.uint8 else torch.full_like(images, torch.nan)
+                strange[met] = images[met]
+                assert _same(layer.replay(strange, params)[i], whole[i]), f"sample {i} shows more than {met} ({dtype})"
+            continue
         for i in range(5):
             one = layer.replay(images[i : i + 1], params[i : i + 1])
             assert _same(one[0], whole[i]), f"sample {i} differs when it is alone in the batch ({dtype})"
+
+
+def _met(layer: Layer, params: Params) -> list[list[int]]:
+    """Return, for each sample, which samples of the batch it may show after all mixes."""
+    shown = [{i} for i in range(len(params))]
+    for node in layer.nodes:
+        drawn = params.values[node.name]
+        if not node.transform.mixes or "partner" not in drawn:
+            continue
+        partner = drawn["partner"].view(len(params), -1).tolist()
+        on = drawn["gate"].tolist() if "gate" in drawn else [True] * len(params)
+        shown = [
+            own.union(*(shown[j] for j in row)) if met else own
+            for own, row, met in zip(shown, partner, on, strict=True)
+        ]
+    return [sorted(rows) for rows in shown]
 
 
 def check_walk_is_definition(make: Make, shape: tuple[int, int, int]) -> None:
@@ -132,7 +157,7 @@ def check_probability(make: Make, shape: tuple[int, int, int]) -> None:
     params = layer.sample(images)
     for node in layer.nodes:
         name, p, drawn = node.name, node.transform.p, params.values[node.name]
-        if "gate" not in drawn or node.gates:
+        if "gate" not in drawn or node.gates or node.of is not None:
             continue
         share = drawn["gate"].double().mean().item()
         sigma = (p * (1 - p) / 4000) ** 0.5
@@ -282,20 +307,25 @@ class _Annotated(Container):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Annotate the images, and return what becomes of them."""
-        out = super().forward(annotated(*inputs), **options)
+        out = super().forward(annotated(inputs[0], self._cut_out()), **options)
         return (out[0]["image"], out[1]) if isinstance(out, tuple) else out["image"]
 
     def sample(self, *inputs: Any, **options: Any) -> Params:
         """Annotate the images, and draw."""
-        return super().sample(annotated(*inputs), **options)
+        return super().sample(annotated(inputs[0], self._cut_out()), **options)
+
+    def _cut_out(self) -> bool:
+        return any("masks" in node.transform.sees for node in self.nodes)
 
     def evaluation(self) -> Layer | None:
         """Return what the transform is."""
         return self._children()[0].evaluation()
 
 
-def annotated(images: Tensor) -> dict[str, Tensor]:
+def annotated(images: Tensor, masks: bool = False) -> dict[str, Tensor]:
     """Return images (B, C, H, W) with a mask of three classes, and four boxes, of which one is not there.
+
+    With `masks` the objects have masks too: what of their boxes is nearer to the middle than to a corner.
 
     Example:
         >>> import torch
@@ -318,6 +348,11 @@ def annotated(images: Tensor) -> dict[str, Tensor]:
         "valid": (row != 2).expand(b, 4),
         "mask": ((y // 4 + x // 5 + number.view(-1, 1, 1)) % 3).to(torch.uint8),
     }
+    if masks:
+        bx0, by0, bx1, by1 = data["boxes"][..., None, None].unbind(2)
+        across = (2 * (x + 0.5) - bx0 - bx1).abs() / (bx1 - bx0)
+        down = (2 * (y + 0.5) - by0 - by1).abs() / (by1 - by0)
+        data["masks"] = (across < 1) & (down < 1) & (across + down < 1.5)
     return data if batch is images else {k: v if k == "image" else v[0] for k, v in data.items()}
 
 

@@ -70,10 +70,26 @@ def astronaut() -> dict[str, Tensor]:
     return ga.Resize(TILE)(marked)
 
 
+def companions() -> dict[str, Tensor]:
+    """Return two more photographs with what is on them, a cat's head and a cup: whom the astronaut meets in a mix."""
+    found = []
+    for name, box in (("chelsea", (118.0, 22.0, 346.0, 262.0)), ("coffee", (160.0, 62.0, 420.0, 300.0))):
+        photo = torch.from_numpy(getattr(data, name)()).permute(2, 0, 1)
+        h, w = photo.shape[1:]
+        y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
+        x0, y0, x1, y1 = box
+        inside = ((2 * x - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y - y0 - y1) / (y1 - y0)) ** 2 <= 1
+        marked = {"image": photo, "boxes": torch.tensor([box]), "labels": torch.tensor([1]), "masks": inside[None]}
+        found.append(ga.Resize(TILE)(marked))
+    both = {key: torch.stack([one[key] for one in found]) for key in found[0]}
+    return {**both, "keypoints": torch.zeros(2, 1, 5, 2), "visible": torch.zeros(2, 1, 5, dtype=torch.int64)}
+
+
 def always(layer: nn.Module) -> nn.Module:
     """Let every transform apply to every sample."""
     for part in layer.modules():
-        if getattr(part, "p", 1.0) < 1 and not isinstance(part, ga.Compose):
+        p = getattr(part, "p", None)
+        if isinstance(p, float) and p < 1:
             part.p = 1.0
             if hasattr(part, "_build"):
                 part._build()
@@ -89,11 +105,16 @@ def tile(case: Case, marked: dict[str, Tensor]) -> Tensor:
     if height == width:
         marked = ga.CenterCrop(TILE[0])(marked)
     batch = {key: value.repeat(2, *[1] * value.dim()) for key, value in marked.items()}
+    if any(node.transform.mixes for node in layer.nodes):
+        others, own = companions(), {**marked, "visible": torch.full((1, 5), 2)}
+        batch = {key: torch.cat((others[key][:1], own[key][None], others[key][1:])) for key in others}
     if bands == 5:
         batch["image"] = torch.cat((batch["image"], batch["image"][:, :2]), dim=1)
     layer.reseed(9)
     if "mask" in {kind for node in layer.nodes for kind in node.transform.sees}:
         batch["mask"] = batch["masks"][:, 0].long()
+    if any(node.transform.blends for node in layer.nodes):
+        return draw(layer(batch["image"]), **LOOK)[1]
     out = layer(batch)
     moved = not torch.equal(out["boxes"], batch["boxes"]) or not torch.equal(out["keypoints"], batch["keypoints"])
     return draw({k: v for k, v in out.items() if k != "mask"} if moved else out["image"], **LOOK)[1]

@@ -15,6 +15,7 @@ from gpuaug.transforms.base import Filter, Geometric, Photometric  # noqa: E402
 from gpuaug.transforms.choice import Choosing  # noqa: E402
 from gpuaug.transforms.compose import Container  # noqa: E402
 from gpuaug.transforms.layer import Layer  # noqa: E402
+from gpuaug.transforms.policy import Policy  # noqa: E402
 
 README = HERE.parent / "README.md"
 RESULTS = HERE.parent / "benchmarks" / "results"
@@ -26,13 +27,15 @@ def kind(layer: Layer) -> str:
         return "container"
     if getattr(layer, "treats_boxes", False):
         return "boxes"
+    if getattr(layer, "mixes", False):
+        return "samples that meet"
     names = {Geometric: "geometry", Photometric: "values", Filter: "neighbourhood"}
     return next((name for base, name in names.items() if isinstance(layer, base)), "output")
 
 
 def evaluation(layer: Layer) -> str:
     """Return what a transform is in `eval()` mode."""
-    if isinstance(layer, Choosing) and layer.evaluation() is None:
+    if isinstance(layer, (Choosing, Policy)) and layer.evaluation() is None:
         return "identity"
     if isinstance(layer, Container):
         return "its children, each as here" + (" (identity where p < 1)" if hasattr(layer, "p") else "")

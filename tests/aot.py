@@ -23,9 +23,12 @@ from triton.runtime import driver
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
-from gpuaug.render import lowering
+from gpuaug.render import lowering, lowering_pick
+from gpuaug.render.plan import Choice
 from gpuaug.render.settings import Reading
 from gpuaug.sampling import kernels as sampling
+from gpuaug.transforms.base import Filter
+from gpuaug.transforms.color import choice
 
 HALVES = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
 NORMALIZE = ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD, **HALVES)  # type: ignore[arg-type]
@@ -52,8 +55,29 @@ PIPELINES: dict[str, list[Any]] = {
         ga.RandomHorizontalFlip(),
         ga.HueSaturationValue(),
     ],
+    "mixup": [*CROP, ga.MixUp(), ga.CutMix(), NORMALIZE],
+    "mosaic": [ga.Mosaic(p=1.0), ga.RandomAffine(10, (0.1, 0.1), (0.5, 1.5)), ga.CenterCrop(64), NORMALIZE],
     "elastic": [ga.ElasticTransform(), ga.RandomEqualize(), ga.RandomAutocontrast(), ga.RandomAdjustSharpness(2.0)],
 }
+
+
+class Motion(Filter):
+    """A kernel given for each sample."""
+
+    def choice(self, values: Any, plan: Any, context: Any) -> Choice:
+        return choice(ga.functional.filter2d, torch.zeros((context.like.shape[0], 31, 31)))
+
+
+COLOURS = {"channels": (3, 2, 1)}
+PIPELINES["bands"] = [
+    *CROP,
+    ga.ColorJitter(0.4, 0.4, 0.4, 0.1, **COLOURS),  # type: ignore[arg-type]
+    ga.RandomAutocontrast(),
+    ga.GaussianBlur(9),
+    ga.RandomRotation(10),
+    ga.Normalize([0.5] * 13, [0.2] * 13, **HALVES),  # type: ignore[arg-type]
+]
+PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 
 
 class Driver:
@@ -118,21 +142,35 @@ def main(capabilities: list[int]) -> None:
 
 def compiled(name: str, layer: Any) -> None:
     """Launch what a pipeline launches."""
-    x = torch.zeros((2, 3, 72, 80), dtype=torch.uint8)
+    channels = 13 if name == "bands" else 3
+    x = torch.zeros((2, channels, 72, 80), dtype=torch.uint8)
     values = layer.sample(x).values
     plan = layer.plan(Batch(x), values)
     out: Tensor = lowering.run(x, plan, plan.finish())
-    assert out.shape[:2] == (2, 3)
+    assert out.shape[:2] == (2, channels)
     if name == "basic":
         state, zero = torch.zeros(2, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
         sampling.draw_uniform(state, zero.expand(2), zero, zero, zero)
         sampling.draw_noise(zero, 3, 4, 5, True)
         u = torch.zeros(4, 2)
         sampling.draw_beta(u, u[0], u[0], 641, 1 / 32, 10.0, 2.0**-25)
+    masks = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
     if name in ("basic", "geometry"):
-        mask = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
-        passes = layer.plan(Batch(mask), values, Reading("nearest", False, (255.0,))).finish()
-        lowering.run_pick(mask, passes, 255, (72, 80))
+        passes = layer.plan(Batch(masks), values, Reading("nearest", False, (255.0,))).finish()
+        lowering_pick.run_pick(masks, passes, 255, (72, 80))
+    if name in ("basic", "classification", "geometry"):  # rows by an index, of a batch and of a flat buffer
+        rows = torch.zeros(2, dtype=torch.int64)
+        flat = ga.Ragged.pack([*x])
+        for source, batch in ((x, Batch(x)), (flat.flat, Batch(flat))):
+            plan = layer.plan(batch, values if source is x else layer.sample(flat).values)
+            passes = plan.finish()
+            passes[0].index = rows
+            lowering.run(source, plan, passes)
+        if name == "geometry":
+            drawn, flat = layer.sample(flat).values, ga.Ragged.pack([*masks])
+            passes = layer.plan(Batch(flat), drawn, Reading("nearest", False)).finish()
+            passes[0].index = rows
+            lowering_pick.run_pick(flat.flat, passes, 255, flat.canvas)
 
 
 if __name__ == "__main__":

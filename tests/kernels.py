@@ -44,7 +44,7 @@ def images(shape: tuple[int, ...], dtype: torch.dtype = torch.uint8, count: int 
 def plans(layer: Any, x: Tensor) -> tuple[Plan, Plan]:
     """Return the same plan twice, for torch and for Triton: rendering uses a plan up."""
     sees = any(node.transform.sees for node in layer.nodes)
-    values = layer.sample(annotated(x) if sees else x).values
+    values = layer.sample(annotated(x, masks=True) if sees else x).values
     torch_plan, triton_plan = layer.plan(Batch(x), values), layer.plan(Batch(x), values)
     torch_plan.backend, triton_plan.backend = "torch", "triton"
     return torch_plan, triton_plan

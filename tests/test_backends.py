@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 from kernels import images
+from torch._dynamo.backends.registry import lookup_backend
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import gpuaug as ga
 from gpuaug.diagnose import count
-from gpuaug.render import backend, lowering
+from gpuaug.render import backend, lowering, lowering_pick
 
 STEPS: list[Any] = [
     ga.RandomResizedCrop(224),
@@ -30,9 +31,9 @@ HALVES = ga.Normalize(
 def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kernels' runs of a test."""
     found: list[str] = []
-    run, run_pick = lowering.run, lowering.run_pick
+    run, run_pick = lowering.run, lowering_pick.run_pick
     monkeypatch.setattr(lowering, "run", lambda *a: found.append("run") or run(*a))
-    monkeypatch.setattr(lowering, "run_pick", lambda *a: found.append("run_pick") or run_pick(*a))
+    monkeypatch.setattr(lowering_pick, "run_pick", lambda *a: found.append("run_pick") or run_pick(*a))
     return found
 
 
@@ -61,7 +62,7 @@ def test_gradients_float64_and_many_bands_take_torch(used: list[str]) -> None:
     layer(x).sum().backward()
     assert x.grad is not None and x.grad.abs().sum() > 0
     layer(images((3, 5, 8), torch.float32).double())
-    layer(images((5, 5, 8), torch.float32))
+    layer(images((33, 5, 8), torch.float32))
     assert used == []
     with torch.no_grad():
         layer(x)
@@ -102,11 +103,19 @@ def test_compiles_in_one_graph() -> None:
     ]
     layer, eager = ga.Compose(steps, seed=3, backend="triton"), ga.Compose(steps, seed=3, backend="triton")
     x, mask = images((3, 13, 10)), torch.arange(130).view(1, 13, 10).repeat(3, 1, 1)
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    used: list[str] = []
+
+    def listed(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        used.extend(str(node.target) for node in graph.graph.nodes if str(node.target).startswith("gpuaug"))
+        return lookup_backend("aot_eager")(graph, inputs)
+
+    compiled = torch.compile(layer, fullgraph=True, backend=listed)
     for _ in range(3):
         out, expected = compiled({"image": x, "mask": mask}), eager({"image": x, "mask": mask})
         assert torch.equal(out["mask"], expected["mask"])
         assert torch.allclose(out["image"], expected["image"], atol=1e-4)
+    kernels = ["prepare", "measure", "measure", "table", "filtered", "prepare", "pick"]
+    assert used == [f"gpuaug.{name}.default" for name in kernels]  # as when it is not compiled
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
@@ -143,7 +152,19 @@ def test_budgets(steps: list[Any], image_sized: int, operations: int, traffic: f
     counts = count(layer, x)
     assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0)
     assert counts.image_sized <= image_sized and counts.operations <= operations, counts.names
-    assert counts.traffic <= traffic and counts.peak <= 1.2
+    assert counts.traffic <= traffic and counts.peak <= (1.2 if len(steps) < 5 else 1.8)  # small for its scratch
+
+
+@pytest.mark.parametrize("normalize", [NORMALIZE, HALVES], ids=["float32", "bfloat16"])
+def test_budget_of_memory(normalize: ga.Normalize) -> None:
+    """With the filter's scratch, for the multiprocessors of an H200."""
+    layer = ga.Compose([*STEPS, normalize, ga.RandomErasing(p=0.25)], seed=0, backend="triton")
+    x = torch.empty((256, 3, 256, 256), dtype=torch.uint8, device="meta")
+    layer(x)
+    counts = count(layer, x)
+    scratch = counts.peak_temporary - counts.output_bytes
+    programs = (2 if normalize is HALVES else 3) * 132
+    assert programs * 3 * 54 * 86 * 4 <= scratch <= 0.2 * counts.output_bytes and counts.traffic <= 3.0
 
 
 def test_budget_with_annotations() -> None:

@@ -29,7 +29,7 @@ def far(a: Tensor, b: Tensor, tolerance: float) -> float:
 
 def given(layer: Any, images: Tensor) -> Any:
     """Return what a transform needs to draw."""
-    return annotated(images) if any(node.transform.sees for node in layer.nodes) else images
+    return annotated(images, masks=True) if any(node.transform.sees for node in layer.nodes) else images
 
 
 def shown(out: Any) -> Tensor:
@@ -128,7 +128,7 @@ def test_kernels_equal_their_definition(
     images = example(6, case.shape).mul(255).round().to(torch.uint8)
     images = (images if dtype == torch.uint8 else (images / 255).to(dtype)).to(device)
     sees = any(node.transform.sees for node in layer.nodes)
-    given = annotated(images) if sees else images
+    given = annotated(images, masks=True) if sees else images
     params = layer.sample(given)
     ran: list[int] = []
     run = lowering.run

@@ -21,7 +21,7 @@ def same(a: Layer, b: Layer, shape: tuple[int, int, int] = (3, 23, 17)) -> None:
     b.reseed(5)
     images = example(3, shape)
     sees = any(node.transform.sees for node in a.nodes)
-    given = annotated(images) if sees else images
+    given = annotated(images, masks=True) if sees else images
     for _ in range(2):
         (out, params), (again, others) = a(given, return_params=True), b(given, return_params=True)
         assert params.names == others.names

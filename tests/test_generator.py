@@ -170,6 +170,7 @@ def test_meta_and_fake() -> None:
 
 def test_operations_are_registered_soundly() -> None:
     torch.library.opcheck(torch.ops.gpuaug.uniform.default, random_inputs(batch=3, count=5))
+    torch.library.opcheck(torch.ops.gpuaug.invert_beta.default, (torch.rand(3, 2), torch.ones(2), torch.ones(2)))
     torch.library.opcheck(torch.ops.gpuaug.normal_noise.default, (torch.tensor([1, 2]), 3, 4, 5))
     torch.library.opcheck(torch.ops.gpuaug.uniform_noise.default, (torch.tensor([1, 2]), 3, 4, 5))
 

@@ -49,6 +49,18 @@ def test_case(case: Case, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -
     assert_same(out, expected, share=0.5 if case.name == "RandomAutocontrast" else 0.01)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
+def test_operations_of_timm(dtype: torch.dtype) -> None:
+    """Those that no public class has: light added to what is dark."""
+    layer: Any = ga.auto_augment("rand-m6-n1-p1")
+    layer.reseed(0)
+    x = images((3, 19, 26), dtype, 24)
+    names = [layer.space.names[n] for n in layer.sample(x).values["TimmRandAugment"]["op"][:, 0].tolist()]
+    assert "SolarizeAdd" in names
+    expected, out = rendered(layer, x)
+    assert_same(out, expected, share=0.05)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.uint16, torch.int16], ids=str)
 def test_dtypes(dtype: torch.dtype) -> None:
     threshold = 0.5 if dtype.is_floating_point else 400

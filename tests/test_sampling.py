@@ -273,3 +273,13 @@ def test_probabilities_hold() -> None:
     params = layer.sample(torch.zeros(n, 1, 2, 3))
     for gate, p in ((params["RandomInvert"].gate, 0.3), (params["RandomHorizontalFlip"].gate, 0.3)):
         assert abs(int(gate.sum()) - n * p) < 5 * math.sqrt(n * p * (1 - p))
+
+
+def test_kept_parameters_do_not_follow_the_bounds() -> None:
+    """What a schedule writes into the table later changes later draws alone, of constants too."""
+    layer = ga.Compose([ga.RandomRotation(ga.Constant(30)), ga.RandomSolarize((0.2, 0.9))], seed=0)
+    images = torch.rand(3, 3, 10, 12)
+    params = layer.sample(images)
+    layer._layout._table.mul_(0.5)
+    assert params["RandomRotation"].angle.tolist() == [30.0] * 3
+    assert layer.sample(images)["RandomRotation"].angle.tolist() == [15.0] * 3

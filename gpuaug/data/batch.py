@@ -14,7 +14,7 @@ from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.values import ValueRange
 
-__all__ = ["NAMED", "PADDING", "ROLES", "Batch", "Settings", "open_door"]
+__all__ = ["NAMED", "PADDING", "ROLES", "Batch", "Settings", "are_images", "open_door"]
 
 Images = Any
 """A tensor (B, C, H, W), or `Ragged` where sizes differ."""
@@ -139,7 +139,7 @@ def _open(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batc
         return torchvision.read_detection(inputs, owner, settings)
     if torchvision.holds(inputs):
         return torchvision.read(inputs, owner, settings)
-    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1 and not _are_images(inputs[0]):
+    if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1 and not are_images(inputs[0]):
         if all(isinstance(x, Tensor) and x.dim() >= 3 for x in inputs[0]):
             raise TypeError(
                 f"{owner}: images must be a tensor (B, C, H, W) or a list of tensors (C, H, W), got a "
@@ -165,7 +165,8 @@ def _open(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batc
     return Batch(given, frames=frames_of(image)), write
 
 
-def _are_images(value: Any) -> bool:
+def are_images(value: Any) -> bool:
+    """Tell whether something is a list of images (C, H, W)."""
     return isinstance(value, list) and all(isinstance(x, Tensor) and x.dim() == 3 for x in value)
 
 
@@ -191,7 +192,7 @@ def as_images(image: Any, owner: str) -> Any:
 
     A list of images (C, H, W) is packed, at the price of one copy.
     """
-    if isinstance(image, list) and image and _are_images(image):
+    if isinstance(image, list) and image and are_images(image):
         image = Ragged.pack(image)
     if isinstance(image, Ragged):
         return image

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchvision.tv_tensors import TVTensor
 
-from gpuaug.data.batch import Batch, Settings, Write
+from gpuaug.data.batch import Batch, Settings, Write, are_images
 
 __all__ = ["default_labels", "with_labels"]
 
@@ -24,25 +24,32 @@ def with_labels(
         inputs: what the call was given.
         owner: name of the class that was called, for messages.
         settings: `labels_getter`: a function of the structure that returns the labels; or "default": the second of
-            several inputs, or the key `label`, or `labels` where there are no boxes whose labels they would be.
+            several inputs, or the key `label`, or, where there are no objects whose labels they would be, `labels`, or
+            the first key with "label" in it, in upper or lower case.
 
     Raises:
         TypeError: for labels that are no tensor.
-        ValueError: for labels that are neither (B,) integers nor (B, classes) numbers.
+        ValueError: for labels that are neither (B,) integers nor (B, classes) numbers, or no part of what was given.
     """
     structure = inputs[0] if len(inputs) == 1 else inputs
-    found = default_labels(structure) if settings.labels_getter == "default" else settings.labels_getter(structure)
+    default = settings.labels_getter == "default"
+    found = default_labels(structure, batch) if default else settings.labels_getter(structure)
     if found is None:
         return batch, write
     if not isinstance(found, Tensor):
         raise TypeError(f"{owner}: labels must be a tensor, got {type(found).__name__}")
-    single = batch.samples == 1 and found.dim() == 0
+    if not _holds(structure, found):
+        raise ValueError(
+            f"{owner}: labels_getter must return a tensor of what it is given, so that it can be replaced, got a new"
+            f" one of shape {tuple(found.shape)}"
+        )
+    whole = not found.is_floating_point() and found.dtype != torch.bool
+    single = batch.samples == 1 and (found.dim() == 0 or (found.dim() == 1 and not whole))
     labels = found[None] if single else found
-    whole = not labels.is_floating_point() and labels.dtype != torch.bool
     if labels.shape[:1] != (batch.samples,) or (labels.dim() == 1 and not whole) or labels.dim() not in (1, 2):
         raise ValueError(
             f"{owner}: labels must be integers ({batch.samples},) or numbers ({batch.samples}, classes), got "
-            f"{labels.dtype} {tuple(found.shape)}"
+            f"{found.dtype} {tuple(found.shape)}; labels_getter says where they are, None that there are none"
         )
     if labels.device != batch.image.device:
         raise ValueError(f"{owner}: labels must be on {batch.image.device}, as the images, got {labels.device}")
@@ -59,17 +66,32 @@ def with_labels(
     return batch, write_labelled
 
 
-def default_labels(structure: Any) -> Any:
+def default_labels(structure: Any, batch: Batch) -> Any:
     """Return the samples' labels where they usually are, or None."""
     if isinstance(structure, dict):
-        if "label" in structure:
-            return structure["label"]
-        return None if "boxes" in structure else structure.get("labels")
-    if isinstance(structure, (tuple, list)) and len(structure) > 1:
-        second = structure[1]
-        plain = isinstance(second, Tensor) and not isinstance(second, TVTensor)
-        return second if plain else None
+        keys = [key for key, value in structure.items() if isinstance(key, str) and _plain(value)]
+        ranked = [key for key in keys if key.lower() == "label"]
+        if batch.instances is None:  # else they are the objects'
+            ranked += [key for key in keys if key.lower() == "labels"]
+            ranked += [key for key in keys if "label" in key.lower()]
+        return structure[ranked[0]] if ranked else None
+    several = isinstance(structure, (tuple, list)) and len(structure) > 1 and not are_images(structure)
+    if several and batch.instances is None:
+        return structure[1] if _plain(structure[1]) else None
     return None
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, Tensor) and not isinstance(value, TVTensor)
+
+
+def _holds(structure: Any, leaf: Tensor) -> bool:
+    """Tell whether a tensor is one of the leaves of a structure."""
+    if isinstance(structure, dict):
+        return any(_holds(value, leaf) for value in structure.values())
+    if isinstance(structure, (tuple, list)):
+        return any(_holds(value, leaf) for value in structure)
+    return structure is leaf
 
 
 def _replaced(structure: Any, old: Tensor, new: Any) -> Any:

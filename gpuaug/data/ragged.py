@@ -10,12 +10,9 @@ from torch import Tensor
 
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.geometry.matrix import matrix_dtype
+from gpuaug.render.flat import WORDS, Flat, front
 
 __all__ = ["Ragged"]
-
-_WORDS = 3
-"""Of 8 bytes for each image, at the front of the buffer: height, width, and where its pixels begin."""
-_ALIGNED = 16
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,8 @@ class Ragged:
         for image in images:
             starts.append(starts[-1] + image.numel())
         table = torch.tensor([[h, w, at] for (h, w), at in zip(host, starts[:-1], strict=True)], dtype=torch.int64)
-        front = _front(len(images))
-        buffer = torch.empty(front + starts[-1] * first.dtype.itemsize, dtype=torch.uint8, device=first.device)
+        before = front(len(images))
+        buffer = torch.empty(before + starts[-1] * first.dtype.itemsize, dtype=torch.uint8, device=first.device)
         buffer[: table.numel() * 8].view(torch.int64).copy_(table.flatten(), non_blocking=True)
         made = cls(buffer, host, first.shape[0], first.dtype)
         for view, image in zip(made, images, strict=True):
@@ -81,7 +78,7 @@ class Ragged:
     @property
     def table(self) -> Tensor:
         """(B, 3) int64: height, width, offset."""
-        return self.buffer[: len(self) * _WORDS * 8].view(torch.int64).view(-1, _WORDS)
+        return self.buffer[: len(self) * WORDS * 8].view(torch.int64).view(-1, WORDS)
 
     @property
     def sizes(self) -> Tensor:
@@ -96,7 +93,12 @@ class Ragged:
     @property
     def values(self) -> Tensor:
         """All pixels, one image after another."""
-        return self.buffer[_front(len(self)) :].view(self.dtype)
+        return self.buffer[front(len(self)) :].view(self.dtype)
+
+    @property
+    def flat(self) -> Flat:
+        """The pixels and where they lie, as the renderer takes them."""
+        return Flat(self.values, self.table, self.channels)
 
     @property
     def device(self) -> torch.device:
@@ -141,7 +143,3 @@ class Ragged:
         for row, image in zip(out, self, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = image
         return out
-
-
-def _front(count: int) -> int:
-    return -(-count * _WORDS * 8 // _ALIGNED) * _ALIGNED

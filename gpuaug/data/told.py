@@ -36,7 +36,7 @@ def _classes(inputs: tuple[Any, ...], batch: Batch, key: str, owner: str) -> Ten
     structure = inputs[0] if len(inputs) == 1 else inputs
     found = structure.get(key) if isinstance(structure, dict) else None
     if found is None and key in ("label", "labels"):
-        found = default_labels(structure)
+        found = default_labels(structure, batch)
     if found is None:
         there = ", ".join(map(str, structure)) if isinstance(structure, dict) else "no dict"
         raise ValueError(f"{owner}: PerClass needs the key {key!r} of the batch, got {there}")

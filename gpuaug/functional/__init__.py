@@ -1,6 +1,6 @@
 """The operations as plain batched functions: images and one parameter for each sample in, images out."""
 
-from gpuaug.functional.blur import adjust_sharpness, gaussian_blur
+from gpuaug.functional.blur import adjust_sharpness, filter2d, gaussian_blur
 from gpuaug.functional.color import (
     adjust_brightness,
     adjust_contrast,
@@ -13,7 +13,11 @@ from gpuaug.functional.color import (
     rgb_to_grayscale,
 )
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
+from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
+from gpuaug.functional.paste import copy_paste
+from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -23,6 +27,7 @@ from gpuaug.functional.tone import (
     normalize_by_image,
     posterize,
     solarize,
+    solarize_add,
 )
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 
@@ -37,25 +42,34 @@ __all__ = [
     "affine",
     "autocontrast",
     "brightness_contrast",
+    "copy_paste",
     "crop",
+    "cutmix",
     "drop_channels",
     "equalize",
     "erase",
+    "filter2d",
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
     "horizontal_flip",
     "invert",
+    "mix_labels",
+    "mixup",
     "normalize",
     "normalize_by_image",
     "permute_channels",
     "perspective",
     "posterize",
+    "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "soft_labels",
     "solarize",
+    "solarize_add",
+    "spectral_saliency",
     "transpose",
     "vertical_flip",
     "warp",

@@ -16,7 +16,7 @@ Pixels = Tensor | list[Tensor]
 """Images: (B, C, H, W), or, where a compiler is to make one kernel of it all, C planes (B, H, W)."""
 
 P = ParamSpec("P")
-_IN_THE_IMAGES_UNIT = {"threshold", "fill", "values"}
+_IN_THE_IMAGES_UNIT = {"addition", "threshold", "fill", "values", "paste_image"}
 """Arguments that are values of pixels: 0..255 for uint8, as in torchvision."""
 _DTYPES = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
 

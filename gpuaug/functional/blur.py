@@ -1,4 +1,4 @@
-"""Neighbourhoods of each sample: Gaussian blur and sharpness."""
+"""Neighbourhoods of each sample: Gaussian blur, sharpness, any kernel."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from gpuaug.functional._door import pixelwise
 
-__all__ = ["adjust_sharpness", "gaussian_blur"]
+__all__ = ["adjust_sharpness", "filter2d", "gaussian_blur"]
 
 NEGLIGIBLE = 5.2
 """In standard deviations: all taps beyond weigh less than 1e-6 together."""
+
+SPARSE = 48
+"""Taps up to which shifted images are added, instead of a convolution with all of a kernel."""
 
 
 def _weights(sigma: Tensor, size: int) -> list[Any]:
@@ -24,14 +27,14 @@ def _weights(sigma: Tensor, size: int) -> list[Any]:
     return [(w / total).view(-1, 1, 1, 1) for w in raw]
 
 
-def _numbers(sigma: float, size: int) -> list[Any]:
+def numbers(sigma: float, size: int) -> list[Any]:
     """Return the same as numbers, and no more than matter."""
     reach = min(size // 2, math.ceil(NEGLIGIBLE * sigma))
     raw = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(reach + 1)]
     return [w / (2 * sum(raw) - raw[0]) for w in raw]
 
 
-def _blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
+def blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
     reach = len(weights) - 1
     if reach == 0:
         return x
@@ -67,13 +70,64 @@ def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: int | tuple
     """
     s = sigma.to(image.dtype)  # type: ignore[union-attr]
     kx, ky = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-    return _blur_axis(_blur_axis(image, _weights(s, ky), 2), _weights(s, kx), 3)
+    return blur_axis(blur_axis(image, _weights(s, ky), 2), _weights(s, kx), 3)
 
 
 def blur_one(image: Tensor, sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
     """Blur one sample (1, C, H, W) whose `sigma` (1,) may be read: on the CPU, without gradients."""
     kx, ky = kernel_size
-    return _blur_axis(_blur_axis(image, _numbers(float(sigma), ky), 2), _numbers(float(sigma), kx), 3)
+    return blur_axis(blur_axis(image, numbers(float(sigma), ky), 2), numbers(float(sigma), kx), 3)
+
+
+@pixelwise
+def filter2d(image: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate each sample with a kernel of its own.
+
+    Args:
+        image: (B, C, H, W).
+        kernel: (B, kh, kw), kh and kw odd, at most 2 H - 1 and 2 W - 1; all zeros but a one in the middle is neutral.
+
+    Shape:
+        (B, C, H, W) to the same; the border is reflected. Floats are not clamped.
+
+    Raises:
+        ValueError: for a kernel of another shape.
+
+    Source: kornia.filters.filter2d (border_type "reflect"), torch.nn.functional.conv2d, to 1e-5.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import filter2d
+        >>> filter2d(torch.rand(2, 3, 8, 9), torch.full((2, 3, 5), 1 / 15)).shape
+        torch.Size([2, 3, 8, 9])
+    """
+    batch, channels, h, w = image.shape
+    if kernel.dim() != 3 or kernel.shape[0] != batch or kernel.shape[1] % 2 == 0 or kernel.shape[2] % 2 == 0:
+        raise ValueError(
+            f"filter2d: kernel must have shape ({batch}, kh, kw), kh and kw odd, got {tuple(kernel.shape)}"
+        )
+    if batch == 0:
+        return image.clone()
+    down, across = kernel.shape[1] // 2, kernel.shape[2] // 2
+    weight = kernel.to(image.dtype)[:, None].expand(-1, channels, -1, -1).flatten(0, 1)[:, None]
+    padded = F.pad(image, (across, across, down, down), mode="reflect")
+    out = F.conv2d(padded.flatten(0, 1)[None], weight, groups=batch * channels)
+    return out.view(batch, channels, h, w)
+
+
+def filter_one(image: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate one sample (1, C, H, W) with a kernel that may be read, tap by tap where most are zero."""
+    taps = kernel[0].nonzero().tolist()
+    if len(taps) > SPARSE:
+        out: Tensor = filter2d.working(image, kernel)
+        return out
+    h, w = image.shape[2:]
+    down, across = kernel.shape[1] // 2, kernel.shape[2] // 2
+    padded = F.pad(image, (across, across, down, down), mode="reflect")
+    total = torch.zeros_like(image)
+    for i, j in taps:
+        total.add_(padded[:, :, i : i + h, j : j + w], alpha=float(kernel[0, i, j]))
+    return total
 
 
 @pixelwise
@@ -106,3 +160,15 @@ def adjust_sharpness(image: Tensor, factor: Tensor | float) -> Tensor:
     changed = smooth + f * (inner - smooth)
     middle = torch.cat((image[:, :, 1:-1, :1], changed, image[:, :, 1:-1, -1:]), dim=3)
     return torch.cat((image[:, :, :1], middle, image[:, :, -1:]), dim=2).clamp(0, 1)
+
+
+def sharpen_one(image: Tensor, factor: Tensor) -> Tensor:
+    """Sharpen one sample (1, C, H, W) whose `factor` (1,) may be read, with fewer images in between: on the CPU."""
+    out = image.clone()
+    if image.shape[2] <= 2 or image.shape[3] <= 2:
+        return out
+    sharp, inner = float(factor), image[:, :, 1:-1, 1:-1]
+    rows = (image[:, :, :-2] + image[:, :, 1:-1]).add_(image[:, :, 2:])
+    box = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:]).add_(inner, alpha=4)
+    out[:, :, 1:-1, 1:-1] = box.mul_((1 - sharp) / 13).add_(inner, alpha=sharp)
+    return out.clamp_(0, 1)

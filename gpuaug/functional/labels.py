@@ -7,27 +7,75 @@ from torch import Tensor
 
 __all__ = ["mix_labels", "soft_labels"]
 
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+"""Of which torch compares nothing with int64."""
+
 
 def soft_labels(
-    labels: Tensor, num_classes: int | None, smoothing: float = 0.0, multi_label: bool = False, owner: str = "labels"
+    labels: Tensor,
+    num_classes: int | None = None,
+    smoothing: float = 0.0,
+    multi_label: bool = False,
+    owner: str = "soft_labels",
 ) -> Tensor:
-    """Return labels (B,) of classes, or (B, classes), as numbers (B, classes) in float32."""
+    """Return labels as one number for each class.
+
+    Args:
+        labels: (B,) integers of any dtype, or (B, classes); a number outside 0..num_classes - 1 becomes zeros.
+        num_classes: for integers (B,).
+        smoothing: share that is spread over all classes; 0 is neutral.
+        multi_label: whether classes are independent: smoothing draws them to one half instead.
+        owner: class named in errors.
+
+    Shape:
+        (B,) or (B, classes) to (B, classes), in float32 unless they are floating already.
+
+    Raises:
+        ValueError: for integers (B,) without `num_classes`.
+
+    Source: torch.nn.functional.one_hot; timm's `mixup_target` for smoothing.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import soft_labels
+        >>> soft_labels(torch.tensor([2, 0]), 3).tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
     if labels.dim() == 2:
-        if num_classes is not None and labels.shape[1] != num_classes:
-            raise ValueError(f"{owner}: num_classes must be that of the labels, {labels.shape[1]}, got {num_classes}")
-        soft = labels.to(labels.dtype if labels.is_floating_point() else torch.float32)
+        soft = labels if labels.is_floating_point() else labels.to(torch.float32)
+    elif num_classes is None:
+        raise ValueError(f"{owner}: num_classes must be given for labels that are numbers of classes, got None")
     else:
-        if num_classes is None:
-            raise ValueError(f"{owner}: num_classes must be given for labels that are numbers of classes, got None")
+        # Compared as int64: an 8-bit label does not reach the numbers of many classes.
         classes = torch.arange(num_classes, device=labels.device)
-        soft = (labels[:, None] == classes).to(torch.float32)
+        given = labels.to(torch.int64) if labels.dtype in _UNSIGNED else labels
+        soft = (given[:, None] == classes).to(torch.float32)
     if smoothing:
-        rest = 0.5 * smoothing if multi_label else smoothing / soft.shape[1]
-        soft = soft * (1 - smoothing) + rest
+        soft = soft * (1 - smoothing) + (0.5 * smoothing if multi_label else smoothing / soft.shape[1])
     return soft
 
 
-def mix_labels(own: Tensor, other: Tensor, lam: Tensor) -> Tensor:
-    """Return own (B, classes) by a share lam (B,) and other by the rest."""
-    share = lam.to(own.dtype)[:, None]
-    return own * share + other * (1 - share)
+def mix_labels(labels: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+    """Blend the soft labels of each sample with those of another one.
+
+    Args:
+        labels: (B, classes), floating.
+        partner: (B,) int64: whose labels, by their place in the batch.
+        lam: (B,) share of a sample's own; 1 is neutral.
+
+    Shape:
+        (B, classes) to the same.
+
+    Source: torchvision.transforms.v2.MixUp.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import mix_labels, soft_labels
+        >>> mix_labels(soft_labels(torch.tensor([0, 1]), 2), torch.tensor([1, 0]), torch.tensor([0.75, 0.5])).tolist()
+        [[0.75, 0.25], [0.5, 0.5]]
+    """
+    # In single precision at least: a share is not rounded to half precision before it is used.
+    wide = torch.float64 if torch.float64 in (labels.dtype, lam.dtype) else torch.float32
+    own = labels.to(wide)
+    mixed = torch.lerp(own.index_select(0, partner), own, lam.to(wide)[:, None])
+    return mixed.to(labels.dtype)

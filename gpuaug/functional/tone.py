@@ -16,6 +16,7 @@ __all__ = [
     "normalize_by_image",
     "posterize",
     "solarize",
+    "solarize_add",
 ]
 
 EPSILON = 1e-4
@@ -98,6 +99,37 @@ def solarize(image: Tensor, threshold: Tensor | float) -> Tensor:
     # Half a millionth below, so that a uint8 threshold meets its own level whatever the rounding of x / 255.
     return each(  # type: ignore[no-any-return]
         image, lambda value, t: torch.where(value >= t - 5e-7, 1 - value, value), threshold
+    )
+
+
+def solarize_one(image: Tensor, threshold: Tensor) -> Tensor:
+    """Solarize one sample (1, C, H, W) on the CPU, where choosing between two images is slow and blending is not."""
+    above = image >= threshold.view(1, 1, 1, 1).to(image.dtype) - 5e-7
+    return torch.lerp(image, 1 - image, above.to(image.dtype))
+
+
+@pixelwise
+@planar
+def solarize_add(image: Tensor, addition: Tensor | float) -> Tensor:
+    """Add to the dark values of each sample: those below the middle of the scale.
+
+    Args:
+        image: (B, C, H, W).
+        addition: (B,) or a number, in the image's unit: 0..255 for uint8; 0 is neutral.
+
+    Shape:
+        (B, C, H, W) to the same; clamped to white.
+
+    Source: timm's SolarizeAdd, with its threshold of 128.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import solarize_add
+        >>> solarize_add(torch.tensor([[[[0.25, 0.75]]]]), 0.5).flatten().tolist()
+        [0.75, 0.75]
+    """
+    return each(  # type: ignore[no-any-return]
+        image, lambda value, a: torch.where(value < 0.5, (value + a).clamp(max=1), value), addition
     )
 
 
@@ -190,6 +222,25 @@ def equalize(image: Tensor) -> Tensor:
     equal = table.gather(1, level)
     out = torch.where(step == 0, level, equal).to(image.dtype) / 255
     return out.view(b, c, h, w)
+
+
+def equal_levels(image: Tensor) -> Tensor:
+    """Return what equalizing makes of each level, (C, 256) whole numbers, for one sample (1, C, H, W) of levels."""
+    c, h, w = image.shape[1:]
+    counts = [torch.bincount(channel, minlength=256) for channel in image.reshape(c, h * w)]
+    histogram = torch.stack(counts)
+    brightest = image.reshape(c, h * w).amax(dim=1, keepdim=True).to(torch.int64)
+    step = (h * w - histogram.gather(1, brightest)) // 255
+    table = (histogram.cumsum(dim=1) + step // 2) // step.clamp(min=1)
+    table = torch.cat((torch.zeros_like(step), table[:, :-1]), dim=1).clamp_(0, 255)
+    return torch.where(step == 0, torch.arange(256), table)
+
+
+def equalize_one(image: Tensor) -> Tensor:
+    """Equalize one sample (1, C, H, W) on the CPU: the same table, with its levels counted channel by channel."""
+    level = image.clamp(0, 1).nan_to_num_().mul_(255.999).to(torch.int64)
+    table = equal_levels(level).to(image.dtype) / 255
+    return table.gather(1, level.flatten(2)[0]).view_as(image)
 
 
 @pixelwise

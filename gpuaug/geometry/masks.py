@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-__all__ = ["boxes", "count", "renumber"]
+__all__ = ["at_size", "boxes", "count", "renumber", "union"]
 
 Canvas = tuple[int, int]
 
@@ -60,5 +62,20 @@ def count(masks: Tensor, rows: int) -> Tensor:
 
 def renumber(index: Tensor, place: Tensor) -> Tensor:
     """Return an index map (B, h, w) whose values name the new places (B, N) of rows; negative ones become 0."""
-    table = torch.cat((torch.zeros_like(place[:, :1]), place.clamp(min=-1) + 1), dim=1)
+    table = torch.nn.functional.pad(place.clamp(min=-1) + 1, (1, 0))
     return torch.gather(table, 1, _known(index, place.shape[1])).view(index.shape).to(index.dtype)
+
+
+def union(masks: Tensor, chosen: Tensor) -> Tensor:
+    """Return where (B, h, w) any of the chosen rows (B, N) of masks (B, N, h, w) or an index map (B, h, w) is."""
+    if masks.dim() == 3:
+        table = torch.nn.functional.pad(chosen, (1, 0))
+        return torch.gather(table, 1, _known(masks, chosen.shape[1])).view(masks.shape)
+    return ((masks != 0) & chosen[:, :, None, None]).any(1)
+
+
+def at_size(where: Tensor, size: Sequence[int]) -> Tensor:
+    """Return bool planes (B, H, W) at another resolution: each pixel is what lies under its centre."""
+    if tuple(where.shape[1:]) == tuple(size):
+        return where
+    return torch.nn.functional.interpolate(where[:, None].float(), tuple(size), mode="nearest-exact")[:, 0] > 0

@@ -17,35 +17,37 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.functional._door import Pixels, each, join, split
+from gpuaug.render.flat import Flat
+from gpuaug.render.groups import channel_groups, choices_of
 from gpuaug.render.meet import walk_together
 from gpuaug.render.mixes import Blend, blended, covers
+from gpuaug.render.packed import Packed
 from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import over, read_planes
+from gpuaug.render.registry import has_kernel
 from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
 from gpuaug.sampling.generator import TRITON
 
-__all__ = ["BACKENDS", "apply_choice", "render", "unrolled", "uses_triton"]
+__all__ = ["BACKENDS", "apply_choice", "render", "render_at_once", "unrolled", "uses_triton"]
 
 BACKENDS = (None, "torch", "triton")
-MAX_CHANNELS = 4
-"""Images of more channels take the torch backend: the kernels hold a pixel's channels in registers."""
 SMALL = 48 * 48
 """Pixels of an image below which a batch is not walked."""
 
 
-def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
+def render(x: Tensor | Packed, plan: Plan, *, walking: bool | None = None) -> Tensor:
     """Return the batch (B, C, H, W) after the passes of `plan`.
 
     Args:
-        x: source images.
+        x: source images; of several sizes where the first pass puts them on one canvas.
         plan: what to do.
         walking: force the sample-by-sample walk (True) or the batched definition (False).
     """
     passes = plan.finish()
-    if not passes and plan.out_dtype == x.dtype and not plan.relaid:
+    if isinstance(x, Tensor) and not passes and plan.out_dtype == x.dtype and not plan.relaid:
         return x
-    if walking is None and uses_triton(x, plan.backend) and _suits_triton(x, plan, passes):
+    if walking is None and isinstance(x, Tensor) and uses_triton(x, plan.backend) and _suits_triton(x, plan, passes):
         from gpuaug.render.lowering import run
 
         return run(x, plan, passes)
@@ -56,11 +58,28 @@ def render(x: Tensor, plan: Plan, *, walking: bool | None = None) -> Tensor:
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     if not walking:
         return _batched(x, plan, passes, work)
-    together = any(step.mixes for step in passes)
-    return (walk_together if together else walk)(x, plan, passes, work)
+    if isinstance(x, Packed) or any(step.mixes for step in passes):
+        return walk_together(x, plan, passes, work)
+    return walk(x, plan, passes, work)
 
 
-def uses_triton(x: Tensor, backend: str | None) -> bool:
+def render_at_once(x: Tensor | Flat, plan: Plan) -> Tensor | None:
+    """Return images whose sizes differ, before or after the passes, in a few launches; None where kernels cannot.
+
+    Returns:
+        The batch (B, C, H, W), or the buffer of a `data.Ragged` where they differ after the passes.
+    """
+    passes = plan.finish()
+    if not uses_triton(x, plan.backend) or not _suits_triton(x, plan, passes):
+        return None
+    if not all(map(has_kernel, choices_of(passes))):
+        return None  # what has no kernel takes images of one size
+    from gpuaug.render.lowering import run
+
+    return run(x, plan, passes)
+
+
+def uses_triton(x: Tensor | Flat, backend: str | None) -> bool:
     """Tell whether the Triton backend is wanted for a batch; raise where it was asked for and cannot run at all."""
     device = x.device.type
     if backend == "triton":
@@ -69,9 +88,14 @@ def uses_triton(x: Tensor, backend: str | None) -> bool:
     return backend is None and device == "cuda" and TRITON
 
 
-def _suits_triton(x: Tensor, plan: Plan, passes: list[Pass]) -> bool:
-    """Tell whether the kernels can render a batch: no float64, no more channels than registers hold, no gradients."""
-    few = max(x.shape[1], plan.out_channels) <= MAX_CHANNELS
+def _suits_triton(x: Tensor | Flat, plan: Plan, passes: list[Pass]) -> bool:
+    """Tell whether the kernels can render a batch: no float64, no gradients, no more channels than go in groups.
+
+    Kernels hold four channels of a pixel in registers. More go in groups of four, up to 32, unless an operation on all
+    of them needs more than four at once, as a permutation does; of that, and of whatever they do not suit, torch is the
+    backend.
+    """
+    few = plan.out_channels <= max(plan.channels, 4) and channel_groups(plan.channels, passes) is not None
     return few and x.dtype != torch.float64 and not _needs_gradients(x, passes)
 
 
@@ -87,22 +111,25 @@ def _check_triton(device: str) -> None:
         )
 
 
-def _needs_gradients(x: Tensor, passes: list[Pass]) -> bool:
-    return torch.is_grad_enabled() and any(t.requires_grad for t in (x, *_tensors(passes)))
+def _needs_gradients(x: Tensor | Flat | Packed, passes: list[Pass]) -> bool:
+    pixels = x if isinstance(x, Tensor) else x.values
+    return torch.is_grad_enabled() and any(t.requires_grad for t in (pixels, *_tensors(passes)))
 
 
-def _can_walk(x: Tensor, passes: list[Pass]) -> bool:
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or isinstance(x, FakeTensor):
+def _can_walk(x: Tensor | Packed, passes: list[Pass]) -> bool:
+    pixels = x.values if isinstance(x, Packed) else x
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or isinstance(pixels, FakeTensor):
         return False
     return not _needs_gradients(x, passes)
 
 
-def _worth_walking(x: Tensor, passes: list[Pass]) -> bool:
+def _worth_walking(x: Tensor | Packed, passes: list[Pass]) -> bool:
     """Tell whether images are large enough that skipping work pays for a Python step per sample.
 
     A matter of the canvases alone: a sample must not come out differently in a larger batch.
     """
-    canvases = [(x.shape[2], x.shape[3]), *(step.canvas for step in passes)]
+    sizes = [(x.shape[2], x.shape[3])] if isinstance(x, Tensor) else []  # of several sizes: those of their canvas
+    canvases = [*sizes, *(step.canvas for step in passes)]
     return any(h * w >= SMALL for h, w in canvases)
 
 
@@ -117,21 +144,39 @@ def _tensors(passes: list[Pass]) -> list[Tensor]:
             found.append(step.blend.share)
         for choice in [c for slot in step.program for c in slot.choices] + ([step.filter] if step.filter else []):
             found.extend(choice.operands)
+        if step.mix is not None:
+            found.extend([step.mix.weights, *(t for chain in step.mix.chains for t in _tensors(chain))])
     return found
 
 
-def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+def _batched(x: Tensor | Packed, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+    index = passes[0].index if passes else None
+    given: Any = x if index is None else x.index_select(0, index)
+    image = _through(given, True, plan, passes, work)
+    return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
+
+
+def _through(image: Any, raw: bool, plan: Plan, passes: list[Pass], work: torch.dtype) -> Any:
+    """Return working values after passes; `raw` images are still in their own unit."""
     scale = plan.scale
-    image: Pixels = x
     # A compiler makes one kernel of planes; operation by operation, whole images need fewer calls.
     by_plane = torch.compiler.is_compiling()
-    raw = True
+
+    def working(values: Pixels) -> Any:
+        return each(values, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
+
     for step in passes:
         if step.warp is not None:
             planes = read_planes(_whole(image), step.warp, step.canvas, work, scale if raw else 1.0)
             image = planes if by_plane else torch.stack(planes, dim=1)
+        elif step.mix is not None:
+            weights = step.mix.weights.to(work).unbind(1)
+            total = each(working(image) if raw else image, torch.mul, weights[0])
+            for chain, weight in zip(step.mix.chains, weights[1:], strict=True):
+                total = _added(total, _through(image, raw, plan, chain, work), weight)
+            image = total
         elif raw:
-            image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
+            image = working(image)
         raw = False
         if step.blend is not None:
             image = _over(_whole(image), step.blend, work)
@@ -145,9 +190,13 @@ def _batched(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Te
         if plan.rounds_after(step):
             image = each(image, partial(quantize, dtype=plan.dtype, own=step.own))
             image = each(image, lambda v: v / scale)
-    if raw:
-        image = each(image, lambda v: v.to(work) / scale if scale != 1 else v.to(work))
-    return _whole(each(image, plan.encode)).contiguous(memory_format=plan.layout)
+    return working(image) if raw else image
+
+
+def _added(total: Pixels, more: Pixels, weight: Tensor) -> Any:
+    """Return total + weight (B,) * more."""
+    sums = [a + b * weight.view(-1, 1, 1) for a, b in zip(split(total), split(more), strict=True)]
+    return join(sums, total)
 
 
 def _over(image: Tensor, blend: Blend, work: torch.dtype) -> Tensor:

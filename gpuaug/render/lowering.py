@@ -6,78 +6,29 @@ has no kernel takes its torch definition, on an image that is written for it and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gpuaug.render import meeting
+from gpuaug.geometry.canvas import Canvas, Sizes, largest
 from gpuaug.render import triton as ops
 from gpuaug.render.backend import apply_choice, unrolled
+from gpuaug.render.flat import Flat, front, table_of
+from gpuaug.render.groups import channel_groups, in_group
+from gpuaug.render.heads import bound, head_of, inner, own_rows, room_of, shrink_of, unit_rows
 from gpuaug.render.launch import ROW, STATISTICS, parts_of
+from gpuaug.render.meeting import blended, tiled
 from gpuaug.render.mixes import Blend
-from gpuaug.render.pick import part_of
-from gpuaug.render.plan import Choice, Pass, Plan, Slot
-from gpuaug.render.reading import over, tap_count
+from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
 from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
-from gpuaug.render.values import ValueRange
-from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
+from gpuaug.render.triton_filter import filtered
+from gpuaug.render.warp import Warp
 
-__all__ = ["run", "run_pick"]
+__all__ = ["run"]
 
 Numbers = tuple[float, ...]
-
-_INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2}
-
-
-def _head(warp: Warp | None) -> list[int]:
-    """Return what the kernels must know of a warp: see `kernels/head.py`."""
-    if warp is None:
-        return [0] * 8
-    reading = warp.reading
-    interpolation = _INTERPOLATIONS[reading.interpolation]
-    straight = warp.kind != "warp" and not warp.transposes
-    if warp.kind == "lattice" and warp.hard is None:  # pixels go to pixels: nothing is blended
-        interpolation = 0
-    shrink = _shrink(warp)
-    taps = tap_count(reading, shrink) if interpolation else 1
-    widen = bool(interpolation) and reading.antialias and shrink > 1
-    kind = 4 if warp.field is not None else 3 if warp.projective else 1 if straight else 2
-    return [
-        kind,
-        interpolation,
-        int(reading.antialias),
-        int(widen),
-        int(warp.soft is not None),
-        int(warp.hard is not None),
-        int(bool(interpolation) and (widen or warp.hard is not None)),
-        taps,
-    ]
-
-
-def _shrink(warp: Warp) -> float:
-    return min(warp.shrink, MAX_HALF_WIDTH) if warp.projective else warp.shrink
-
-
-def _to_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
-    """Return slope and shift from an image's own scale to 0..1."""
-    slope = tuple(1 / (w - b) for b, w in zip(values.black, values.white, strict=True))
-    return slope, tuple(-b * s for b, s in zip(values.black, slope, strict=True))
-
-
-def _from_unit(values: ValueRange) -> tuple[Numbers, Numbers]:
-    return tuple(w - b for b, w in zip(values.black, values.white, strict=True)), values.black
-
-
-def _inner(t: Tensor) -> Tensor:
-    """Return a tensor whose rows lie in order, whatever lies between them."""
-    stride = 1
-    for size, step in zip(reversed(t.shape[1:]), reversed(t.stride()[1:]), strict=True):
-        if size != 1 and step != stride:
-            return t.contiguous()
-        stride *= size
-    return t
 
 
 @dataclass
@@ -85,10 +36,15 @@ class _Open:
     """An image with what is still to be done to it in one kernel."""
 
     image: Tensor
+    """(B, C, H, W), or flat, with a table."""
     scale: float
     """What its values are divided by to get working units."""
+    table: Tensor | None
+    bands: int
+    """Channels of the image."""
+    canvas: Canvas
+    index: Tensor | None = None
     warp: Warp | None = None
-    canvas: tuple[int, int] = (0, 0)
     operands: list[Tensor] = field(default_factory=list)
     constants: list[float] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
@@ -100,34 +56,108 @@ class _Open:
 
     @property
     def touched(self) -> bool:
-        return self.meets or self.warp is not None or bool(self.before) or self.filter is not None
+        parts = (self.warp, self.filter, self.index, self.blend)
+        return any(part is not None for part in parts) or bool(self.before)
 
     @property
     def meets(self) -> bool:
         """Whether samples meet in it; then it has no filter and measures nothing."""
         return self.blend is not None or (self.warp is not None and self.warp.tiles is not None)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """The canvas, or the largest one."""
+        return largest(self.canvas)
+
+    @property
+    def parts(self) -> int:
+        return parts_of(self.size, isinstance(self.canvas, Sizes))
+
 
 class _Run:
     """Go through the passes of a plan, writing an image only where a kernel must end."""
 
-    def __init__(self, x: Tensor, plan: Plan) -> None:
+    def __init__(self, x: Tensor | Flat, plan: Plan, index: Tensor | None, groups: list[tuple[int, ...]]) -> None:
         self.plan = plan
-        self.open = self._source(x, plan.scale)
+        self.groups = groups
+        """Of channels, where there are more than four."""
+        self.lists: list[tuple[int, ...]] = []
+        """Channels that operations are limited to."""
+        self.tables: list[tuple[Sizes, int, Tensor]] = []
+        if isinstance(x, Flat):
+            self.open = _Open(x.values, plan.scale, x.table, x.channels, plan.source, channels=x.channels)
+            if index is None and isinstance(plan.source, Sizes):
+                self.tables.append((plan.source, x.channels, x.table))
+        else:
+            self.open = self._source(x, plan.scale, plan.source)
+        self.open.index = None if index is None else index.contiguous()
 
-    def _source(self, image: Tensor, scale: float) -> _Open:
-        return _Open(image, scale, canvas=(image.shape[2], image.shape[3]), channels=image.shape[1])
+    def _source(self, image: Tensor, scale: float, canvas: Canvas) -> _Open:
+        """Return a batch that was written on a canvas, or given."""
+        if image.dim() == 4:
+            if not isinstance(canvas, Sizes):
+                canvas = (image.shape[2], image.shape[3])
+            return _Open(image, scale, None, image.shape[1], canvas, channels=image.shape[1])
+        bands = self.open.channels
+        return _Open(image, scale, self._table(canvas, bands), bands, canvas, channels=bands)
+
+    def _table(self, canvas: Canvas, channels: int) -> Tensor | None:
+        """Return where images lie whose sizes differ; None where they do not."""
+        if not isinstance(canvas, Sizes):
+            return None
+        for sizes, bands, table in self.tables:
+            if sizes.host == canvas.host and bands == channels:
+                return table
+        self.tables.append((canvas, channels, table_of(canvas, channels)))
+        return self.tables[-1][2]
+
+    def take(self, step: Pass, ends: bool = False) -> None:
+        """Go through a pass; one that `ends` the image is rounded by its encoding."""
+        if step.warp is not None:
+            self.warp(step.warp, step.canvas)
+        if step.mix is not None:
+            self.mix(step.mix)
+        if step.blend is not None:
+            self.blend(step.blend)
+        if step.filter is not None:
+            self.filter(step.filter)
+        for slot in step.program:
+            self.slot(slot)
+        if self.plan.rounds_after(step) and not ends:
+            self.round(step.own)
 
     # -- what joins the open kernel
 
-    def warp(self, warp: Warp, canvas: tuple[int, int]) -> None:
+    def mix(self, mix: Mix) -> None:
+        """Sum what chains make of the image, each in kernels of its own."""
         if self.open.touched:
+            self._write()
+        source, weights = self.open, mix.weights.to(torch.float32)[:, :, None, None, None].unbind(1)
+        canvas = source.canvas
+        total = source.image.to(torch.float32) * (weights[0] / source.scale)
+        for chain, weight in zip(mix.chains, weights[1:], strict=True):
+            self.open = self._source(source.image, source.scale, canvas)
+            for step in chain:
+                self.take(step)
+            if self.open.touched:
+                self._write()
+            total = torch.addcmul(total, self.open.image, weight / self.open.scale)
+        self.open = self._source(total, 1.0, canvas)
+
+    def warp(self, warp: Warp, canvas: Canvas) -> None:
+        o = self.open
+        if o.warp is not None or o.before or o.filter is not None or o.blend is not None:
+            self._write()
+        if self.open.index is not None and warp.tiles is not None:
             self._write()
         o = self.open
         o.warp, o.canvas = warp, canvas
         if warp.tiles is not None:
             return
-        o.geo = ops.prepare(warp.matrix, warp.soft, warp.hard, list(canvas), _shrink(warp), warp.projective, False)
+        sizes = self._table(canvas, o.bands)
+        o.geo = ops.prepare(
+            warp.matrix, warp.soft, warp.hard, list(o.size), sizes, shrink_of(warp), warp.projective, False
+        )
 
     def blend(self, blend: Blend) -> None:
         if self.open.touched:
@@ -143,15 +173,13 @@ class _Run:
         o = self.open
         channels = choice.channels or tuple(range(o.channels))
         reach = choice.static.get("kernel_size", (3, 3))
-        o.filter = [
-            FILTERS[choice.name],
-            -1 if choice.on is None else self._operand(choice.on),
-            self._operand(choice.operands[0]),
-            reach[0] // 2,
-            reach[1] // 2,
-            sum(1 << c for c in channels),
-            o.channels,
-        ]
+        if choice.name == "filter2d":
+            reach = (choice.operands[0].shape[2], choice.operands[0].shape[1])
+        on = -1 if choice.on is None else self._operand(choice.on)
+        what = [FILTERS[choice.name], on, self._operand(choice.operands[0]), reach[0] // 2, reach[1] // 2]
+        groups = self.groups if len(self.groups) > 1 else [tuple(range(o.channels))]
+        limited = [sum(1 << n for n, c in enumerate(group) if c in channels) for group in groups]
+        o.filter = [n for group, bits in zip(groups, limited, strict=True) for n in (*what, bits, len(group))]
 
     def slot(self, slot: Slot) -> None:
         members = slot.choices
@@ -170,21 +198,24 @@ class _Run:
             if statistics(choice) and self.open.filter is not None:
                 self._write()  # what is measured must be read again, and a filter is too dear to run twice
             if choice.values is not None:
-                self._append(self._affine(choice, _to_unit(choice.values)))
+                self._append(self._affine(choice, unit_rows(choice.values)))
             self._append(self._row(choice, self._measured(choice, -1)))
             if choice.values is not None:
-                self._append(self._affine(choice, _from_unit(choice.values)))
+                self._append(self._affine(choice, own_rows(choice.values)))
 
     def round(self, own: bool) -> None:
         """Round an integer image, as pipelines that are not fused do after each pass."""
         dtype = self.plan.dtype
-        self.open = self._source(self._rendered(dtype, False, 2 if own else 1), self.plan.scale)
+        self.open = self._source(self._rendered(dtype, False, 2 if own else 1), self.plan.scale, self.open.canvas)
 
     def finish(self) -> Tensor:
-        plan = self.plan
+        """Return images, or, where they differ in size, the buffer of a `Ragged`."""
+        plan, canvas = self.plan, self.open.canvas
         rounds = not plan.out_dtype.is_floating_point and not plan.normalized
         encode = 0 if not rounds else 1 if plan.values is None else 2
-        return self._rendered(plan.out_dtype, plan.layout == torch.channels_last, encode)
+        if not isinstance(canvas, Sizes):
+            return self._rendered(plan.out_dtype, plan.layout == torch.channels_last, encode)
+        return bound(self._rendered(plan.out_dtype, False, encode, True), self._table(canvas, self.open.channels))
 
     # -- rows
 
@@ -193,7 +224,7 @@ class _Run:
         for number, known in enumerate(operands):
             if known is t:
                 return number
-        operands.append(_inner(t))
+        operands.append(inner(t))
         return len(operands) - 1
 
     def _append(self, row: list[int]) -> None:
@@ -248,7 +279,7 @@ class _Run:
                 o.constants.extend(static["value"])
                 stat = len(static["value"])
         elif name == "to_unit":
-            slope, shift = _to_unit(static["values"])
+            slope, shift = unit_rows(static["values"])
             o.constants.extend((*slope, *shift))
             extra = len(slope)
         elif name == "grid_dropout":
@@ -256,9 +287,9 @@ class _Run:
             extra = len(static["fill"])
         # Operands of one operation stand side by side.
         at = len(o.operands)
-        o.operands.extend(_inner(t) for t in choice.operands)
+        o.operands.extend(inner(t) for t in choice.operands)
         on = -1 if choice.on is None else self._operand(choice.on)
-        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._channels(choice), parts_of(o.canvas)]
+        row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._limit(choice), o.parts, 0, 0]
         o.channels = o_channels
         return row
 
@@ -269,12 +300,23 @@ class _Run:
         o.constants.extend((*rows[0], *rows[1]))
         seen = len(choice.channels) if choice.channels is not None else o.channels
         on = -1 if choice.on is None else self._operand(choice.on)
-        return [CODES["to_unit"], on, 0, -1, count, first, -1, 0, 0, seen, self._channels(choice), 1]
+        return [CODES["to_unit"], on, 0, -1, count, first, -1, 0, 0, seen, self._limit(choice), 1, 0, 0]
 
-    def _channels(self, choice: Choice) -> int:
+    def _limit(self, choice: Choice) -> int:
+        """Return the number of the channels that an operation is limited to, or -1."""
         if choice.channels is None:
             return -1
-        return sum(c << (2 * place) for place, c in enumerate(choice.channels))
+        if choice.channels not in self.lists:
+            self.lists.append(choice.channels)
+        return self.lists.index(choice.channels)
+
+    def _program(self, rows: list[int]) -> list[int]:
+        """Return rows as operators take them: all of them for each group of channels."""
+        groups = self._groups()
+        return [n for group in groups for n in in_group(rows, self.lists, group, len(groups) == 1)]
+
+    def _groups(self) -> list[tuple[int, ...]]:
+        return self.groups if len(self.groups) > 1 else [tuple(range(self.open.bands))]
 
     def _measured(self, choice: Choice, stop: int, program: list[int] | None = None) -> int:
         """Measure what an operation needs of its input; return the number of the operand, or -1."""
@@ -282,137 +324,74 @@ class _Run:
         found = -1
         seen = len(choice.channels) if choice.channels is not None else o.channels
         on = -1 if choice.on is None else self._operand(choice.on)
+        # Of each group the planes that are measured, which they are, and of what: a row that only says that.
+        row = [0] * (ROW - 5) + [seen, self._limit(choice), 0, 0, 0]
+        measured_rows = self._program(row)
+        limits = [measured_rows[at + n] for at in range(0, len(measured_rows), ROW) for n in (9, 10, 12)]
         for statistic in statistics(choice):
             kind = STATISTICS[statistic]
             measured = ops.measure(
-                *self._head_arguments(),
-                o.before if program is None else program,
+                *self._given(o.bands),
+                self._program(o.before if program is None else program),
                 o.constants,
                 kind,
                 on,
                 stop,
                 found,
                 seen,
-                self._channels(choice),
+                limits,
             )
             if statistic == "histogram":
-                measured = ops.table(measured, o.canvas[0] * o.canvas[1])
+                measured = ops.table(measured, list(o.size), self._table(o.canvas, o.bands))
             o.operands.append(measured)
             found = len(o.operands) - 1 if found < 0 else found
         return found
 
     # -- kernels
 
-    def _head_arguments(self) -> tuple[Any, ...]:
+    def _given(self, channels: int, before: int = 0) -> tuple[Any, ...]:
+        """Return the arguments that operators begin with (`launch.Given`), for an output of so many channels."""
         o = self.open
-        bent = None if o.warp is None or o.warp.field is None else _inner(o.warp.field)
+        bent = None if o.warp is None or o.warp.field is None else inner(o.warp.field)
         fill = list(o.warp.reading.fill) if o.warp is not None and any(o.warp.reading.fill) else []
-        shrink = 1.0 if o.warp is None else _shrink(o.warp)
-        return (o.image, o.scale, o.geo, bent, list(o.operands), _head(o.warp), fill, shrink, list(o.canvas))
+        shrink = 1.0 if o.warp is None else shrink_of(o.warp)
+        groups = [c for group in self._groups() for c in (*group, -1)]
+        rows = (o.index, o.table, self._table(o.canvas, channels), o.bands, groups)
+        canvas = [*o.size, *room_of(o.canvas, channels, before)]
+        return (o.image, *rows, o.scale, o.geo, bent, list(o.operands), head_of(o.warp), fill, shrink, canvas)
 
-    def _rendered(self, dtype: torch.dtype, channels_last: bool, encode: int) -> Tensor:
+    def _rendered(self, dtype: torch.dtype, channels_last: bool, encode: int, whole: bool = False) -> Tensor:
+        """Return what the open kernel gives; with `whole` a buffer with place for a table in front."""
         o = self.open
         ends = (o.constants, o.channels, dtype, channels_last, encode)
-        if o.meets:
-            return self._met(o, (o.before, *ends))
+        ahead = front(len(o.canvas.host)) if isinstance(o.canvas, Sizes) and whole else 0
+        given = self._given(o.channels, ahead // dtype.itemsize)
+        if o.blend is not None:
+            return blended(given, o.blend, self._program(o.before), *ends)
+        if o.warp is not None and o.warp.tiles is not None:
+            return tiled(given, o.warp, self._program(o.before), *ends)
         if o.filter is None:
-            out: Tensor = ops.render(*self._head_arguments(), o.before, *ends)
+            out: Tensor = ops.render(*given, self._program(o.before), *ends)
         else:
-            out = ops.filtered(*self._head_arguments(), o.before, o.filter, o.after, *ends)
+            out, _ = filtered(*given, self._program(o.before), o.filter, self._program(o.after), *ends)
         return out
-
-    def _met(self, o: _Open, ends: tuple[Any, ...]) -> Tensor:
-        """Return an image in which samples meet."""
-        if o.blend is None:
-            assert o.warp is not None
-            return self._tiled(o, o.warp, ends)
-        blend, geo = o.blend, None
-        head, shrink = _head(None), 1.0
-        if blend.matrix is not None:
-            warp = over(blend, *o.canvas)
-            head, shrink = _head(warp), _shrink(warp)
-            geo = ops.prepare(warp.matrix, None, warp.hard, list(o.canvas), shrink, False, False)
-        window, alpha = (None if t is None else _inner(t) for t in (blend.rectangle, blend.alpha))
-        mixed: Tensor = meeting.blend(
-            o.image,
-            o.scale,
-            geo,
-            list(o.operands),
-            head,
-            shrink,
-            list(o.canvas),
-            _inner(blend.index),
-            blend.share,
-            window,
-            alpha,
-            blend.whole,
-            *ends,
-        )
-        return mixed
-
-    def _tiled(self, o: _Open, warp: Warp, ends: tuple[Any, ...]) -> Tensor:
-        tiles = warp.tiles
-        assert tiles is not None
-        rectangles, sources = tiles.within(warp.soft, warp.hard)
-        one = replace(warp, tiles=None, soft=None, hard=sources.flatten(0, 1))
-        matrix = (warp.matrix[:, None] @ tiles.matrix).flatten(0, 1)
-        shrink, canvas = _shrink(warp), list(o.canvas)
-        fill = list(warp.reading.fill) if any(warp.reading.fill) else []
-        made: Tensor = meeting.tile(
-            o.image,
-            o.scale,
-            ops.prepare(matrix, None, one.hard, canvas, shrink, warp.projective, False),
-            list(o.operands),
-            _head(one),
-            fill,
-            shrink,
-            canvas,
-            tiles.index.contiguous(),
-            rectangles.to(torch.float32).contiguous(),
-            ops.prepare(warp.matrix, None, None, canvas, 1.0, warp.projective, False),
-            warp.projective,
-            *ends,
-        )
-        return made
 
     def _write(self) -> None:
         """End the kernel: its result is the source of the next."""
-        self.open = self._source(self._rendered(torch.float32, False, 0), 1.0)
+        self.open = self._source(self._rendered(torch.float32, False, 0), 1.0, self.open.canvas)
 
     def _by_torch(self, choice: Choice) -> None:
         o = self.open
         if o.touched or o.scale != 1 or o.image.dtype != torch.float32:
             self._write()
-        self.open = self._source(apply_choice(self.open.image, choice, self.plan.levels), 1.0)
+        self.open = self._source(apply_choice(self.open.image, choice, self.plan.levels), 1.0, self.open.canvas)
 
 
-def run(x: Tensor, plan: Plan, passes: list[Pass]) -> Tensor:
-    """Return the batch (B, C, H, W) after the passes of `plan`."""
-    going = _Run(x, plan)
+def run(x: Tensor | Flat, plan: Plan, passes: list[Pass]) -> Tensor:
+    """Return the batch after the passes of `plan`: (B, C, H, W), or the buffer of images that differ in size."""
+    groups = channel_groups(plan.channels, passes)
+    assert groups is not None
+    going = _Run(x, plan, passes[0].index if passes else None, groups)
     for number, step in enumerate(passes):
-        if step.warp is not None:
-            going.warp(step.warp, step.canvas)
-        if step.blend is not None:
-            going.blend(step.blend)
-        if step.filter is not None:
-            going.filter(step.filter)
-        for slot in step.program:
-            going.slot(slot)
-        ends = number == len(passes) - 1 and plan.out_dtype == plan.dtype
-        if plan.rounds_after(step) and not ends:
-            going.round(step.own)
+        going.take(step, number == len(passes) - 1 and plan.out_dtype == plan.dtype)
     return going.finish()
-
-
-def run_pick(x: Tensor, passes: list[Pass], fill: float, source: tuple[int, int]) -> Tensor:
-    """Return classes after the warps of some passes: `pick.pick`."""
-    fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
-    for step in passes:
-        warp = step.warp
-        if warp is not None:
-            geo = ops.prepare(warp.matrix, warp.soft, warp.hard, list(step.canvas), 1.0, warp.projective, True)
-            bent = None if warp.field is None else _inner(warp.field)
-            canvases = [*source, *step.canvas]
-            x = ops.pick(x, geo, bent, _head(warp), canvases, list(part_of(step.canvas, fraction)), float(fill))
-            source = step.canvas
-    return x

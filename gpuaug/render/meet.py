@@ -11,37 +11,58 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.mixes import Blend, blended, covers, inside
+from gpuaug.render.packed import Packed
 from gpuaug.render.plan import Pass, Plan
 from gpuaug.render.reading import over, read
+from gpuaug.render.sampler import sample_image
 from gpuaug.render.walk import walk, warp_one
 from gpuaug.render.warp import Warp
 
-__all__ = ["walk_together"]
+__all__ = ["parted", "walk_together"]
+
+_CHUNK = 8192
+"""Pixels for which it is decided at a time whether a tile is seen there."""
 
 
-def walk_together(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
+def walk_together(x: Tensor | Packed, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     """Return the batch after the passes, some of which mix samples."""
     places = [i for i, step in enumerate(passes) if step.mixes]
     starts = ([] if places and places[0] == 0 else [0]) + places
     for start, stop in zip(starts, [*starts[1:], len(passes)], strict=True):
         x, plan = _part(x, plan, passes[start:stop], stop == len(passes), work)
+    assert isinstance(x, Tensor)
     return x
 
 
-def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtype) -> tuple[Tensor, Plan]:
+def parted(plan: Plan, dtype: torch.dtype, count: int) -> tuple[Plan, Plan]:
+    """Return a finished plan for images of a dtype as two: its first passes, and those that follow."""
+    work = torch.float64 if dtype == torch.float64 else torch.float32
+    first = _between(plan, dtype, plan.passes[:count], work)
+    second = _from(first, plan)
+    first.passes, second.passes = plan.passes[:count], plan.passes[count:]
+    first.canvas = first.passes[-1].canvas
+    return first, second
+
+
+def _part(x: Tensor | Packed, plan: Plan, steps: list[Pass], last: bool, work: torch.dtype) -> tuple[Tensor, Plan]:
     """Return the batch after some passes of which the first may mix, and the plan for what follows."""
-    after = plan if last else _between(plan, x, steps, work)
+    after = plan if last else _between(plan, x.dtype, steps, work)
     if not steps[0].mixes:
+        assert isinstance(x, Tensor)
         return walk(x, after, steps, work), _from(after, plan)
     batch = steps[0].blend.share.shape[0] if steps[0].blend is not None else steps[0].warp.matrix.shape[0]  # type: ignore[union-attr]
     shape = (batch, after.out_channels, *steps[-1].canvas)
     out = torch.empty(shape, dtype=after.out_dtype, memory_format=after.layout)
+    # Tiles that are all there is to do are rounded as they are read.
+    alone = last and len(steps) == 1 and not steps[0].program and steps[0].filter is None
+    whole = alone and x.dtype == torch.uint8 == after.out_dtype and plan.scale == 255
     for b in range(batch):
         step = steps[0].of(b)
         if step.blend is not None:
+            assert isinstance(x, Tensor)
             image = _blend(x, b, step.blend, plan.scale, work)
         else:
-            image = _tile(x, step, plan.scale, work)
+            image = _tile(x, step, plan.scale, work, whole)
         own = copying.copy(after)
         if image.dtype != x.dtype or plan.scale == 1:
             own.scale = 1.0
@@ -50,18 +71,23 @@ def _part(x: Tensor, plan: Plan, steps: list[Pass], last: bool, work: torch.dtyp
     return out, _from(after, plan)
 
 
-def _between(plan: Plan, x: Tensor, steps: list[Pass], work: torch.dtype) -> Plan:
+def _between(plan: Plan, dtype: torch.dtype, steps: list[Pass], work: torch.dtype) -> Plan:
     """Return a plan whose output is not the pipeline's: working values, or pixels as they are where they only move."""
     part = copying.copy(plan)
     part.layout, part.out_channels = torch.contiguous_format, steps[-1].channels
     kept = all(_keeps(step) for step in steps)
-    part.out_dtype = x.dtype if kept else work
+    part.out_dtype = dtype if kept else work
     return part
 
 
 def _keeps(step: Pass) -> bool:
     moved = step.warp is None or (step.warp.kind == "lattice" and step.warp.tiles is None)
-    return moved and step.filter is None and not step.program and (step.blend is None or step.blend.whole)
+    return moved and step.filter is None and not step.program and _chooses(step.blend)
+
+
+def _chooses(blend: Blend | None) -> bool:
+    """Tell whether every pixel stays as it is in one of two images."""
+    return blend is None or (blend.whole and blend.matrix is None)
 
 
 def _from(part: Plan, plan: Plan) -> Plan:
@@ -85,6 +111,17 @@ def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> 
         out[:, :, y0:y1, x0:x1] = x[j : j + 1, :, y0:y1, x0:x1]
         return out
     h, w = own.shape[2:]
+    if blend.whole and blend.rectangle is not None and blend.matrix is not None and blend.alpha is None:
+        x0, y0, x1, y1 = (max(0, math.ceil(v - 0.5)) for v in blend.rectangle[0].tolist())
+        x1, y1 = min(x1, w), min(y1, h)
+        if x1 <= x0 or y1 <= y0:
+            return own
+        shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(blend.matrix[:, 0, 0]))
+        part = replace(over(blend, h, w), matrix=shift @ blend.matrix)
+        out = _working(own, scale, work)
+        out = out.clone() if out is own else out
+        out[:, :, y0:y1, x0:x1] = read(_working(x[j : j + 1], scale, work), part, (y1 - y0, x1 - x0), work, 1.0)
+        return out
     mine, other = (_working(v, scale, work) for v in (own, x[j : j + 1]))
     if blend.matrix is not None:
         other = read(other, over(blend, h, w), (h, w), work, 1.0)
@@ -96,14 +133,24 @@ def _working(x: Tensor, scale: float, work: torch.dtype) -> Tensor:
     return x.to(work) / scale if scale != 1 else x.to(work)
 
 
-def _tile(x: Tensor, step: Pass, scale: float, work: torch.dtype) -> Tensor:
-    """Return one canvas of tiles; only the part of the output that a tile reaches is read for it."""
+def _tile(x: Tensor | Packed, step: Pass, scale: float, work: torch.dtype, whole: bool) -> Tensor:
+    """Return one canvas of tiles; only the part of the output that a tile reaches is read for it.
+
+    It is in working values, or in pixels as they are where none is blended, or where they shall be `whole` (uint8).
+    """
     warp = step.warp
     assert warp is not None and warp.tiles is not None
     h, w = step.canvas
-    found = []
+    lines = max(1, _CHUNK // w)
     straight = warp.kind != "warp" and not warp.transposes
     back = mat.inverse(warp.matrix)
+    channels = x.channels if isinstance(x, Packed) else x.shape[1]
+    fills = [warp.reading.fill[c if len(warp.reading.fill) > 1 else 0] * scale for c in range(channels)]
+    # Pixels stay as they are until some are blended.
+    kept = whole or x.dtype.is_floating_point or all(abs(fill - round(fill)) < 1e-6 for fill in fills)
+    out = torch.empty((1, channels, h, w), dtype=x.dtype if kept else work)
+    for c, fill in enumerate(fills):
+        out[:, c].fill_(fill if out.dtype.is_floating_point else round(fill))
     rectangles, sources = warp.tiles.within(warp.soft, warp.hard)
     for k in range(warp.tiles.index.shape[1]):
         place, rectangle, source = warp.tiles.matrix[:, k], rectangles[:, k], sources[:, k]
@@ -114,22 +161,37 @@ def _tile(x: Tensor, step: Pass, scale: float, work: torch.dtype) -> Tensor:
         shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(warp.matrix[:, 0, 0]))
         one = replace(warp, matrix=shift @ warp.matrix @ place, tiles=None, soft=None, hard=source)
         j = int(warp.tiles.index[0, k])
-        part = warp_one(x[j : j + 1], scale, replace(step, warp=one, canvas=(y1 - y0, x1 - x0)), work)
-        seen = None
-        if not straight:
-            seen = _seen(back, rectangle, area)
-        found.append((area, part, seen))
-    kept = x.dtype if all(part.dtype == x.dtype for _, part, _ in found) else work
-    unit = scale if kept == x.dtype or scale == 1 else 1.0
-    out = torch.empty((1, x.shape[1], h, w), dtype=kept)
-    for c in range(x.shape[1]):
-        fill = warp.reading.fill[c if len(warp.reading.fill) > 1 else 0]
-        out[:, c].fill_(fill * unit)
-    for (x0, y0, x1, y1), part, seen in found:
+        image = x.views[j][None] if isinstance(x, Packed) else x[j : j + 1]
+        size = (y1 - y0, x1 - x0)
+        if warp.kind == "lattice" or warp.reading.interpolation != "bilinear" or not warp.reading.antialias:
+            part = warp_one(image, scale, replace(step, warp=one, canvas=size), work)
+            if whole and part.dtype != x.dtype:
+                part = part.clamp(0, 255).round_().to(x.dtype)
+        else:
+            part = _sampled(image, one, size, torch.uint8 if whole else work, work)
+        if part.dtype != out.dtype:
+            out = out.to(work)
         view = out[:, :, y0:y1, x0:x1]
-        value = part if kept == x.dtype else part.to(work) / scale
-        view.copy_(value if seen is None else torch.where(seen, value, view))
-    return out
+        if straight:
+            view.copy_(part)
+            continue
+        for start in range(0, y1 - y0, lines):  # some lines at a time: positions are wider than pixels
+            rows = slice(start, min(start + lines, y1 - y0))
+            seen = _seen(back, rectangle, (x0, y0 + rows.start, x1, y0 + rows.stop))
+            view[:, :, rows] = torch.where(seen, part[:, :, rows], view[:, :, rows])
+    return out if out.dtype == x.dtype else out.div_(scale)
+
+
+def _sampled(image: Tensor, warp: Warp, size: tuple[int, int], dtype: torch.dtype, work: torch.dtype) -> Tensor:
+    """Return an image (1, C, H, W) through a warp, the tent cut at its window and normalised, in the image's unit."""
+    assert warp.hard is not None
+    x0, y0, x1, y1 = (math.ceil(v - 0.5 - 1e-6) for v in warp.hard[0].tolist())
+    region = max(x0, 0), max(y0, 0), min(x1, image.shape[3]), min(y1, image.shape[2])
+    if region[2] <= region[0] or region[3] <= region[1]:
+        return torch.zeros((1, image.shape[1], *size), dtype=dtype)
+    back = mat.inverse(warp.matrix)[0].tolist()
+    into = torch.empty((1, image.shape[1], *size), dtype=dtype)
+    return sample_image(image, back, size, region, (0.0,), work, warp.shrink > 1, {}, into, cut=True)
 
 
 def _reach(warp: Warp, rectangle: Tensor, h: int, w: int) -> tuple[int, int, int, int] | None:

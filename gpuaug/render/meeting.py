@@ -1,173 +1,123 @@
-"""The operators of passes in which samples meet, on the Triton backend: see `triton.py`."""
+"""Passes in which samples meet, on the Triton backend: their operators, and what those take of a plan."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from gpuaug.render.launch import (
-    block,
-    encoding,
-    head_of,
-    new_images,
-    on_device,
-    operands_of,
-    options_for,
-    source_of,
-    tiling,
-)
+from gpuaug.render import triton as ops
+from gpuaug.render.heads import head_of, inner, shrink_of
+from gpuaug.render.launch import SOURCE, Given, block, encoding, on_device, options_for, register
+from gpuaug.render.mixes import Blend
+from gpuaug.render.reading import over
+from gpuaug.render.warp import Warp
 
-__all__ = ["blend", "tile"]
+__all__ = ["blended", "tiled"]
 
-_library: Any = torch.library.Library("gpuaug", "FRAGMENT")
+_GIVEN = len(Given._fields)
+_ENDS = f"int[] program, float[] constants, {ops.ENDS}"
 
 
-def _ends(
-    x: Tensor, canvas: list[int], operands: list[Tensor], channels: int, dtype: torch.dtype, channels_last: bool
-) -> tuple[Tensor, tuple[int, int], tuple[int, int], tuple[Any, ...]]:
-    """Return where a kernel writes, its tiles, and the arguments that say so."""
-    out = new_images(x, channels, canvas, dtype, channels_last)
-    size = block((canvas[0], canvas[1]))
-    across = tiling((canvas[0], canvas[1]), size)
-    return out, size, across, (*operands_of(x, operands), out, *out.stride(), *canvas, *across)
-
-
-def _blend(
-    x: Tensor,
-    scale: float,
-    geo: Tensor | None,
-    operands: list[Tensor],
-    head: list[int],
-    shrink: float,
-    canvas: list[int],
-    index: Tensor,
-    share: Tensor,
-    window: Tensor | None,
-    alpha: Tensor | None,
-    whole: bool,
-    program: list[int],
-    constants: list[float],
-    channels: int,
-    dtype: torch.dtype,
-    channels_last: bool,
-    encode: int,
-) -> Tensor:
-    from gpuaug.render.kernels.meet import blend_kernel
-
-    out, size, (_, tiles), ends = _ends(x, canvas, operands, channels, dtype, channels_last)
-    if out.numel():
-        with on_device(x):
-            blend_kernel[(x.shape[0] * tiles,)](
-                *source_of(x, scale),
-                x if geo is None else geo,
-                float(shrink),
-                head[7],
-                index,
-                share,
-                share.stride(0),
-                share if window is None else window,
-                0 if window is None else window.stride(0),
-                share if alpha is None else alpha,
-                *((0, 0, 0) if alpha is None else alpha.stride()),
-                *ends,
-                C=x.shape[1],
-                OUT=channels,
-                HEAD=head_of(head),
-                WINDOW=window is not None,
-                ALPHA=alpha is not None,
-                WHOLE=whole,
-                PROGRAM=tuple(program),
-                CONSTANTS=tuple(constants),
+def _launch(kernel: Any, samples: int, args: tuple[Any, ...], more: tuple[Any, ...], **constants: Any) -> Tensor:
+    """Launch a kernel that writes images."""
+    given = Given(*args[:_GIVEN])
+    program, numbers, channels, dtype, channels_last, encode = args[-6:]
+    out = _new(given, samples, channels, dtype, channels_last)
+    size = block(given.size)
+    arguments, tiles = given.launched(size)
+    if out.numel() and samples:
+        with on_device(out):
+            kernel[(samples * tiles,)](
+                *arguments,
+                tiles,
+                given.into(out),
+                *more,
+                **given.constants,
+                GROUPS=tuple(given.grouped),
+                ONTO=tuple(given.onto(channels)),
+                PROGRAMS=tuple(given.split(program)),
+                CONSTANTS=tuple(numbers),
                 ENCODE=encoding(encode, dtype),
                 BH=size[0],
                 BW=size[1],
-                **options_for(128),
-            )
-    return out
-
-
-def _tile(
-    x: Tensor,
-    scale: float,
-    geo: Tensor,
-    operands: list[Tensor],
-    head: list[int],
-    fill: list[float],
-    shrink: float,
-    canvas: list[int],
-    index: Tensor,
-    rectangles: Tensor,
-    places: Tensor,
-    projective: bool,
-    program: list[int],
-    constants: list[float],
-    channels: int,
-    dtype: torch.dtype,
-    channels_last: bool,
-    encode: int,
-) -> Tensor:
-    from gpuaug.render.kernels.meet import tile_kernel
-
-    like = x.new_empty(()).expand(index.shape[0], *x.shape[1:])
-    out, size, (_, tiles), ends = _ends(like, canvas, operands, channels, dtype, channels_last)
-    if out.numel():
-        with on_device(x):
-            tile_kernel[(index.shape[0] * tiles,)](
-                *source_of(x, scale),
-                geo,
-                float(shrink),
-                head[7],
-                index,
-                rectangles,
-                places,
-                index.shape[1],
-                *ends,
-                C=x.shape[1],
-                OUT=channels,
-                HEAD=head_of(head),
-                FILL=tuple(fill),
-                PROJECTIVE=projective,
-                PROGRAM=tuple(program),
-                CONSTANTS=tuple(constants),
-                ENCODE=encoding(encode, dtype),
-                BH=size[0],
-                BW=size[1],
+                **constants,
                 **options_for(168),
             )
     return out
 
 
-def _blend_fake(x: Tensor, *rest: Any) -> Tensor:
-    return new_images(x, rest[-4], rest[5], rest[-3], rest[-2])
+def _new(given: Given, samples: int, channels: int, dtype: torch.dtype, channels_last: bool) -> Tensor:
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    shape = (samples, channels, *given.size)
+    return torch.empty(shape, dtype=dtype, device=given.x.device, memory_format=layout)
 
 
-def _tile_fake(x: Tensor, *rest: Any) -> Tensor:
-    like = x.new_empty(()).expand(rest[7].shape[0], *x.shape[1:])
-    return new_images(like, rest[-4], rest[6], rest[-3], rest[-2])
+def _blend(*args: Any) -> Tensor:
+    from gpuaug.render.kernels.meet import blend_kernel
+
+    share, window, alpha, whole = args[_GIVEN : _GIVEN + 4]
+    more = (
+        share,
+        share.stride(0),
+        share if window is None else window,
+        0 if window is None else window.stride(0),
+        share if alpha is None else alpha,
+        (0, 0, 0) if alpha is None else alpha.stride(),
+    )
+    kinds = {"WINDOW": window is not None, "ALPHA": alpha is not None, "WHOLE": whole}
+    return _launch(blend_kernel, share.shape[0], args, more, **kinds)
 
 
-_PROGRAM = "int[] program, float[] constants, SymInt channels, ScalarType dtype, bool channels_last, int encode"
-for _name, _arguments, _run, _fake in (
-    (
-        "blend",
-        "Tensor x, float scale, Tensor? geo, Tensor[] operands, int[] head, float shrink, SymInt[] canvas,"
-        " Tensor index, Tensor share, Tensor? window, Tensor? alpha, bool whole",
-        _blend,
-        _blend_fake,
-    ),
-    (
-        "tile",
-        "Tensor x, float scale, Tensor geo, Tensor[] operands, int[] head, float[] fill, float shrink, SymInt[] canvas,"
-        " Tensor index, Tensor rectangles, Tensor places, bool projective",
-        _tile,
-        _tile_fake,
-    ),
-):
-    _library.define(f"{_name}({_arguments}, {_PROGRAM}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
-    _library.impl(_name, _run, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"gpuaug::{_name}", _fake, lib=_library)
+def _blended(*args: Any) -> Tensor:
+    return _new(Given(*args[:_GIVEN]), args[_GIVEN].shape[0], *args[-4:-1])
 
-blend: Any = torch.ops.gpuaug.blend.default
-tile: Any = torch.ops.gpuaug.tile.default
+
+def _tile(*args: Any) -> Tensor:
+    from gpuaug.render.kernels.meet import tile_kernel
+
+    rectangles, places = args[_GIVEN : _GIVEN + 2]
+    return _launch(tile_kernel, places.shape[0], args, (rectangles, places, rectangles.shape[1]))
+
+
+def _tiled(*args: Any) -> Tensor:
+    return _new(Given(*args[:_GIVEN]), args[_GIVEN + 1].shape[0], *args[-4:-1])
+
+
+_blend_op = register(
+    f"blend({SOURCE}, Tensor share, Tensor? window, Tensor? alpha, bool whole, {_ENDS}) -> Tensor", _blend, _blended
+)
+_tile_op = register(f"tile({SOURCE}, Tensor rectangles, Tensor places, {_ENDS}) -> Tensor", _tile, _tiled)
+
+
+def blended(given: tuple[Any, ...], blend: Blend, *ends: Any) -> Tensor:
+    """Return images with others over them, given what operators begin and end with."""
+    start = Given(*given)._replace(rows=blend.index.contiguous())
+    if blend.matrix is not None:
+        warp = over(blend, *start.size)
+        shrink = shrink_of(warp)
+        geo = ops.prepare(warp.matrix, None, warp.hard, start.canvas, None, shrink, False, False)
+        start = start._replace(geo=geo, head=head_of(warp), shrink=shrink)
+    window, alpha = (None if t is None else inner(t) for t in (blend.rectangle, blend.alpha))
+    out: Tensor = _blend_op(*start, blend.share, window, alpha, blend.whole, *ends)
+    return out
+
+
+def tiled(given: tuple[Any, ...], warp: Warp, *ends: Any) -> Tensor:
+    """Return canvases of several images, given what operators begin and end with."""
+    tiles = warp.tiles
+    assert tiles is not None
+    start = Given(*given)
+    rectangles, sources = tiles.within(warp.soft, warp.hard)
+    matrix, hard = (warp.matrix[:, None] @ tiles.matrix).flatten(0, 1), sources.flatten(0, 1)
+    shrink, canvas, deep = shrink_of(warp), start.canvas, warp.projective
+    start = start._replace(
+        rows=tiles.index.contiguous(),
+        geo=ops.prepare(matrix, None, hard, canvas, None, shrink, deep, False),
+        head=head_of(replace(warp, tiles=None, soft=None, hard=hard)),
+    )
+    places = ops.prepare(warp.matrix, None, None, canvas, None, 1.0, deep, False)
+    out: Tensor = _tile_op(*start, rectangles.to(torch.float32).contiguous(), places, *ends)
+    return out

@@ -7,13 +7,17 @@ reads two images for each output pixel.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.settings import Reading
+
+Kind = Literal["lattice", "axis", "warp"]
 
 __all__ = ["Blend", "Tiles", "blended", "covers", "inside", "tiled"]
 
@@ -62,12 +66,20 @@ class Blend:
     """(B, H, W) 0..1 on the canvas: how much of it is seen at each pixel."""
     whole: bool = False
     """Whether every share is 0 or 1 and `alpha` too: pixels are chosen, not blended."""
+    kind: Kind = "warp"
+    """Of the matrix: "axis" where axes stay axes."""
+    shrink: float = 4.0
+    """Static bound on how many pixels of the other image a pixel spans along an axis."""
+    reading: Reading | None = None
+    """How the other image is read where there is a matrix; None is bilinear."""
 
     def of(self, sample: int) -> Blend:
         """Return the blend of one sample."""
         rows = slice(sample, sample + 1)
         rectangle, matrix, alpha = (None if v is None else v[rows] for v in (self.rectangle, self.matrix, self.alpha))
-        return Blend(self.index[rows], self.share[rows], rectangle, matrix, alpha, self.whole)
+        return replace(
+            self, index=self.index[rows], share=self.share[rows], rectangle=rectangle, matrix=matrix, alpha=alpha
+        )
 
 
 def inside(rectangle: Tensor, x: Tensor, y: Tensor) -> Tensor:

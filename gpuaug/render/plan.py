@@ -7,7 +7,6 @@ of pixel operations. Which passes exist depends on the pipeline and the canvas a
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,52 +16,26 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import Blend, Tiles
+from gpuaug.render.program import Choice, Slot
 from gpuaug.render.settings import Reading
 from gpuaug.render.values import ValueRange, default_range, in_range, quantize, to_unit
 from gpuaug.render.warp import MAX_HALF_WIDTH, RANKS, Kind, Warp
 
-__all__ = ["Choice", "Pass", "Plan", "Slot"]
+__all__ = ["Choice", "Mix", "Pass", "Plan", "Slot"]
 
 
 @dataclass
-class Choice:
-    """One pixel operation with its operands, for the samples where `on` holds."""
+class Mix:
+    """A weighted sum of the image and of what chains of passes make of it."""
 
-    name: str
-    apply: Callable[..., Any]
-    operands: tuple[Tensor, ...] = ()
-    static: dict[str, Any] = field(default_factory=dict)
-    on: Tensor | None = None
-    channels: tuple[int, ...] | None = None
-    levels: bool = False
-    """True where the operation is defined by the source's integer levels (posterize, equalize)."""
-    values: ValueRange | None = None
-    """Black and white where the image keeps its own scale, and `apply` goes to 0..1 and back."""
-    measures: bool = False
-    """True where the operation needs a statistic of the whole image, which makes it the costliest of its group."""
-    apply_one: Callable[..., Tensor] | None = None
-    """What the CPU's walk calls instead for its one sample, if that is cheaper."""
-    write_one: Callable[..., None] | None = None
-    """Likewise where it is the last operation: (output, image, what white is in the image, *operands)."""
+    chains: list[list[Pass]]
+    weights: Tensor
+    """(B, 1 + chains), the image's own first."""
 
-    def of(self, sample: int) -> Choice:
-        """Return the operation on one sample."""
-        rows = tuple(operand[sample : sample + 1] for operand in self.operands)
-        return replace(self, operands=rows, on=None if self.on is None else self.on[sample : sample + 1])
-
-
-@dataclass
-class Slot:
-    """A place of the program: at most one of its choices applies to a sample, or, with an order, all of them."""
-
-    choices: list[Choice]
-    order: Tensor | None = None
-    """(B, n): the numbers of the choices in the order that each sample takes."""
-
-    def of(self, sample: int) -> Slot:
-        """Return the slot of one sample."""
-        order = None if self.order is None else self.order[sample : sample + 1]
-        return Slot([choice.of(sample) for choice in self.choices], order)
+    def of(self, sample: int) -> Mix:
+        """Return the sum for one sample."""
+        chains = [[step.of(sample) for step in chain] for chain in self.chains]
+        return Mix(chains, self.weights[sample : sample + 1])
 
 
 @dataclass
@@ -74,7 +47,10 @@ class Pass:
     warp: Warp | None = None
     filter: Choice | None = None
     blend: Blend | None = None
+    mix: Mix | None = None
     program: list[Slot] = field(default_factory=list)
+    index: Tensor | None = None
+    """(B,) int64: the row of the source that each sample reads; None is its own."""
     joined: list[str] = field(default_factory=list)
     ended: str = "end of the pipeline"
     normalized: bool = False
@@ -95,13 +71,16 @@ class Pass:
             warp=None if self.warp is None else self.warp.of(sample),
             filter=None if self.filter is None else self.filter.of(sample),
             blend=None if self.blend is None else self.blend.of(sample),
+            mix=None if self.mix is None else self.mix.of(sample),
             program=[slot.of(sample) for slot in self.program],
+            index=None if self.index is None else self.index[sample : sample + 1],
         )
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing has joined yet."""
-        return self.warp is None and self.filter is None and self.blend is None and not self.program
+        heads = (self.warp, self.filter, self.blend, self.mix)
+        return all(head is None for head in heads) and not self.program
 
     @property
     def mixes(self) -> bool:
@@ -161,7 +140,7 @@ class Plan:
         self._open = Pass(self.canvas)
 
     def of(self, sample: int) -> Plan:
-        """Return the finished plan of one sample, with a canvas of its own."""
+        """Return the finished plan of one sample, its canvas and its place in the index."""
         one = copying.copy(self)
         one.passes = [step.of(sample) for step in self.passes]
         return one
@@ -169,7 +148,16 @@ class Plan:
     def finish(self) -> list[Pass]:
         """Return the passes."""
         self.close("end of the pipeline")
+        if self._open.index is not None:  # rows are all that is asked for
+            self.passes.append(self._open)
+            self._open = Pass(self.canvas)
         return self.passes
+
+    def index(self, rows: Tensor) -> None:
+        """Let sample b read row `rows[b]` (int64) of the source; parameters and canvases are the samples'."""
+        if self.passes or not self._open.empty:
+            raise ValueError("Plan: index must be given before anything joins")
+        self._open.index = rows
 
     def lay_out(self, memory_format: torch.memory_format | None) -> None:
         """Ask for a memory format of the output; None keeps the input's."""
@@ -214,6 +202,8 @@ class Plan:
             self.close("a warp after a neighbourhood filter")
         elif self._open.blend is not None:
             self.close("a warp after a blend of samples")
+        elif self._open.mix is not None:
+            self.close("a warp after a mixture of chains")
         pending = self._open.warp
         if pending is not None and pending.field is not None:
             self.close("a map after a displacement field")
@@ -227,7 +217,7 @@ class Plan:
                 self.close("a crop of a rotated canvas, which cuts for good")
             pending = self._open.warp
         if pending is None:
-            self._open = Pass(canvas)
+            self._open = Pass(canvas, index=self._open.index)
             self._shows_outside = False
             pending = self._open.warp = Warp(torch.empty(0), "lattice", reading or Reading(), soft=None, hard=None)
             first = True
@@ -269,6 +259,11 @@ class Plan:
         )
         self.canvas = self._open.canvas = canvas
 
+    @property
+    def tiled(self) -> bool:
+        """Tell whether the open pass reads a canvas of several samples."""
+        return self._open.mixes and self._open.warp is not None
+
     def cut(self) -> None:
         """Note that a transform whose window is larger than what is left of it has cut at the present canvas."""
         self._cut = True
@@ -279,7 +274,7 @@ class Plan:
             self.close("a displacement field")
         like = torch.zeros_like(field[:, 0, 0, 0], dtype=mat.matrix_dtype(field.device))
         identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, like)
-        self._open = Pass(self.canvas)
+        self._open = Pass(self.canvas, index=self._open.index)
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
     def tile(self, tiles: Tiles, canvas: Canvas, kind: Kind, reading: Reading, shrink: float = 1.0) -> None:
@@ -322,6 +317,19 @@ class Plan:
     def group(self, count: int, order: Tensor | None = None) -> None:
         """Let the next `count` operations share a place of the program: one applies, or all in an order (B, n)."""
         self._group, self._missing = Slot([], order), count
+
+    def branch(self) -> Plan:
+        """Return an empty plan of the same image from here on, for a chain of a mixture."""
+        one = copying.copy(self)
+        one.passes, one._open, one._cut, one._shows_outside = [], Pass(self.canvas), False, False
+        return one
+
+    def mix(self, chains: list[Plan], weights: Tensor) -> None:
+        """Begin a pass with the weighted sum (B, 1 + chains) of the image and of chains, each rounded at its end."""
+        self.close("a mixture of chains")
+        for chain in chains:
+            chain.close("the end of a chain", rounds=True)
+        self._open.mix = Mix([chain.passes for chain in chains], weights)
 
     def rounds_after(self, step: Pass) -> bool:
         """Tell whether values are rounded after a pass."""

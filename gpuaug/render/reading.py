@@ -17,6 +17,7 @@ from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, rectangle
 from gpuaug.render.mixes import Blend, tiled
+from gpuaug.render.packed import Packed
 from gpuaug.render.settings import Reading
 from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
@@ -52,13 +53,13 @@ def read(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float)
     return torch.stack(read_planes(x, warp, canvas, work, scale), dim=1)
 
 
-def read_planes(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:
+def read_planes(x: Tensor | Packed, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:
     """Return the same as C planes (B, h, w)."""
     if warp.tiles is not None:
         return _read_tiles(x, warp, canvas, work, scale)
     back = mat.inverse(warp.matrix)
     shrink = min(warp.shrink, MAX_HALF_WIDTH) if warp.projective else warp.shrink
-    if warp.kind != "warp" and not warp.transposes:
+    if isinstance(x, Tensor) and warp.kind != "warp" and not warp.transposes:
         return _read_by_axis(x, warp, back, canvas, work, scale, shrink)
     return _read_by_point(x, warp, back, canvas, work, scale, shrink)
 
@@ -67,16 +68,15 @@ def over(blend: Blend, height: int, width: int) -> Warp:
     """Return how the other image of a blend is read."""
     assert blend.matrix is not None
     edge = rectangle((height, width), blend.matrix).expand(blend.matrix.shape[0], 4)
-    return Warp(blend.matrix, "warp", Reading(), MAX_HALF_WIDTH, hard=edge)
+    return Warp(blend.matrix, blend.kind, blend.reading or Reading(), blend.shrink, hard=edge)
 
 
-def _read_tiles(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:
+def _read_tiles(x: Tensor | Packed, warp: Warp, canvas: Canvas, work: torch.dtype, scale: float) -> list[Tensor]:
     """Read every tile, each cut at its border, and take the one that a pixel is in."""
     assert warp.tiles is not None
     shape = (warp.matrix.shape[0], *canvas)
-    start = [
-        torch.full((), _fill(warp.reading, c), dtype=work, device=x.device).expand(shape) for c in range(x.shape[1])
-    ]
+    channels = x.channels if isinstance(x, Packed) else x.shape[1]
+    start = [torch.full((), _fill(warp.reading, c), dtype=work, device=x.device).expand(shape) for c in range(channels)]
 
     def one(index: Tensor, matrix: Tensor, source: Tensor) -> list[Tensor]:
         single = replace(warp, matrix=matrix, tiles=None, soft=None, hard=source)
@@ -88,7 +88,7 @@ def _read_tiles(x: Tensor, warp: Warp, canvas: Canvas, work: torch.dtype, scale:
 def _taps(
     position: Tensor,
     width: Tensor | None,
-    size: int,
+    size: int | Tensor,
     count: int,
     reading: Reading,
     soft: tuple[Tensor, Tensor] | None,
@@ -128,16 +128,24 @@ def _taps(
         if soft is not None:
             inside = inside & (place + 0.5 > soft[0]) & (place + 0.5 < soft[1])
         weights[k] = weights[k] * inside
-        indices.append(place.clamp(0, size - 1).to(torch.int32))
+        nearest = torch.minimum(place.clamp(min=0), size - 1) if isinstance(size, Tensor) else place.clamp(0, size - 1)
+        indices.append(nearest.to(torch.int32))
     if stored:
-        indices, weights = list(torch.stack(indices).unbind()), list(torch.stack(weights).unbind())
+        indices, weights = list(_kept(torch.stack(indices)).unbind()), list(_kept(torch.stack(weights)).unbind())
     return indices, weights
+
+
+def _kept(table: Tensor) -> Tensor:
+    """Return the same, which a compiler has to keep in memory: it would compute it again for every pixel."""
+    return table.as_strided(table.shape, table.stride())
 
 
 def _weighted(value: Tensor, weight: Tensor, guard: bool) -> Tensor:
     """Return weight * value, where a weight of zero silences even NaN."""
     if guard:
-        value = torch.where(weight != 0, value, torch.nan_to_num(value))
+        # The gradient of a weight is the value, so that it is kept where it is finite; without one zero will do.
+        needed = torch.is_grad_enabled() and weight.requires_grad
+        value = torch.where(weight != 0, value, torch.nan_to_num(value) if needed else 0.0)
     return weight * value
 
 
@@ -153,7 +161,7 @@ def _sides(rectangle: Tensor | None, axis: int, work: torch.dtype, dims: int) ->
     return low.view(shape), high.view(shape)
 
 
-def _centres(n: int, like: Tensor, work: torch.dtype) -> Tensor:
+def _centres(n: int, like: Tensor | Packed, work: torch.dtype) -> Tensor:
     return torch.arange(n, device=like.device, dtype=work) + (0.5 - n / 2)
 
 
@@ -211,7 +219,7 @@ def _read_by_axis(
 
 
 def _positions(
-    warp: Warp, back: Tensor, canvas: Canvas, x: Tensor, work: torch.dtype, shrink: float
+    warp: Warp, back: Tensor, canvas: Canvas, x: Tensor | Packed, work: torch.dtype, shrink: float
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return source positions and filter widths (None for 1) of every output pixel."""
     h, w = canvas
@@ -249,23 +257,31 @@ def _positions(
 
 
 def _read_by_point(
-    x: Tensor, warp: Warp, back: Tensor, canvas: Canvas, work: torch.dtype, scale: float, shrink: float
+    x: Tensor | Packed, warp: Warp, back: Tensor, canvas: Canvas, work: torch.dtype, scale: float, shrink: float
 ) -> list[Tensor]:
     """Read point by point: taps around a position in the plane."""
     reading = warp.reading
-    batch, channels, rows, cols = x.shape
+    rows: int | Tensor
+    cols: int | Tensor
+    if isinstance(x, Packed):
+        channels, (rows, cols) = x.channels, x.limits(work)
+    else:
+        channels, rows, cols = x.shape[1:]
     count = tap_count(reading, shrink)
     px, py, rx, ry = _positions(warp, back, canvas, x, work, shrink)
     iy, wy = _taps(py, ry, rows, count, reading, _sides(warp.soft, 1, work, 2), _sides(warp.hard, 1, work, 2))
     ix, wx = _taps(px, rx, cols, count, reading, _sides(warp.soft, 0, work, 2), _sides(warp.hard, 0, work, 2))
     guard = x.dtype.is_floating_point
-    sample = torch.arange(batch, device=x.device)[:, None, None]
+    sample = torch.arange(warp.matrix.shape[0], device=x.device)[:, None, None]
     sums: list[Tensor | None] = [None] * channels
     for ky, row in enumerate(iy):
         for kx, column in enumerate(ix):
             weight = wy[ky] * wx[kx]
             for c in range(channels):
-                value = torch.ops.aten._unsafe_index(x[:, c], [sample, row, column]).to(work)
+                if isinstance(x, Packed):
+                    value = x.at(c, row, column).to(work)
+                else:
+                    value = torch.ops.aten._unsafe_index(x[:, c], [sample, row, column]).to(work)
                 term = _weighted(value, weight, guard)
                 held = sums[c]
                 sums[c] = term if held is None else held + term

@@ -30,22 +30,23 @@ CODES = {
     "erase_color": 21,
     "grid_dropout": 22,
     "to_unit": 23,
+    "solarize_add": 24,
 }
 """Pixel operations that have a kernel (`kernels/pixels.py`), by the name of their choice."""
-FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2}
+FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
 TORCH_ONLY = frozenset({"lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
-_STATIC: dict[str, set[str]] = {
-    "rgb_to_grayscale": {"num_output_channels"},
-    "brightness_contrast": {"brightness_by_max"},
-    "drop_channels": {"fill"},
-    "normalize_by_image": {"mode"},
-    "gaussian_noise": {"clip"},
-    "erase": {"value"},
-    "grid_dropout": {"fill"},
-    "gaussian_blur": {"kernel_size"},
-    "to_unit": {"values"},
+_STATIC: dict[str, tuple[str, ...]] = {
+    "rgb_to_grayscale": ("num_output_channels",),
+    "brightness_contrast": ("brightness_by_max",),
+    "drop_channels": ("fill",),
+    "normalize_by_image": ("mode",),
+    "gaussian_noise": ("clip",),
+    "erase": ("value",),
+    "grid_dropout": ("fill",),
+    "gaussian_blur": ("kernel_size",),
+    "to_unit": ("values",),
 }
 MODES = ("image", "image_per_channel", "min_max", "min_max_per_channel")
 
@@ -53,7 +54,7 @@ MODES = ("image", "image_per_channel", "min_max", "min_max_per_channel")
 def has_kernel(choice: Choice) -> bool:
     """Tell whether a choice is one that its kernel knows, arguments and all."""
     known = choice.name in CODES or (choice.name in FILTERS and choice.values is None)
-    return known and set(choice.static) == _STATIC.get(choice.name, set())
+    return known and tuple(choice.static) == _STATIC.get(choice.name, ())
 
 
 def statistics(choice: Choice) -> tuple[str, ...]:

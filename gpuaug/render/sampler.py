@@ -21,7 +21,7 @@ from torch import Tensor
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
-__all__ = ["Frames", "sample_image"]
+__all__ = ["Frames", "nearest_pixels", "sample_image"]
 
 Rows = list[list[float]]
 _CHUNK = 32768
@@ -51,6 +51,7 @@ def sample_image(
     widen: bool,
     frames: Frames,
     into: Tensor | None = None,
+    cut: bool = False,
 ) -> Tensor:
     """Return (1, C, h, w): the image (1, C, H, W) at the positions that `m` (output -> source) gives.
 
@@ -64,17 +65,22 @@ def sample_image(
         widen: whether the filter widens where the warp shrinks.
         frames: kept from sample to sample.
         into: where to write: of the working dtype, or of uint8, for which values are rounded; None makes a new one.
+        cut: whether the filter is cut at the border of the region and normalised: there is no fill then, and what is
+            farther outside means nothing.
     """
     x0, y0, x1, y1 = region
     channels, (h, w) = image.shape[1], canvas
-    chunk = _CHUNK * 3 // 4 if widen else _CHUNK  # a widened filter needs more room for a position
+    # A widened filter needs more room for a position, and so does one more plane.
+    chunk = _CHUNK // 2 if cut else _CHUNK * 3 // 4 if widen else _CHUNK
     lines = max(1, min(h, chunk // w))
-    frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, max(_CHUNK, w), frames)
+    frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, max(chunk, w), frames, cut)
     positions = _Positions(m, canvas, (x0, y0), work, widen)
     out = torch.empty((1, channels, h, w), dtype=work) if into is None else into
     for start in range(0, h, lines):
         stop = min(h, start + lines)
         values = _tent(frame, *positions.of(start, stop))
+        if cut:  # the last plane is what the filter covers
+            values = values[:-1].div_(values[-1:].clamp_(min=1e-12))
         if any(fill):
             for c in range(channels):
                 values[c].add_(fill[c if len(fill) > 1 else 0])
@@ -84,16 +90,51 @@ def sample_image(
     return out
 
 
-def _framed(part: Tensor, fill: tuple[float, ...], work: torch.dtype, positions: int, frames: Frames) -> _Frame:
+def nearest_pixels(
+    image: Tensor,
+    m: Rows,
+    canvas: Canvas,
+    region: tuple[int, int, int, int],
+    fill: tuple[float, ...],
+    work: torch.dtype,
+) -> Tensor:
+    """Return (1, C, h, w) in the image's dtype: the nearest pixel of an affine map's position, as `reading` finds it.
+
+    The visible part gets a border of fill, to which every position outside is brought: nothing has to be chosen.
+    """
+    x0, y0, x1, y1 = region
+    channels, (h, w) = image.shape[1], canvas
+    rows, cols = y1 - y0 + 2, x1 - x0 + 2
+    source = image.new_empty((channels, rows, cols))
+    for c in range(channels):
+        value = fill[c if len(fill) > 1 else 0]
+        source[c].fill_(value if image.dtype.is_floating_point else round(value))
+    source[:, 1:-1, 1:-1] = image[0, :, y0:y1, x0:x1]
+    gx, gy = torch.arange(w, dtype=work) + (0.5 - w / 2), torch.arange(h, dtype=work)[:, None] + (0.5 - h / 2)
+    px, py = (
+        torch.floor(row[0] * gx + row[1] * gy + torch.tensor(row[2] + row[0] * (w / 2) + row[1] * (h / 2), dtype=work))
+        for row in m[:2]
+    )
+    line = py.sub_(y0 - 1).clamp_(0, rows - 1).to(torch.int64)
+    place = px.sub_(x0 - 1).clamp_(0, cols - 1).to(torch.int64).add_(line, alpha=cols).view(1, -1)
+    return source.view(channels, -1).gather(1, place.expand(channels, -1)).view(1, channels, h, w)
+
+
+def _framed(
+    part: Tensor, fill: tuple[float, ...], work: torch.dtype, positions: int, frames: Frames, covered: bool
+) -> _Frame:
+    """Return an image laid into its frame; with a plane of ones as one more channel where it is `covered`."""
     channels, h, w = part.shape[1:]
-    key = (channels, h, w, positions)
+    key = (channels + covered, h, w, positions)
     frame = frames.get(key)
     if frame is None:
         sides = tuple(1 << max(n - 1, 1).bit_length() for n in (h, w))
-        values = torch.zeros((1, channels, sides[0] + 1, sides[1] + 1), dtype=work)
+        values = torch.zeros((1, channels + covered, sides[0] + 1, sides[1] + 1), dtype=work)
         scale = torch.tensor([2.0 / sides[1], 2.0 / sides[0]], dtype=work).repeat(positions, 1)
         frame = frames[key] = _Frame(values, scale)
-    inner = frame.values[:, :, :h, :w]
+    if covered:
+        frame.values[:, channels, :h, :w] = 1
+    inner = frame.values[:, :channels, :h, :w]
     inner.copy_(part)
     if any(fill):  # sum w (v - fill) + fill: coverage needs no plane of its own
         for c in range(channels):

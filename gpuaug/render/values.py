@@ -39,6 +39,12 @@ class ValueRange:
         """Return a number on the scale 0..1 in the image's unit."""
         return tuple(b + share * (w - b) for b, w in zip(self.black, self.white, strict=True))
 
+    def at(self, shares: Numbers) -> Numbers:
+        """Return numbers on the scale 0..1, one for all channels or one for each, in the image's unit."""
+        count = max(len(shares), len(self.black))
+        sides = zip(_spread(shares, count), _spread(self.black, count), _spread(self.white, count), strict=True)
+        return tuple(b + v * (w - b) for v, b, w in sides)
+
     def of(self, channels: tuple[int, ...] | None) -> ValueRange:
         """Return the range of some channels."""
         if channels is None or len(self.black) == 1:
@@ -84,7 +90,7 @@ def as_value_range(value: Any, owner: str) -> ValueRange | None:
 def quantize(x: Tensor, dtype: torch.dtype, own: bool) -> Tensor:
     """Return working values rounded to integers of a dtype; `own` ones are already on its scale."""
     if not own:
-        return torch.round(x.clamp(0, 1) * default_range(dtype).white[0])
+        return x.clamp(0, 1).mul_(default_range(dtype).white[0]).round_()
     limits = torch.iinfo(dtype)
     return torch.round(x).clamp(limits.min, limits.max)
 

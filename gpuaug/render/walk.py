@@ -17,8 +17,9 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
-from gpuaug.render.sampler import Frames, sample_image
+from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
 from gpuaug.render.settings import Reading
+from gpuaug.render.table import tabled
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
@@ -38,42 +39,84 @@ class _Host:
     gates: list[list[list[bool] | None]]
     orders: list[list[list[int]] | None]
     filter: list[bool] | None
+    chains: list[list[_Host]] = field(default_factory=list)
+    weights: Rows = field(default_factory=list)
     frames: Frames = field(default_factory=dict)
 
 
 def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     """Return the batch after the passes."""
-    batch = x.shape[0]
+    rows = passes[0].index.tolist() if passes and passes[0].index is not None else range(x.shape[0])
     passes, last = _without_last(passes, plan, work)
     hosts = [_host(step) for step in passes]
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
-    out = torch.empty((batch, plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
+    out = torch.empty((len(rows), plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
     scale = plan.scale
     # A last warp may write its pixels where they belong.
     ends = bool(passes) and not passes[-1].program and passes[-1].filter is None and last is None
     direct = ends and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
-    for b in range(batch):
-        image, unit = x[b : b + 1], scale  # unit: what values are divided by to get working ones
-        for step, host in zip(passes, hosts, strict=True):
-            if step.warp is not None:
-                into = out[b : b + 1] if direct and step is passes[-1] and unit == scale else None
-                image = _warp(image, unit, b, step, host, work, into)
-            if step.filter is not None and (host.filter is None or host.filter[b]):
-                image, unit = _working(image, unit, work), 1.0
-                image = _apply(image, step.filter, b, plan.levels)
-            for slot, gates, orders in zip(step.program, host.gates, host.orders, strict=True):
-                for number in range(len(gates)) if orders is None else orders[b]:
-                    choice, gate = slot.choices[number], gates[number]
-                    if gate is None or gate[b]:
-                        image, unit = _working(image, unit, work), 1.0
-                        image = _apply(image, choice, b, plan.levels)
-            if image.dtype == work and plan.rounds_after(step):
-                image, unit = quantize(image / unit, plan.dtype, step.own), scale
+    rounds = last is None and plan.out_dtype == torch.uint8 and not plan.normalized
+    for b, row in enumerate(rows):
+        into = out[b : b + 1] if direct else None
+        image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds)
         if last is not None and last.write_one is not None:
             last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))
         elif not (direct and image.data_ptr() == out[b].data_ptr()):
             out[b].copy_(_encoded(image, unit, plan, x.dtype, work)[0])
     return out
+
+
+def _through(
+    image: Tensor,
+    unit: float,
+    b: int,
+    plan: Plan,
+    passes: list[Pass],
+    hosts: list[_Host],
+    work: torch.dtype,
+    into: Tensor | None = None,
+    rounds: bool = False,
+) -> tuple[Tensor, float]:
+    """Return one image after passes, and what its values are divided by to get working ones.
+
+    A last warp may write its pixels `into` the output; an image of 8 bits may be rounded at the end if it `rounds`.
+    """
+    scale, table = plan.scale, None
+    for step, host in zip(passes, hosts, strict=True):
+        filtering = step.filter is not None and (host.filter is None or host.filter[b])
+        if table is not None and (step.warp is not None or step.mix is not None or filtering):
+            image, unit, table = table.pixels(), 1.0, None
+        if step.warp is not None:
+            there = into if step is passes[-1] and unit == scale else None
+            image = _warp(image, unit, b, step, host, work, there)
+        if step.mix is not None:
+            first, *weights = host.weights[b]
+            total = _working(image, unit, work) * first
+            for chain, chain_hosts, weight in zip(step.mix.chains, host.chains, weights, strict=True):
+                done, white = _through(image, unit, b, plan, chain, chain_hosts, work)
+                total.add_(done.to(work), alpha=weight / white)
+            image, unit = total, 1.0
+        if filtering and step.filter is not None:
+            image, unit = _working(image, unit, work), 1.0
+            image = _apply(image, step.filter, b, plan.levels)
+        for slot, gates, orders in zip(step.program, host.gates, host.orders, strict=True):
+            for number in range(len(gates)) if orders is None else orders[b]:
+                choice, gate = slot.choices[number], gates[number]
+                if gate is None or gate[b]:
+                    made = tabled(image, unit, table, choice, b, plan.levels, work)
+                    if made is not None:
+                        table = made
+                        continue
+                    image = _working(image, unit, work) if table is None else table.pixels()
+                    image, unit, table = _apply(image, choice, b, plan.levels), 1.0, None
+        if plan.rounds_after(step):
+            if table is not None:
+                image, table = table.rounded(), None
+            elif image.dtype == work:
+                image, unit = quantize(image / unit, plan.dtype, step.own), scale
+    if table is None:
+        return image, unit
+    return (table.rounded(), unit) if rounds else (table.pixels(), 1.0)
 
 
 def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[list[Pass], Choice | None]:
@@ -102,7 +145,11 @@ def _host(step: Pass) -> _Host:
     orders = [None if slot.order is None else slot.order.tolist() for slot in step.program]
     filter_on = None if step.filter is None or step.filter.on is None else step.filter.on.tolist()
     if warp is None:
-        return _Host([], None, None, gates, orders, filter_on)
+        mix = step.mix
+        if mix is None:
+            return _Host([], None, None, gates, orders, filter_on)
+        chains = [[_host(one) for one in chain] for chain in mix.chains]
+        return _Host([], None, None, gates, orders, filter_on, chains, mix.weights.tolist())
     back = mat.inverse(warp.matrix)
     return _Host(
         back.tolist(),
@@ -172,6 +219,8 @@ def _warp(
     if not axes and warp.reading.interpolation == "bilinear" and region is not None:
         widen = warp.reading.antialias and warp.shrink > 1
         return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into)
+    if not axes and affine and warp.reading.interpolation == "nearest" and region is not None:
+        return nearest_pixels(image, m, step.canvas, region, fill, work)
     local = _shrink(m, step.canvas, warp.projective)
     one = replace(
         warp,
@@ -257,7 +306,8 @@ def _lattice(
         return part
     out = image.new_empty((1, image.shape[1], *canvas))
     for c in range(image.shape[1]):
-        out[:, c].fill_(fill[c if len(fill) > 1 else 0])
+        value = fill[c if len(fill) > 1 else 0]
+        out[:, c].fill_(value if image.dtype.is_floating_point else round(value))
     out[:, :, target[0], target[1]] = part
     return out
 

@@ -17,7 +17,7 @@ from gpuaug.sampling.plain import from_plain, to_plain
 
 __all__ = ["Geometry", "Params"]
 
-_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window")
+_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha")
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Params:
     geometry: Geometry = field(default=Geometry())
     sizes: dict[str, Any] = field(default_factory=dict)
     """Sizes of the whole batch that were drawn, set or scheduled, by transform."""
+    partial: bool = False
+    """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
+    labels: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Names of what a parameter counts, by transform and parameter."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.
@@ -79,9 +83,17 @@ class Params:
 
     @property
     def matrix(self) -> Tensor:
-        """The (B, 3, 3) map from input to output positions of the whole pipeline (homographies only)."""
+        """The (B, 3, 3) map from input to output positions of the whole pipeline (homographies only).
+
+        Where a mix of two stands in it, the map of each sample's own pixels, which such a mix leaves in their place.
+
+        Raises:
+            ValueError: where a sample becomes one of several on a larger canvas.
+        """
         total: Tensor | None = None
-        for drawn in self.values.values():
+        for name, drawn in self.values.items():
+            if "partner" in drawn and drawn["partner"].dim() > 1:
+                raise ValueError(f"Params: a canvas of several samples has no one map from them to it, got {name}")
             if "matrix" in drawn:
                 total = drawn["matrix"] if total is None else drawn["matrix"] @ total
         if total is None:
@@ -92,7 +104,7 @@ class Params:
     def map(self, fn: Callable[[Tensor], Tensor]) -> Params:
         """Return the parameters with `fn` applied to every per-sample tensor."""
         values = {name: {key: fn(t) for key, t in drawn.items()} for name, drawn in self.values.items()}
-        return Params(values, self.canvas, self.state, fn(self.ids), self.names, self.geometry, self.sizes)
+        return replace(self, values=values, ids=fn(self.ids))
 
     def to(self, device: torch.device | str) -> Params:
         """Return the parameters on another device."""
@@ -201,21 +213,21 @@ class Params:
         if isinstance(index, list):
             index = torch.tensor(index, device=self.ids.device)
         some = self.map(lambda t: t[index])
-        some.canvas = _some(self.canvas, index)
+        some.canvas, some.partial = _some(self.canvas, index), True
         some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
         return some
 
     def _in_places(self, name: str) -> dict[str, Tensor]:
         """Return the parameters of a transform that stands in several places, of which a sample takes one."""
-        places = [drawn for given, drawn in self.values.items() if given.partition("@")[0] == name]
+        places = [given for given in self.values if given.partition("@")[0] == name]
         if not places:
             raise KeyError(f"Params: no transform {name!r}; there are {', '.join(self.values) or 'none'}")
-        merged = dict(places[-1])
-        for drawn in places[:-1]:
-            gate = drawn["gate"]
-            for key, value in drawn.items():
-                here = gate.view(-1, *[1] * (value.dim() - 1))
-                merged[key] = gate | merged[key] if key == "gate" else torch.where(here, value, merged[key])
+        merged = dict(self.values[places[-1]])
+        for place in places[:-1]:
+            whole = place if "." not in place else place.partition(".")[0] + "@" + place.partition("@")[2]
+            gate = self.values[whole]["gate"]
+            for key, value in self.values[place].items():
+                merged[key] = torch.where(gate.view(-1, *[1] * (value.dim() - 1)), value, merged[key])
         return merged
 
     def _describe(self, i: int) -> list[tuple[str, dict[str, Any]]]:
@@ -223,9 +235,14 @@ class Params:
         done = []
         for name, drawn in self.values.items():
             gate = drawn.get("gate")
-            if gate is not None and not bool(gate[i]):
+            if "." in name or (gate is not None and not bool(gate[i])):  # a part of what stands before it
                 continue
-            shown = {k: _plain(t[i]) for k, t in drawn.items() if k not in _HIDDEN and not k.startswith("_")}
+            labels = self.labels.get(name, {})
+            shown = {
+                k: _named(t[i].tolist(), labels[k]) if k in labels else _plain(t[i])
+                for k, t in drawn.items()
+                if k not in _HIDDEN and not k.startswith("_")
+            }
             done.append((name.partition("@")[0], shown))
         return done
 
@@ -269,7 +286,13 @@ def _some(canvas: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
     return tuple(canvas[i] for i in torch.arange(len(canvas))[index.cpu()].tolist())
 
 
+def _named(number: Any, names: tuple[str, ...]) -> Any:
+    return [_named(n, names) for n in number] if isinstance(number, list) else names[number]
+
+
 def _plain(value: Tensor) -> Any:
+    if value.dtype == torch.bool and value.dim() == 1:  # which of several
+        value = value.nonzero()[:, 0]
     return _short(value.tolist())
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gpuaug.sampling.generator import column_words, draw_seed, philox4x32
 
-__all__ = ["Stateful", "moved"]
+__all__ = ["Stateful", "moved", "only_inferring"]
 
 _RANK_BITS = 20  # positions in a batch: up to a million
 _WORKER_BITS = 16  # copies of a sample: up to 65,536
@@ -49,6 +49,11 @@ def _worker() -> int:
     """Return the number of this loader worker, from 1, or 0 in the main process."""
     info = torch.utils.data.get_worker_info()
     return 0 if info is None else info.id + 1
+
+
+def only_inferring() -> bool:
+    """Tell whether this is inference, which leaves the clock alone (a compiler cannot ask)."""
+    return not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
 
 
 class Stateful(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpuaug.data.batch import Batch
+from gpuaug.data.batch import PADDING, Batch
 from gpuaug.data.pad import pad
 from gpuaug.transforms.carry import fills, further, picked, rendered
 from gpuaug.transforms.frames import by_frame
@@ -19,6 +19,7 @@ __all__ = ["carry"]
 
 def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     """Return the batch with everything in it transformed."""
+    _check_labels(layer, batch)
     out = _carried(layer, batch, by_frame(values, batch))
     out.label = _labelled(layer, batch, values)
     s = layer.settings
@@ -30,8 +31,22 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     return pad(out, s.pad_to, s.pad_divisor or 1, fill, type(layer).__name__)
 
 
+def _refuse_blending(layer: Layer, batch: Batch) -> None:
+    """Raise where annotations come with a transform after which they have no place."""
+    blending = [node.name for node in layer.nodes if node.transform.blends]
+    held = [key for key, (role, _) in batch.extra.items() if role != "image" and key != PADDING]
+    held += ["mask"] if batch.mask is not None else []
+    held += ["boxes, masks or keypoints"] if batch.instances is not None else []
+    if blending and held:
+        raise TypeError(
+            f"{blending[0].partition('.')[0]}: it shows an image in several places at once, and takes images and "
+            f"labels only, got {held[0]}"
+        )
+
+
 def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     s = layer.settings
+    _refuse_blending(layer, batch)
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
     out = Batch(rendered(batch.image, layer.plan(batch, values)), box_format=box_format)
@@ -60,8 +75,25 @@ def _labelled(layer: Layer, batch: Batch, values: Values) -> Any:
     label = batch.label
     if label is None:
         return None
+    first: Any = None
     for node, context in zip(layer.nodes, layer.contexts(batch, count=batch.samples), strict=True):
         if node.transform.mixes:
             mix: Any = node.transform
             label = mix.mix_labels(label, values[node.name], context)
-    return label
+            first = first or (mix if mix.mixes_labels else None)
+    # Smoothing is linear: once, after all mixes, is the same as once before.
+    return label if first is None or isinstance(label, tuple) else first.smooth_labels(label)
+
+
+def _check_labels(layer: Layer, batch: Batch) -> None:
+    """Raise for labels that cannot be mixed, before anything is rendered."""
+    if batch.label is None:
+        return
+    mixes: list[Any] = [node.transform for node in layer.nodes if node.transform.mixes and node.transform.mixes_labels]
+    for mix in mixes:
+        mix.check_labels(batch.label)
+        if mix.return_pairs and len(mixes) > 1:
+            raise ValueError(
+                f"{type(mix).__name__}: return_pairs names two samples, and those of {len(mixes)} mixes can be more:"
+                " use one mix, or soft labels"
+            )

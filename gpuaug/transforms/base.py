@@ -23,7 +23,7 @@ from gpuaug.transforms.given import GIVEN, MADE
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 from gpuaug.transforms.sizes import as_size
 
-__all__ = ["Filter", "Geometric", "Photometric", "Transform", "check_p"]
+__all__ = ["Filter", "Geometric", "Photometric", "Reader", "Transform", "check_p"]
 
 Drawn = dict[str, Tensor]
 
@@ -68,6 +68,7 @@ class Transform(Layer):
     """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
+    mixes_labels: ClassVar[bool] = False
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
@@ -80,6 +81,10 @@ class Transform(Layer):
     """What masks become where the image is occluded; None where they stay."""
     hide_keypoints: bool = False
     """Whether keypoints are lost where the image is occluded."""
+    labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Names of what a parameter counts, by parameter."""
+    blends: ClassVar[bool] = False
+    """Whether it shows an image in several places at once, so that no annotation has one."""
     neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
     mute: ClassVar[bool] = False
@@ -143,6 +148,10 @@ class Transform(Layer):
             values["gate"] = gate
         return values
 
+    def active(self, context: Context) -> bool:
+        """Tell whether it does anything; a mix can be switched off."""
+        return True
+
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Derive parameters from the draws; by default they are the draws."""
         return raw
@@ -171,7 +180,44 @@ class Transform(Layer):
         return ", ".join([*shown, f"p={self.p:g}"] if self.p < 1 else shown)
 
 
-class Geometric(Transform):
+class Reader(Transform):
+    """A transform that reads images at positions between pixels and outside them: it says how."""
+
+    def __init__(
+        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
+    ) -> None:
+        """Remember how pixels are read; None takes the Compose's setting, and bilinear, 0 and True if it has none."""
+        super().__init__(p)
+        self.read_as(interpolation, fill, antialias)
+
+    def read_as(self, interpolation: Any, fill: Any, antialias: bool | None = None) -> None:
+        """Say how pixels are read."""
+        owner = type(self).__name__
+        self.interpolation = as_interpolation(interpolation, owner)
+        self.fill = as_fill(fill, owner)
+        self.antialias = None if antialias is None else bool(antialias)
+
+    def default_fill(self, context: Context) -> tuple[float, ...]:
+        """Return what is shown outside the image where nobody says, in the input's unit: black."""
+        return context.values.black
+
+    def reading(self, plan: Plan, context: Context) -> Reading:
+        """Return interpolation, antialiasing and fill, in working units."""
+        if plan.reading is not None:
+            return plan.reading
+        interpolation = self.interpolation or plan.interpolation or "bilinear"
+        fill = self.fill if self.fill is not None else plan.fill
+        if fill is None:
+            fill = self.default_fill(context)
+        if len(fill) not in (1, context.channels):
+            raise ValueError(
+                f"{type(self).__name__}: fill must be one number or {context.channels} numbers, got {fill}"
+            )
+        antialias = plan.antialias if self.antialias is None else self.antialias
+        return Reading(interpolation, antialias, plan.working(fill))  # type: ignore[arg-type]
+
+
+class Geometric(Reader):
     """A transform that moves pixels: it gives a matrix for each sample."""
 
     kind: ClassVar[Kind] = "warp"
@@ -181,19 +227,11 @@ class Geometric(Transform):
     transposes: ClassVar[bool] = False
     projective: ClassVar[bool] = False
     pads: bool = False
-    """Whether the next canvas shows places outside the present one."""
+    """Whether the next canvas may show places outside the present one."""
+    only_pads: ClassVar[bool] = False
+    """Whether interpolation and fill matter to it only where it does."""
     cuts: ClassVar[bool] = False
     """Whether parts of the present canvas are lost for good."""
-
-    def __init__(
-        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
-    ) -> None:
-        """Remember how pixels are read; None takes the Compose's setting, and bilinear, 0 and True if it has none."""
-        super().__init__(p)
-        owner = type(self).__name__
-        self.interpolation = as_interpolation(interpolation, owner)
-        self.fill = as_fill(fill, owner)
-        self.antialias = None if antialias is None else bool(antialias)
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return (B, 3, 3), positions in the present canvas -> positions in the next one."""
@@ -221,39 +259,26 @@ class Geometric(Transform):
         values["matrix"] = matrix
         return values
 
+    def shows_outside(self, canvas: Canvas) -> bool:
+        """Tell whether the next canvas shows places outside this one."""
+        return self.pads
+
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Multiply into the pending warp."""
+        # Whether it pads may only depend on the size of a sample where every batch has one size there.
+        pads = self.shows_outside(context.canvas) if plan.tiled else self.pads
         plan.warp(
             values["matrix"],
             following(context.canvas, self.output_canvas),
             self.kind,
-            self.reading(plan, context) if self.reads else None,
+            self.reading(plan, context) if self.reads and (pads or not self.only_pads) else None,
             shrink=max(self.shrink(size) for size in hosts(context.canvas)),
             projective=self.projective,
             transposes=self.transposes,
             window=self.window(values, context),
-            pads=self.pads,
+            pads=pads,
             cuts=self.cuts,
         )
-
-    def default_fill(self, context: Context) -> tuple[float, ...]:
-        """Return what is shown outside the image where nobody says, in the input's unit: black."""
-        return context.values.black
-
-    def reading(self, plan: Plan, context: Context) -> Reading:
-        """Return interpolation, antialiasing and fill, in working units."""
-        if plan.reading is not None:
-            return plan.reading
-        interpolation = self.interpolation or plan.interpolation or "bilinear"
-        fill = self.fill if self.fill is not None else plan.fill
-        if fill is None:
-            fill = self.default_fill(context)
-        if len(fill) not in (1, context.channels):
-            raise ValueError(
-                f"{type(self).__name__}: fill must be one number or {context.channels} numbers, got {fill}"
-            )
-        antialias = plan.antialias if self.antialias is None else self.antialias
-        return Reading(interpolation, antialias, plan.working(fill))  # type: ignore[arg-type]
 
 
 class Photometric(Transform):

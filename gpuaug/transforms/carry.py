@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor
 from gpuaug.data.batch import PADDING, Batch, Images
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas, Sizes, following, largest
-from gpuaug.render.backend import render
-from gpuaug.render.pick import pick
+from gpuaug.render.backend import render, render_at_once
+from gpuaug.render.flat import Flat
+from gpuaug.render.meet import parted
+from gpuaug.render.packed import Packed
+from gpuaug.render.pick import pick, pick_at_once
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
 from gpuaug.render.values import default_range
@@ -31,21 +35,68 @@ def fills(node: Node) -> bool:
 
 def rendered(image: Images, plan: Plan) -> Any:
     """Return images after a plan."""
-    return _by_size(image, plan, render)
+    return _by_size(image, plan, render, render_at_once)
 
 
-def _by_size(image: Images, plan: Plan, run: Callable[[Tensor, Plan], Tensor]) -> Any:
-    """Return images after a plan; where sizes differ, before or after it, one at a time.
+def _by_size(
+    image: Images,
+    plan: Plan,
+    run: Callable[[Any, Plan], Tensor],
+    at_once: Callable[[Tensor | Flat, Plan], Tensor | None],
+) -> Any:
+    """Return images after a plan; where sizes differ, before or after it, `at_once`, or else one at a time.
 
     What differs in size on the way out is packed again.
     """
     passes = plan.finish()
+    if isinstance(image, Ragged) and any(step.mixes for step in passes):
+        return _meeting(image, plan, run, at_once)
     if isinstance(image, Tensor) and not any(isinstance(step.canvas, Sizes) for step in passes):
         return run(image, plan)
     if isinstance(image, Ragged) and not passes and plan.out_dtype == image.dtype:
         return image
-    done = [run(one[None], plan.of(b))[0] for b, one in enumerate(image)]
-    return Ragged.pack(done) if isinstance(plan.canvas, Sizes) else torch.stack(done)
+    out = at_once(image.flat if isinstance(image, Ragged) else image, plan)
+    canvas = plan.canvas
+    if out is not None:
+        return Ragged(out, canvas.host, plan.out_channels, plan.out_dtype) if isinstance(canvas, Sizes) else out
+    meeting = [i for i, step in enumerate(passes) if step.mixes]
+    if meeting and meeting[0] > 0:  # samples meet after they have one size
+        before, after = parted(plan, image.dtype, meeting[0])
+        return run(_by_size(image, before, run, at_once), after)
+    index, images = passes[0].index if passes else None, list(image)
+    rows = range(len(images)) if index is None else index.tolist()
+    done = [run(images[row][None], _alone(plan, b))[0] for b, row in enumerate(rows)]
+    return Ragged.pack(done) if isinstance(canvas, Sizes) else torch.stack(done)
+
+
+def _alone(plan: Plan, sample: int) -> Plan:
+    """Return the plan of one sample, for a source that is its own."""
+    one = plan.of(sample)
+    one.passes = [replace(step, index=None) for step in one.passes]
+    return one
+
+
+def _meeting(
+    image: Ragged,
+    plan: Plan,
+    run: Callable[[Any, Plan], Tensor],
+    at_once: Callable[[Tensor | Flat, Plan], Tensor | None],
+) -> Any:
+    """Return images of several sizes after a plan in which they meet: on one canvas, which is then the batch's."""
+    place = [step.mixes for step in plan.passes].index(True)
+    given: Any = image
+    if place > 0:
+        first, plan = parted(plan, image.dtype, place)
+        given = _by_size(image, first, run, at_once)
+    if isinstance(given, Ragged):
+        if plan.passes[0].blend is not None:
+            raise ValueError("Compose: images of several sizes cannot be blended; bring them to one size before")
+        out = at_once(given.flat, plan)
+        if out is not None:
+            return out
+        height, width, start = given.table.unbind(1)
+        given = Packed(given.values, start, height, width, given.channels, list(given))
+    return run(given, plan)
 
 
 def picked(
@@ -88,11 +139,14 @@ def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas,
         shown = planes.new_zeros(()).expand(*planes.shape[:2], *canvas)
     plan = layer.plan(Batch(shown), values, Reading("nearest", False, (float(fill),)), nodes)
 
-    def run(one: Tensor, given: Plan) -> Tensor:
-        source = canvas if isinstance(mask, Tensor) else (one.shape[2], one.shape[3])
+    def run(one: Any, given: Plan) -> Tensor:
+        source = canvas if isinstance(mask, Tensor) or isinstance(one, Packed) else (one.shape[2], one.shape[3])
         return pick(one, given.finish(), fill, source, given.backend)
 
-    out = _by_size(planes, plan, run)
+    def at_once(all_: Tensor | Flat, given: Plan) -> Tensor | None:
+        return pick_at_once(all_, given.finish(), fill, given.source, given.backend)
+
+    out = _by_size(planes, plan, run, at_once)
     return out if planes is mask else out[:, 0]
 
 

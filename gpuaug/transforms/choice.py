@@ -2,104 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Categorical, Distribution, Integers, Uniform
 from gpuaug.sampling.layout import Declaration
 from gpuaug.sampling.varying import Varying, is_number, least
-from gpuaug.transforms.base import Drawn, Filter, Photometric, Transform, check_p
-from gpuaug.transforms.bend import Bending
+from gpuaug.transforms.base import Drawn, check_p
 from gpuaug.transforms.compose import Compose, Container, refuse_changing
-from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
+from gpuaug.transforms.decision import Decision, merged, placed, shares_a_place
+from gpuaug.transforms.layer import Gate, Layer, Names, Node
 from gpuaug.transforms.node import TAKEN
 
 __all__ = ["Decision", "OneOf", "RandomChoice", "RandomOrder", "SomeOf"]
 
 MOST_IN_ANY_ORDER = 5
 """Operations that share one place in any order: backends that cannot branch hold all orders, 2^n - 1 operations."""
-
-
-class Decision(Transform):
-    """What a container chooses for each sample; it stands before the children and changes nothing itself."""
-
-    mute = True
-    selectable = True
-
-    def __init__(self, decide: Callable[[Drawn], Drawn], grouped: int = 0, p: Any = 1.0) -> None:
-        """Take over the rule; the next `grouped` operations share a place of the program."""
-        super().__init__(p)
-        self.decide, self.grouped = decide, grouped
-
-    @property
-    def deterministic(self) -> bool:
-        """It never is."""
-        return False
-
-    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
-        """Decide; samples that the gate leaves out take no branch."""
-        values = self.decide(raw)
-        if gate is not None:
-            values[TAKEN] = values[TAKEN] & gate[:, None]
-            values["gate"] = gate
-        return values
-
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Announce the operations that share a place."""
-        if self.grouped:
-            plan.group(self.grouped, values.get("order"))
-
-
-def _shares_a_place(nodes: Sequence[Node]) -> bool:
-    """Tell whether a branch is one pixel operation on all images."""
-    if len(nodes) != 1:
-        return False
-    transform = nodes[0].transform
-    return isinstance(transform, Photometric) and transform.single and transform.keys is None
-
-
-def _rank(node: Node) -> int:
-    transform = node.transform
-    if isinstance(transform, Filter):
-        return 3
-    if isinstance(transform, Photometric) or (isinstance(transform, Decision) and transform.grouped):
-        return 2
-    return 1 if isinstance(transform, Bending) else 0
-
-
-def merged(branches: Sequence[Sequence[Node]]) -> list[Node]:
-    """Return the nodes of branches, of which a sample takes one: those that can share a pass side by side."""
-    queues, out = [list(nodes) for nodes in branches], []
-    while any(queues):
-        for rank in range(4):
-            for queue in queues:
-                while queue and _rank(queue[0]) == rank:
-                    out.append(queue.pop(0))
-    return out
-
-
-def placed(nodes: Sequence[Node], place: int, gate: Gate) -> list[Node]:
-    """Return the nodes of a child for one of several places in which it stands, with the same draws in each."""
-    own = {node.name: f"{node.name}@{place}" for node in nodes}
-
-    def there(given: Gate) -> Gate:
-        return replace(given, container=own.get(given.container, given.container))
-
-    return [
-        replace(
-            node,
-            name=own[node.name],
-            gates=(gate, *map(there, node.gates)),
-            drawn=node.drawn or node.name,
-            of=None if node.of is None else own.get(node.of, node.of),
-        )
-        for node in nodes
-    ]
 
 
 class Choosing(Container):
@@ -181,7 +103,7 @@ class RandomChoice(Choosing):
         return {"index": index, TAKEN: index[:, None] == torch.arange(len(self), device=index.device)}
 
     def _chosen(self, name: str, gates: tuple[Gate, ...], branches: list[list[Node]]) -> Iterator[Node]:
-        together = len(branches) > 1 and all(map(_shares_a_place, branches))
+        together = len(branches) > 1 and all(map(shares_a_place, branches))
         p = self.p if isinstance(self.p, (float, Varying)) else 1.0
         yield Node(name, Decision(self._decide, len(branches) if together else 0, p), gates)
         yield from merged(branches)
@@ -385,7 +307,7 @@ class RandomOrder(Choosing):
         name = self._start(names, {"_keys": (Uniform(0.0, 1.0), count)})
         inside = Gate(name, 0)
         branches: list[list[Node]] = [list(child.flatten(names, (), channels)) for child in self._children()]
-        if count <= MOST_IN_ANY_ORDER and all(map(_shares_a_place, branches)):
+        if count <= MOST_IN_ANY_ORDER and all(map(shares_a_place, branches)):
             outer = (inside,) if gates else ()
             yield Node(name, Decision(self._decide_group, count), gates)
             yield from (replace(nodes[0], gates=outer) for nodes in branches)

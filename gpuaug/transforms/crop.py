@@ -111,6 +111,7 @@ class CenterCrop(Geometric):
 
     kind: ClassVar[Kind] = "lattice"
     pads = True
+    only_pads: ClassVar[bool] = True
     cuts: ClassVar[bool] = True
 
     def __init__(self, size: Size, fill: Any = None) -> None:
@@ -121,6 +122,10 @@ class CenterCrop(Geometric):
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the size."""
         return self.size
+
+    def shows_outside(self, canvas: Canvas) -> bool:
+        """Tell whether a sample is smaller than the crop."""
+        return any(h < self.size[0] or w < self.size[1] for h, w in hosts(canvas))
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the shift: torchvision's anchor, which rounds halves to even, and its padding where too small."""

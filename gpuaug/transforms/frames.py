@@ -15,7 +15,10 @@ __all__ = ["by_frame"]
 
 
 def by_frame(values: Values, batch: Batch) -> Values:
-    """Return parameters for every frame: its clip's, with noise of its own, and the same frame of a partner."""
+    """Return parameters for every frame: its clip's, with noise of its own, and the same frame of a partner.
+
+    What was drawn for each frame is theirs: an `alpha` (B, T, H, W).
+    """
     if batch.frames == 1:
         return values
     frame = torch.arange(batch.frames, device=batch.image.device).repeat(batch.samples)
@@ -23,9 +26,11 @@ def by_frame(values: Values, batch: Batch) -> Values:
         name: {key: value.repeat_interleave(batch.frames, 0) for key, value in drawn.items()}
         for name, drawn in values.items()
     }
-    for drawn in by_frame.values():
+    for name, drawn in by_frame.items():
         if "key" in drawn:
             drawn["key"] = drawn["key"] + frame
+        if "alpha" in drawn and drawn["alpha"].dim() == 4:
+            drawn["alpha"] = values[name]["alpha"].flatten(0, 1)
         if "partner" in drawn:
             partner = drawn["partner"]
             drawn["partner"] = partner * batch.frames + frame.view(-1, *[1] * (partner.dim() - 1))

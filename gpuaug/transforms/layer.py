@@ -19,6 +19,7 @@ from gpuaug.render.values import UNIT, default_range
 from gpuaug.render.warp import RANKS
 from gpuaug.sampling.layout import Layout, Told
 from gpuaug.sampling.params import Geometry, Params
+from gpuaug.sampling.state import only_inferring
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
@@ -33,11 +34,6 @@ Values = dict[str, dict[str, Tensor]]
 
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
-
-
-def _only_inferring() -> bool:
-    """Tell whether this is inference, which leaves the clock alone (a compiler cannot ask)."""
-    return not torch.compiler.is_compiling() and torch.is_inference_mode_enabled()
 
 
 class Layer(Changing):
@@ -89,7 +85,7 @@ class Layer(Changing):
         self._follow_sizes()
         drawn = any(d.random or d.p is not None for d in names.declarations)
         self._random = drawn or any(node.transform.draws_size for node in self.nodes)
-        getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes]
+        getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes_labels]
         if getters:
             self.settings = replace(self.settings, labels_getter=getters[0])
 
@@ -131,6 +127,11 @@ class Layer(Changing):
             raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
         batch, write = open_door(tuple(given), owner, self.settings)
         canvas = numbers(batch.canvas)
+        if params.partial and any("partner" in drawn for drawn in params.values.values()):
+            raise ValueError(
+                f"{owner}: params of a mix say whom each sample of a whole batch meets: replay them all and take the"
+                f" samples then, got those of {len(params)} samples"
+            )
         if len(params) != batch.samples or params.canvas != canvas:
             raise ValueError(
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
@@ -192,7 +193,7 @@ class Layer(Changing):
         layer: Layer = self._sized(batch) if self.training else self._evaluation_layer()
         told = self._told(inputs, batch, strength) if self.training else None
         params = layer._sample(batch, ids if self.training else None, copy, told)
-        if self.training and self._drawing(told) and not _only_inferring():
+        if self.training and self._drawing(told) and not only_inferring():
             self._advance()
         out = write(carry(layer, batch, params.values))
         return (out, params) if return_params else out
@@ -294,10 +295,12 @@ class Layer(Changing):
             raw, gate = node.raw(draws, values)
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)
-            values[node.name] = node.transform.settle(raw, gate, context)
+            active = node.transform.active(context)
+            values[node.name] = node.transform.settle(raw, gate, context) if active else {}
         names = tuple(node.name for node in self.nodes)
         geometry = self._geometry(values, batch.canvas)
-        return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes)
+        labels = {node.name: dict(node.transform.labels) for node in self.nodes if node.transform.labels}
+        return Params(values, numbers(batch.canvas), state, ids, names, geometry, self.drawn_sizes, labels=labels)
 
     def _geometry(self, values: Values, canvas: Canvas) -> Geometry:
         moving: list[Any] = [node.transform for node in self.nodes if moves(values[node.name])]
@@ -380,6 +383,8 @@ class Layer(Changing):
         for node, context in zip(nodes, contexts, strict=True):
             keys = node.transform.keys
             if not moves(values[node.name]) and (reading is not None if keys is None else key not in keys):
+                continue
+            if node.transform.mixes and not moves(values[node.name]):  # switched off
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
             if not node.transform.mute:

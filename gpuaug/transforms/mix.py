@@ -1,4 +1,4 @@
-"""MixUp and CutMix: another sample's image over each sample's own."""
+"""Mixes of two samples, their labels with them; MixUp."""
 
 from __future__ import annotations
 
@@ -8,30 +8,55 @@ import torch
 from torch import Tensor
 
 from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Beta, Uniform
+from gpuaug.sampling.distributions import Beta, Distribution
+from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mixing import Group
 
-__all__ = ["CutMix", "MixUp"]
+__all__ = ["MixUp", "Mixing", "as_share", "partners", "shared"]
 
 MODES = ("elem", "pair", "batch")
 PAIRINGS = ("perm", "roll", "flip")
+SHOWN: dict[str, Any] = {
+    "alpha": 1.0,
+    "cutmix_minmax": None,
+    "correct_lam": True,
+    "scale": None,
+    "num_classes": None,
+    "mode": "elem",
+    "pairing": "perm",
+    "label_smoothing": 0.0,
+    "multi_label": False,
+    "return_pairs": False,
+}
+LARGEST = 64
+"""Of alpha, as of the shapes of `Beta`."""
 
 
-def partners(pairing: str, u: Tensor) -> Tensor:
-    """Return whom each sample meets (B,), given a number from [0, 1) for each."""
-    place = torch.arange(u.shape[0], device=u.device)
-    if pairing == "roll":
-        return torch.roll(place, 1)
-    if pairing == "flip":
-        return place.flip(0)
-    # The samples in a random circle, each with the one before it: nobody meets itself, unless it is alone.
-    order = torch.argsort(u)
-    return torch.scatter(torch.zeros_like(order), 0, order, torch.roll(order, 1))
+def partners(pairing: str, batch: int, u: Tensor | None, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return whom each sample meets (B,), and whether that is another sample; None where it is for all.
+
+    Args:
+        pairing: one of `PAIRINGS`.
+        batch: number of samples.
+        u: (B,) from [0, 1), for "perm".
+        device: of the result.
+    """
+    if pairing == "perm" and u is not None:
+        # The samples in a random circle, each with the one before it: nobody meets itself, unless it is alone.
+        order = torch.argsort(u)
+        met = torch.empty_like(order).scatter_(0, order, torch.roll(order, 1))
+    else:
+        place = torch.arange(batch, device=device)
+        met = torch.roll(place, 1) if pairing == "roll" else place.flip(0)
+    if batch == 1:
+        return met, met != met
+    return met, (met != met.flip(0) if pairing == "flip" and batch % 2 else None)
 
 
 def shared(mode: str, drawn: Tensor) -> Tensor:
@@ -44,44 +69,143 @@ def shared(mode: str, drawn: Tensor) -> Tensor:
     return drawn.index_select(0, torch.minimum(place, place.flip(0)))
 
 
+def as_share(alpha: float, owner: str) -> Distribution:
+    """Return the law Beta(alpha, alpha), or raise."""
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha <= LARGEST:
+        raise ValueError(f"{owner}: alpha must be a number above 0 and at most {LARGEST}, got {alpha!r}")
+    return Unit() if alpha == 1 else Beta(float(alpha), float(alpha))  # the same law for 1, and cheaper
+
+
 class Mixing(BatchMix):
-    """What MixUp and CutMix have in common: pairs, a share for each sample, and labels."""
+    """A mix of two samples: who meets whom, the share `lam` of a sample's own, and labels by it."""
+
+    mixes_labels: ClassVar[bool] = True
 
     def __init__(
         self,
-        alpha: float,
+        p: float,
         num_classes: int | None,
         labels_getter: Any,
         mode: str,
-        pairing: str,
+        pairing: str | None,
         label_smoothing: float,
         multi_label: bool,
         return_pairs: bool,
-        p: float,
     ) -> None:
         """Check the arguments."""
         owner = type(self).__name__
         super().__init__(p, labels_getter)
-        if not alpha > 0:
-            raise ValueError(f"{owner}: alpha must be positive, got {alpha!r}")
         if mode not in MODES:
             raise ValueError(f"{owner}: mode must be one of {', '.join(MODES)}, got {mode!r}")
-        if pairing not in PAIRINGS:
-            raise ValueError(f"{owner}: pairing must be one of {', '.join(PAIRINGS)}, got {pairing!r}")
-        self.alpha, self.num_classes, self.mode, self.pairing = alpha, num_classes, mode, pairing
-        self.label_smoothing, self.multi_label, self.return_pairs = label_smoothing, multi_label, return_pairs
+        if pairing not in (None, *PAIRINGS):
+            raise ValueError(f"{owner}: pairing must be one of {', '.join(PAIRINGS)} or None, got {pairing!r}")
+        if mode == "pair" and pairing not in (None, "flip"):
+            raise ValueError(f"{owner}: pairing must be 'flip' or None with mode='pair', got {pairing!r}")
+        whole = isinstance(num_classes, int) and not isinstance(num_classes, bool) and num_classes > 0
+        if num_classes is not None and not whole:
+            raise ValueError(f"{owner}: num_classes must be a positive integer or None, got {num_classes!r}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"{owner}: label_smoothing must be in [0, 1), got {label_smoothing!r}")
+        self.num_classes, self.mode, self.label_smoothing = num_classes, mode, float(label_smoothing)
+        self.pairing = pairing or ("flip" if mode == "pair" else "perm")
+        self.multi_label, self.return_pairs = bool(multi_label), bool(return_pairs)
+
+    def declare_mix(self, **random: Any) -> None:
+        """Name the distributions that are drawn for each sample, and for who meets whom."""
+        if self.pairing == "perm":
+            random["_pair"] = Unit()
+        self.declare(**random)
+
+    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
+        """Return `partner` (B,), `lam` (B,), and what else says how they are mixed; a gate is shared as draws are."""
+        u = raw.pop("_pair", None)
+        partner, apart = partners(self.pairing, context.like.shape[0], u, context.like.device)
+        gate = None if gate is None else shared(self.mode, gate)
+        if apart is not None:  # who meets itself stays as it is
+            gate = apart if gate is None else gate & apart
+        drawn = {key: shared(self.mode, value) for key, value in raw.items()}
+        values = {"partner": partner, **self.mixed({**drawn, "partner": partner}, gate, context)}
+        if gate is not None:
+            values["gate"] = gate
+        return values
+
+    def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
+        """Return `lam` (B,), 1 for those that the gate leaves out, and what else was drawn."""
+        raise NotImplementedError  # pragma: no cover
+
+    def check_labels(self, labels: Tensor) -> None:
+        """Raise for labels that cannot be mixed."""
+        owner = type(self).__name__
+        if self.return_pairs:
+            return
+        if labels.dim() == 1 and self.multi_label:
+            raise ValueError(f"{owner}: multi_label needs labels (B, classes), got {tuple(labels.shape)}")
+        if labels.dim() == 1 and self.num_classes is None:
+            raise ValueError(f"{owner}: num_classes must be given for labels that are numbers of classes, got None")
+        if labels.dim() == 2 and self.num_classes not in (None, labels.shape[1]):
+            raise ValueError(
+                f"{owner}: num_classes must be {labels.shape[1]}, as the labels have, got {self.num_classes}"
+            )
 
     def mix_labels(self, labels: Tensor, values: Drawn, context: Context) -> Any:
         """Return soft labels (B, classes), or both labels and the share of the first."""
-        other = labels.index_select(0, values["partner"])
+        partner, lam = values.get("partner"), values.get("lam")
         if self.return_pairs:
-            return labels, other, values["lam"]
-        soft = soft_labels(labels, self.num_classes, self.label_smoothing, self.multi_label, type(self).__name__)
-        return mix_labels(soft, soft.index_select(0, values["partner"]), values["lam"])
+            if partner is None or lam is None:
+                return labels, labels, torch.ones_like(context.like, dtype=torch.float32)
+            return labels, labels.index_select(0, partner), lam
+        soft = soft_labels(labels, self.num_classes)
+        return soft if partner is None or lam is None else mix_labels(soft, partner, lam)
+
+    def smooth_labels(self, labels: Tensor) -> Tensor:
+        """Return soft labels drawn to all classes alike."""
+        return soft_labels(labels, None, self.label_smoothing, self.multi_label)
+
+    def extra_repr(self) -> str:
+        """Show the arguments that differ from their defaults."""
+        values = {name: getattr(self, name, usual) for name, usual in SHOWN.items()}
+        given = [f"{name}={value!r}" for name, value in values.items() if value != SHOWN[name]]
+        return ", ".join([*given, f"p={self.p:g}"] if self.p < 1 else given)
 
 
 class MixUp(Mixing):
-    """Blend each sample with another one of the batch, by a share drawn for it."""
+    """Blend each sample with another one of the batch, by a share drawn for it.
+
+    Args:
+        alpha: of the law Beta(alpha, alpha) of `lam`, the share of a sample's own; up to 64. Small ones leave samples
+            nearly as they are; detectors take 32, near one half.
+        num_classes: for integer labels; None for labels (B, classes).
+        labels_getter: "default" takes the second of several inputs, or the key `label`, or (where there are no
+            objects) `labels`; a function of what a call is given returns a tensor of it; None looks for none.
+        mode: "elem" draws for each sample, "pair" for pairs from both ends of the batch, "batch" once for all.
+        pairing: whom samples meet: "perm" the one before in a random circle, "roll" the one before in the batch (the
+            first meets the last), "flip" the one as far from the other end; None is "perm", and "flip" with
+            mode="pair". Nobody meets itself: where nobody else is left, a sample stays as it is.
+        label_smoothing: share of the labels that is spread over all classes, 0 to 1; 0 is neutral.
+        multi_label: labels (B, classes) are independent, so that smoothing draws them to one half.
+        return_pairs: give (labels, labels of the others, lam) in place of soft labels.
+        p: probability for each sample (or pair, or batch); 0 is neutral.
+
+    Shape:
+        (B, C, H, W) to the same; labels (B,) or (B, classes) to (B, classes), in float32 if they were integers. A
+        label outside 0..num_classes - 1 becomes zeros. `enabled = False` switches it off between calls, also its
+        labels' mixing, not their form.
+
+    Boxes and masks:
+        Objects of both, the other's after its own: N rows become 2 N. In a semantic mask, and an index map, the class
+        of the sample of larger share; a floating mask of several channels is blended, as probabilities.
+
+    Raises:
+        ValueError: for arguments out of range; for integer labels without `num_classes`; for images of several sizes.
+
+    Source: torchvision.transforms.v2.MixUp, with draws for each sample; modes and smoothing as timm's `Mixup`.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> images, labels = ga.MixUp(alpha=0.2, num_classes=10)(torch.zeros(4, 3, 8, 10), torch.arange(4))
+        >>> images.shape, labels.shape
+        (torch.Size([4, 3, 8, 10]), torch.Size([4, 10]))
+    """
 
     def __init__(
         self,
@@ -90,29 +214,21 @@ class MixUp(Mixing):
         num_classes: int | None = None,
         labels_getter: Any = "default",
         mode: str = "elem",
-        pairing: str = "perm",
+        pairing: str | None = None,
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
         p: float = 1.0,
     ) -> None:
-        """Check the arguments; see the class."""
-        super().__init__(
-            alpha, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs, p
-        )
-        self.declare(lam=Beta(alpha, alpha), _pair=Uniform(0.0, 1.0))
+        """See the class."""
+        super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)
+        self.alpha = alpha
+        self.declare_mix(lam=as_share(alpha, "MixUp"))
 
-    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Return whom each sample meets, and the share of its own."""
-        return {"partner": partners(self.pairing, raw["_pair"]), "lam": shared(self.mode, raw["lam"])}
-
-    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
-        """Leave the samples alone that the gate leaves out."""
-        values = super().settle(raw, gate, context)
-        if gate is not None:
-            gate = values["gate"] = shared(self.mode, gate)
-            values["lam"] = torch.where(gate, values["lam"], torch.ones_like(values["lam"]))
-        return values
+    def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
+        """Return the share."""
+        lam = drawn["lam"]
+        return {"lam": lam if gate is None else torch.where(gate, lam, 1.0)}
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Begin a pass."""
@@ -120,67 +236,9 @@ class MixUp(Mixing):
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects, and those of the other."""
-        h, w = context.canvas
-        on = (values["lam"] < 1).to(context.like.dtype)
-        zero = torch.zeros_like(on)
+        lam = values["lam"]
+        everywhere = rectangle(context.canvas, context.like)
         return [
             Group(),
-            Group(values["partner"], within=torch.stack((zero, zero, on * w, on * h), -1), below=values["lam"] >= 0.5),
+            Group(values["partner"], within=(lam < 1)[:, None] * everywhere, below=lam >= 0.5),
         ]
-
-
-class CutMix(Mixing):
-    """Paste a rectangle of another sample of the batch into each, its area drawn for it."""
-
-    minmax: ClassVar[None] = None
-
-    def __init__(
-        self,
-        *,
-        alpha: float = 1.0,
-        num_classes: int | None = None,
-        labels_getter: Any = "default",
-        mode: str = "elem",
-        pairing: str = "perm",
-        label_smoothing: float = 0.0,
-        multi_label: bool = False,
-        return_pairs: bool = False,
-        p: float = 1.0,
-    ) -> None:
-        """Check the arguments; see the class."""
-        super().__init__(
-            alpha, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs, p
-        )
-        self.declare(lam=Beta(alpha, alpha), _pair=Uniform(0.0, 1.0), _x=Uniform(0.0, 1.0), _y=Uniform(0.0, 1.0))
-
-    def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
-        """Return whom each sample meets, the rectangle, and the share of its own that is left."""
-        h, w = context.canvas
-        drawn = {key: shared(self.mode, value) for key, value in raw.items() if key != "_pair"}
-        r = 0.5 * torch.sqrt(1 - drawn["lam"])
-        cx, cy = torch.floor(drawn["_x"] * w), torch.floor(drawn["_y"] * h)
-        dx, dy = torch.floor(r * w), torch.floor(r * h)
-        if gate is not None:
-            gate = shared(self.mode, gate)
-            dx, dy = torch.where(gate, dx, torch.zeros_like(dx)), torch.where(gate, dy, torch.zeros_like(dy))
-        x0, x1 = (cx - dx).clamp(0, w), (cx + dx).clamp(0, w)
-        y0, y1 = (cy - dy).clamp(0, h), (cy + dy).clamp(0, h)
-        lam = 1 - (x1 - x0) * (y1 - y0) / (h * w)
-        values = {
-            "partner": partners(self.pairing, raw["_pair"]),
-            "lam": lam,
-            "box": torch.stack((x0, y0, x1, y1), dim=-1),
-        }
-        if gate is not None:
-            values["gate"] = gate
-        return values
-
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Begin a pass."""
-        on = (values["lam"] < 1).to(values["lam"].dtype)
-        plan.blend(Blend(values["partner"], on, values["box"], whole=True))
-
-    def groups(self, values: Drawn, context: Context) -> list[Group]:
-        """Return a sample's objects outside the rectangle, and the other's inside."""
-        box = values["box"].to(context.like.dtype)
-        return [Group(hole=box), Group(values["partner"], within=box)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,15 +15,23 @@ from gpuaug.geometry import masks as msk
 from gpuaug.geometry import points as pts
 from gpuaug.geometry import polygons as poly
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
+from gpuaug.render.mixes import inside
+from gpuaug.render.pick import pick
+from gpuaug.render.plan import Pass
+from gpuaug.render.settings import Reading
+from gpuaug.render.warp import Warp
 from gpuaug.transforms.move import move
 from gpuaug.transforms.track import Stage, Track
 
-__all__ = ["Group", "boxed_again", "gather", "grouped", "merged", "uncovered"]
+__all__ = ["Group", "gather", "grouped", "measured_again", "merged", "placed", "uncovered"]
 
 
 @dataclass
 class Group:
-    """The objects of one sample, its own or another's, on the canvas after a mix: a row of samples (B,)."""
+    """The objects of one sample, its own or another's, on the canvas after a mix: a row of samples (B,).
+
+    Or those of K samples in a row: then `index`, `matrix` and `within` are (B, K, ...), and nothing else is given.
+    """
 
     index: Tensor | None = None
     """(B,) int64: whose; None is each sample's own."""
@@ -33,11 +42,24 @@ class Group:
     hole: Tensor | None = None
     """(B, 4): a part of the canvas where it is not seen."""
     hidden: Tensor | None = None
-    """(B, H, W) bool on the canvas: pixels where it is not seen."""
+    """(B, H, W) bool on the canvas: pixels where something else lies over it; its keypoints there are hidden."""
     chosen: Tensor | None = None
     """(B, N) bool: which rows of that sample come along; None is all."""
     below: Tensor | None = None
     """(B,) bool: where objects of earlier groups stay on top in an index map; None is nowhere."""
+    tight: bool = False
+    """Whether boxes are those of the masks on the canvas."""
+
+    def each(self) -> list[Group]:
+        """Return a group for each of K samples."""
+        if self.index is None or self.index.dim() == 1:
+            return [self]
+        return [self.map(partial(torch.select, dim=1, index=k)) for k in range(self.index.shape[1])]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Group:
+        """Return a group of which a function was applied to what there is of K samples."""
+        index, matrix, within = (None if v is None else function(v) for v in (self.index, self.matrix, self.within))
+        return Group(index, matrix, within)
 
 
 def gather(rows: Instances, index: Tensor) -> Instances:
@@ -52,9 +74,15 @@ def grouped(
     keypoint: KeypointParams,
     mirror_labels: dict[int, int],
     like: Tensor,
+    measured: bool = True,
 ) -> Instances:
-    """Return the objects of all groups on a canvas, one group's rows after another's; masks move elsewhere."""
-    parts = [_part(rows.with_(masks=None), group, canvas, keypoint, mirror_labels, like) for group in groups]
+    """Return the objects of all groups on a canvas, one group's rows after another's; masks move elsewhere.
+
+    Only where it is `measured` they know how much is left of them.
+    """
+    parts = [_part(rows.with_(masks=None), group, canvas, keypoint, mirror_labels, like, measured) for group in groups]
+    if len(parts) == 1:
+        return parts[0]
     fields: dict[str, Any] = {}
     for name in ("valid", "boxes", "labels", "keypoints", "visible", "share"):
         values = [getattr(part, name) for part in parts]
@@ -70,7 +98,13 @@ def _part(
     keypoint: KeypointParams,
     mirror_labels: dict[int, int],
     like: Tensor,
+    measured: bool,
 ) -> Instances:
+    if group.index is not None and group.index.dim() == 2:
+        count, flat = group.index.shape[1], group.map(lambda t: t.flatten(0, 1))
+        each = like.new_empty(like.shape[0] * count)
+        found = _part(rows, flat, canvas, keypoint, mirror_labels, each, measured)
+        return found.map(lambda t: t.unflatten(0, (-1, count)).flatten(1, 2))
     if group.index is not None:
         rows = gather(rows, group.index)
     if group.chosen is not None:
@@ -82,12 +116,11 @@ def _part(
     if rows.keypoints is not None and rows.visible is None:
         rows = rows.with_(visible=torch.full_like(rows.keypoints[..., 0], 2).to(torch.int64))
     within = rectangle(canvas, like).expand(like.shape[0], 4) if group.within is None else group.within
-    return _seen(rows, within, group.hole, group.hidden)
+    return _seen(rows, within, group.hole, group.hidden, measured)
 
 
-def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor | None) -> Instances:
+def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor | None, measured: bool) -> Instances:
     """Return objects of which only the part within rectangles (B, 4) and not in a hole is seen."""
-    share = torch.ones_like(rows.valid, dtype=torch.float32) if rows.share is None else rows.share
     if rows.boxes is not None and rows.boxes.shape[-1] == 4:
         boxes = rows.boxes.to(within.dtype)
         left = _clipped(boxes, within)
@@ -95,20 +128,14 @@ def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor |
         if hole is not None:
             lost = pts.area(_clipped(left, hole))
             left, seen = _without(left, hole), seen - lost
-        whole = pts.area(boxes)
-        part = torch.where(whole > 0, seen / whole.clamp(min=1e-12), torch.zeros_like(whole))
-        gone = part <= 1e-6
-        rows = rows.with_(boxes=torch.where(gone[..., None], boxes, left).to(rows.boxes.dtype))
-        rows = rows.with_(valid=rows.valid & ~gone, share=share * part.to(share.dtype))
+        rows = _left(rows.with_(boxes=left.to(rows.boxes.dtype)), seen, pts.area(boxes), measured)
     elif rows.boxes is not None:
         quads = rows.boxes.to(within.dtype).unflatten(-1, (4, 2))
         seen = _polygon_area(quads, within)
         if hole is not None:
             low = torch.maximum(within[:, :2], hole[:, :2])
             seen = seen - _polygon_area(quads, torch.cat((low, torch.minimum(within[:, 2:], hole[:, 2:])), dim=-1))
-        whole = poly.area(quads)
-        part = torch.where(whole > 0, seen / whole.clamp(min=1e-12), torch.zeros_like(whole))
-        rows = rows.with_(valid=rows.valid & (part > 1e-6), share=share * part.to(share.dtype))
+        rows = _left(rows, seen, poly.area(quads), measured)
     else:
         rows = rows.with_(valid=rows.valid & (within[:, None, 2:] > within[:, None, :2]).all(-1))
     if rows.keypoints is not None and rows.visible is not None:
@@ -116,10 +143,22 @@ def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor |
         there = _holds(within, points)
         if hole is not None:
             there = there & ~_holds(hole, points)
+        visible = torch.where(there, rows.visible, torch.zeros_like(rows.visible))
         if hidden is not None:
-            there = there & ~pts.read(hidden, points.flatten(1, 2)).view(there.shape)
-        rows = rows.with_(visible=torch.where(there, rows.visible, torch.zeros_like(rows.visible)))
+            covered = pts.read(hidden, points.flatten(1, 2)).view(there.shape)
+            below = visible & ~covered if visible.dtype == torch.bool else visible.clamp(max=1)
+            visible = torch.where(covered, below, visible)
+        rows = rows.with_(visible=visible)
     return rows
+
+
+def _left(rows: Instances, seen: Tensor, whole: Tensor, measured: bool) -> Instances:
+    """Return objects of whose `whole` area (B, N) some is `seen`: without those of which nothing is."""
+    rows = rows.with_(valid=rows.valid & (seen > 1e-6 * whole))
+    if not measured:
+        return rows
+    part = (seen / whole.clamp(min=1e-12)).to(torch.float32)
+    return rows.with_(share=part if rows.share is None else rows.share * part)
 
 
 def _clipped(boxes: Tensor, within: Tensor) -> Tensor:
@@ -150,9 +189,9 @@ def _polygon_area(quads: Tensor, within: Tensor) -> Tensor:
 
 
 def _holds(rectangles: Tensor, points: Tensor) -> Tensor:
-    """Tell which points (B, N, K, 2) lie in rectangles (B, 4)."""
+    """Tell which points (B, N, K, 2) lie in rectangles (B, 4), their border included; none in one without area."""
     low, high = rectangles[:, None, None, :2], rectangles[:, None, None, 2:]
-    held: Tensor = ((points >= low) & (points <= high)).all(-1)
+    held: Tensor = ((points >= low) & (points <= high) & (high > low)).all(-1)
     return held
 
 
@@ -161,9 +200,11 @@ def merged(parts: Sequence[Tensor], groups: Sequence[Group], rows: int) -> Tenso
     if parts[0].dim() == 4:
         return torch.cat(list(parts), dim=1)
     out = parts[0]
+    if not out.is_floating_point() and (out.dtype == torch.bool or rows * len(parts) > torch.iinfo(out.dtype).max):
+        out = out.to(torch.int32)  # more rows than its numbers reach
     for number, (part, group) in enumerate(zip(parts[1:], groups[1:], strict=True), 1):
         place = torch.arange(number * rows, (number + 1) * rows, device=part.device)
-        part = msk.renumber(part, place.expand(part.shape[0], rows))
+        part = msk.renumber(part.to(out.dtype), place.expand(part.shape[0], rows))
         on_top = part != 0
         if group.below is not None:
             on_top = on_top & (~group.below[:, None, None] | (out == 0))
@@ -171,43 +212,81 @@ def merged(parts: Sequence[Tensor], groups: Sequence[Group], rows: int) -> Tenso
     return out
 
 
+def placed(masks: Tensor, group: Group, canvas: Canvas, after: Canvas, backend: str | None) -> Tensor:
+    """Return the masks of a group's samples, planes (B, N, h, w) or an index map (B, h, w), on the canvas after."""
+    if group.index is not None:
+        masks = masks.index_select(0, group.index)
+    if group.matrix is None:
+        return masks
+    planes = masks if masks.dim() == 4 else masks[:, None]
+    warp = Warp(group.matrix, "axis", Reading("nearest", False))
+    moved = pick(planes, [Pass(after, warp=warp)], 0, canvas, backend)
+    return moved if masks.dim() == 4 else moved[:, 0]
+
+
 def uncovered(masks: Tensor, group: Group, canvas: Canvas) -> Tensor:
     """Return masks (B, N, h, w) or an index map (B, h, w), cleared where a group is not seen or not chosen."""
-    h, w = masks.shape[-2:]
     if group.chosen is not None and masks.dim() == 4:
         masks = masks * group.chosen[:, :, None, None].to(masks.dtype)
     elif group.chosen is not None:
         place = torch.arange(group.chosen.shape[1], device=masks.device).expand_as(group.chosen)
         masks = msk.renumber(masks, torch.where(group.chosen, place, torch.full_like(place, -1)))
     hidden = group.hidden
-    if group.hole is not None:
-        sides = ((w, canvas[1]), (h, canvas[0]))
-        gx, gy = ((torch.arange(n, device=masks.device) + 0.5) * (span / n) for n, span in sides)
-        hole = group.hole[:, :, None, None]
-        covered = (gx >= hole[:, 0]) & (gx < hole[:, 2]) & (gy[:, None] >= hole[:, 1]) & (gy[:, None] < hole[:, 3])
-        hidden = covered if hidden is None else hidden | covered
+    if hidden is not None:
+        hidden = msk.at_size(hidden, masks.shape[-2:])
+    for rectangle_, outside in ((group.within, True), (group.hole, False)):
+        if rectangle_ is not None:
+            there = _covered(rectangle_, masks, canvas)
+            there = ~there if outside else there
+            hidden = there if hidden is None else hidden | there
     if hidden is None:
         return masks
-    if tuple(hidden.shape[1:]) != (h, w):
-        hidden = torch.nn.functional.interpolate(hidden[:, None].float(), (h, w), mode="nearest-exact")[:, 0] > 0
     return torch.where(hidden if masks.dim() == 3 else hidden[:, None], torch.zeros_like(masks), masks)
 
 
-def boxed_again(rows: Instances, masks: Tensor, groups: Sequence[Group], canvas: Canvas) -> Instances:
-    """Return objects of groups that lost single pixels with the boxes of what their masks have left."""
-    if rows.boxes is None or rows.boxes.shape[-1] == 8 or all(group.hidden is None for group in groups):
-        return rows
-    count = rows.valid.shape[1]
-    boxes = msk.boxes(masks, count, canvas).to(rows.boxes.dtype)
-    each = count // len(groups)
-    new, valid = [], []
-    for number, group in enumerate(groups):
+def _covered(rectangles: Tensor, masks: Tensor, canvas: Canvas) -> Tensor:
+    """Return where (B, h, w) the centres of the pixels of masks (..., h, w) on a canvas lie in rectangles (B, 4)."""
+    h, w = masks.shape[-2:]
+    sides = ((w, canvas[1]), (h, canvas[0]))
+    gx, gy = ((torch.arange(n, device=masks.device, dtype=rectangles.dtype) + 0.5) * (span / n) for n, span in sides)
+    return inside(rectangles, gx, gy[:, None])
+
+
+def measured_again(
+    rows: Instances, whole: Sequence[Tensor], left: Sequence[Tensor], groups: Sequence[Group], canvas: Canvas
+) -> Instances:
+    """Return objects of groups of which single pixels are covered, by what of their `whole` masks is `left`.
+
+    Boxes are those of what is left of the masks that lost some, objects without a pixel left are gone; what masks
+    at a lower resolution than the canvas's say of a box is cut at the box as it was.
+    """
+    each = rows.valid.shape[1] // len(groups)
+    boxes, valid, share = [], [], []
+    for number, (group, before, after) in enumerate(zip(groups, whole, left, strict=True)):
         part = slice(number * each, (number + 1) * each)
-        ok = rows.valid[:, part]
-        if group.hidden is None:
-            new.append(rows.boxes[:, part])
-        else:
-            new.append(boxes[:, part])
-            ok = ok & (boxes[:, part, 2] > boxes[:, part, 0])
+        ok, old = rows.valid[:, part], None if rows.boxes is None else rows.boxes[:, part]
+        rest = torch.ones_like(ok, dtype=torch.float32) if rows.share is None else rows.share[:, part]
+        if group.hidden is not None or group.tight:
+            area = msk.count(after, each)
+            lost = None
+            if not group.tight:
+                had = msk.count(before, each)
+                lost = area < had
+                rest = torch.where(lost, rest * (area / had.clamp(min=1)), rest)
+            ok = ok & (area > 0 if lost is None else (area > 0) | ~lost)
+            if old is not None and old.shape[-1] == 4:
+                new = _tight(msk.boxes(after, each, canvas).to(old.dtype), old, tuple(after.shape[-2:]) == canvas)
+                old = new if lost is None else torch.where(lost[..., None], new, old)
         valid.append(ok)
-    return rows.with_(boxes=torch.cat(new, dim=1), valid=torch.cat(valid, dim=1))
+        share.append(rest)
+        boxes.append(old)
+    found = None if rows.boxes is None else torch.cat([one for one in boxes if one is not None], dim=1)
+    return rows.with_(boxes=found, valid=torch.cat(valid, dim=1), share=torch.cat(share, dim=1))
+
+
+def _tight(found: Tensor, old: Tensor, exact: bool) -> Tensor:
+    """Return boxes (B, N, 4) of masks; masks of a lower resolution know them to their own pixels only."""
+    if exact:
+        return found
+    low, high = torch.maximum(found[..., :2], old[..., :2]), torch.minimum(found[..., 2:], old[..., 2:])
+    return torch.where((high > low).all(-1, keepdim=True), torch.cat((low, high), dim=-1), found)

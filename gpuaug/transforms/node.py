@@ -41,6 +41,8 @@ class Context:
     """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
     image: Any = None
     """For a transform that `sees` the image, as it is here."""
+    frames: int = 1
+    """T of clips, for a mix that `sees` objects: they are those of the frames, (B * T, N, ...)."""
 
 
 @dataclass(frozen=True)

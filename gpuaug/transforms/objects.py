@@ -16,7 +16,7 @@ from gpuaug.geometry.canvas import Canvas, following, largest
 from gpuaug.geometry.matrix import matrix_dtype
 from gpuaug.transforms.carry import fills, picked, rendered
 from gpuaug.transforms.frames import by_frame
-from gpuaug.transforms.mixing import Group, boxed_again, grouped, merged, uncovered
+from gpuaug.transforms.mixing import Group, grouped, measured_again, merged, placed, uncovered
 from gpuaug.transforms.move import move
 from gpuaug.transforms.track import moves, still, track
 
@@ -88,7 +88,7 @@ def _through(
     canvas, start = batch.canvas, 0
     planes = None if rows.masks is None else _Planes([rows.masks], [[]], [Group()], canvas, rows.valid.shape[1])
     for i, node in enumerate(nodes):
-        if not node.transform.mixes:
+        if not (node.transform.mixes and moves(values[node.name])):
             continue
         part = slice(start, i)
         rows = _segment(layer, rows, planes, values, nodes[part], contexts[part], canvas, rules.meanwhile())
@@ -106,22 +106,28 @@ def _mixed(
     groups = mix.groups(values[node.name], context)
     after = following(context.canvas, mix.output_canvas)
     count = rows.valid.shape[1]
-    out = grouped(rows, groups, after, rules.keypoint, rules.labels, context.like)
+    out = grouped(rows, groups, after, rules.keypoint, rules.labels, context.like, rules.bbox.min_visibility > 0)
     if rows.masks is None:
         return out, None
-    ways = [[replace(node, transform=mix.branch(group, after))] for group in groups]
-    planes = _Planes([rows.masks] * len(groups), ways, groups, context.canvas, count)
+    groups = [one for group in groups for one in group.each()]
     if (
         all(g.hole is None and g.hidden is None and g.chosen is None for g in groups)
         and rules.bbox.rotate_method != "mask"
     ):
+        ways = [[replace(node, transform=mix.branch(group, after))] for group in groups]
+        planes = _Planes([rows.masks] * len(groups), ways, groups, context.canvas, count)
         return out.with_(masks=rows.masks), planes
-    parts = [
-        uncovered(picked(layer, rows.masks, values, "masks", context.canvas, way), group, after)
-        for way, group in zip(ways, groups, strict=True)
+    # What is not there does not come along, whatever its mask holds.
+    groups = [
+        group
+        if group.chosen is None or group.index is None
+        else replace(group, chosen=group.chosen & rows.valid.index_select(0, group.index))
+        for group in groups
     ]
+    whole = [placed(rows.masks, group, context.canvas, after, layer.backend) for group in groups]
+    parts = [uncovered(one, group, after) for one, group in zip(whole, groups, strict=True)]
     masks = merged(parts, groups, count)
-    out = boxed_again(out, masks, groups, after).with_(masks=masks)
+    out = measured_again(out, whole, parts, groups, after).with_(masks=masks)
     return out, _Planes([masks], [[]], [Group()], after, count * len(groups))
 
 
@@ -166,7 +172,8 @@ def _segment(
 def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Context) -> Context:
     """Return the context of the transform at a place, with what it sees of images and annotations, as they are there.
 
-    Of a clip it sees those of all frames: a crop that keeps every box keeps it in every frame.
+    Of a clip it sees those of all frames: a crop that keeps every box keeps it in every frame. A mix sees the objects
+    frame by frame, and the first image.
     """
     values = by_frame(values, batch)
     before, sees = layer.nodes[:place], layer.nodes[place].transform.sees
@@ -190,7 +197,8 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     if "image" in sees:
         image = rendered(batch.image, layer.plan(batch, values, nodes=before))
     if batch.frames > 1:
-        rows = None if rows is None else rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
+        if rows is not None and not layer.nodes[place].transform.mixes:
+            rows = rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
         mask = None if mask is None else mask.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2)
         image = None if image is None else image.unflatten(0, (batch.samples, batch.frames))[:, 0]
     if isinstance(mask, Ragged):
@@ -200,6 +208,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
         objects=rows if "objects" in sees or "masks" in sees else None,
         mask=mask if "mask" in sees else None,
         image=image,
+        frames=batch.frames,
     )
 
 

@@ -18,7 +18,7 @@ from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
 from gpuaug.transforms.window import Window
 
-__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize"]
+__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize", "scaled"]
 
 TRIES = 10
 """How many rectangles RandomResizedCrop draws before it falls back, as torchvision."""
@@ -119,7 +119,8 @@ class Resize(Resizing):
         return f"size={self.shorter or self.size}"
 
 
-def _scaled(canvas: Canvas, factor: Any) -> Canvas:
+def scaled(canvas: Canvas, factor: Any) -> Canvas:
+    """Return a canvas times a factor, in whole pixels, at least one."""
     return (larger(rounded(canvas[0] * factor), 1), larger(rounded(canvas[1] * factor), 1))
 
 
@@ -151,7 +152,7 @@ class LongestMaxSize(Resizing):
 
     def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size for a canvas."""
-        return _scaled(canvas, ratio(self.max_size, larger(*canvas)))
+        return scaled(canvas, ratio(self.max_size, larger(*canvas)))
 
     def extra_repr(self) -> str:
         """Show the size."""
@@ -181,7 +182,7 @@ class SmallestMaxSize(LongestMaxSize):
 
     def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size for a canvas."""
-        return _scaled(canvas, ratio(self.max_size, smaller(*canvas)))
+        return scaled(canvas, ratio(self.max_size, smaller(*canvas)))
 
 
 class LetterBox(Resizing):
@@ -219,7 +220,7 @@ class LetterBox(Resizing):
 
     def inner_size(self, canvas: Canvas) -> Canvas:
         """Return the size of the image within the canvas."""
-        return _scaled(canvas, smaller(ratio(self.size[0], canvas[0]), ratio(self.size[1], canvas[1])))
+        return scaled(canvas, smaller(ratio(self.size[0], canvas[0]), ratio(self.size[1], canvas[1])))
 
     def output_canvas(self, canvas: Canvas) -> Canvas:
         """Return the canvas."""

@@ -172,18 +172,20 @@ class Track:
             elif isinstance(step, Stage):
                 if step.keeps is not None:
                     valid = valid & pts.centred(out, step.keeps)
-                out = step.boxes(out, method)
-                out = pts.clip(out, step.canvas) if step.cuts else out
+                moved = step.boxes(out, method)
+                if params.min_visibility > 0:
+                    whole = moved if whole is out else step.boxes(whole, method)
+                out = pts.clip(moved, step.canvas) if step.cuts else moved
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
         left = width * height
-        valid = valid & (width > 0) & (height > 0) & (left >= params.min_area)
+        valid = valid & (width > 0) & (height > 0)
+        if params.min_area > 0:
+            valid = valid & (left >= params.min_area)
         if params.min_size > 0:
             valid = valid & (torch.minimum(width, height) >= params.min_size)
         if params.max_aspect is not None:
             valid = valid & (torch.maximum(width, height) <= params.max_aspect * torch.minimum(width, height))
         if params.min_visibility > 0:
-            for stage in self.stages:
-                whole = stage.boxes(whole, method)
             shown = left if share is None else left * share
             valid = valid & (shown >= (params.min_visibility - 1e-6) * pts.area(whole))
         return out.to(boxes.dtype), valid

@@ -81,17 +81,18 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
         if rows.boxes is not None:
             boxes = boxes_from_xyxy(rows.boxes, out.box_format, canvas)
             result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
+        if rows.boxes is not None or "valid" in data:
             result["valid"] = unbatched(rows.valid)
         for key, value in (("labels", rows.labels), ("masks", rows.masks), *rows.columns.items()):
             if value is not None:
                 result[key] = unbatched(value)
         angle = settings.keypoint.angle
         if angle in rows.columns and alone:
-            result[angle] = unbatched(rows.columns[angle][:, 0])
+            result[angle] = unbatched(rows.columns[angle].flatten(1, 2))
         if rows.keypoints is not None and rows.visible is not None:
             points = rows.keypoints - 0.5 if settings.keypoint.origin == "center" else rows.keypoints
-            result["keypoints"] = unbatched(points[:, 0] if alone else points)
-            result["visible"] = unbatched(rows.visible[:, 0] if alone else rows.visible)
+            result["keypoints"] = unbatched(points.flatten(1, 2) if alone else points)
+            result["visible"] = unbatched(rows.visible.flatten(1, 2) if alone else rows.visible)
         return result
 
     return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format), write

@@ -20,7 +20,8 @@ def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) ->
 
     `masks` is the index map (B, h, w) that Ultralytics makes with its default `overlap_mask=True`, at any fraction of
     the resolution: values are 1 + the place of the object among its sample's rows. What comes out has the rows of
-    the objects that are left, in their order, and the values of `masks` name these; objects that went are 0 there.
+    the objects that are left, in their order (where samples of the batch met, sample by sample), and the values of
+    `masks` name these; objects that went are 0 there.
     That waits for the device once.
     """
     data = inputs[0] if len(inputs) == 1 else None
@@ -66,21 +67,23 @@ def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) ->
         assert found is not None and found.boxes is not None
         size = (out.image.shape[2], out.image.shape[3])
         own = torch.arange(rows, device=index.device)
+        sample, row = (index, own) if found.valid.shape[1] == rows else _everywhere(found.valid)
+        left = found.valid[sample, row]
+        sample, row = sample[left], row[left]
 
         def gathered(value: Tensor) -> Tensor:
-            return value[index, own][kept]
+            return value[sample, row]
 
-        kept = found.valid[index, own]
         result = dict(data)
         result["img"] = out.image
         for key, value in data.items():
             if isinstance(value, Tensor) and key not in ("img", "masks") and value.shape[:1] == (rows,):
-                result[key] = value[kept]
+                result[key] = value[row % max(rows, 1)]  # a mix repeats all rows
+        result["batch_idx"] = sample.to(data["batch_idx"].dtype).view(-1, *data["batch_idx"].shape[1:])
         result["bboxes"] = gathered(boxes_from_xyxy(found.boxes, out.box_format, size)).to(data["bboxes"].dtype)
         if found.masks is not None:
-            place = torch.where(
-                found.valid, torch.cumsum(found.valid, 1) - 1, torch.full_like(table, -1, dtype=torch.int64)
-            )
+            count = torch.cumsum(found.valid, 1)
+            place = torch.where(found.valid, count - 1, torch.full_like(count, -1))
             result["masks"] = msk.renumber(found.masks, place).to(data["masks"].dtype)
         if found.labels is not None:
             result["cls"] = gathered(found.labels).view(-1, *data["cls"].shape[1:])
@@ -93,8 +96,17 @@ def read_ultralytics(inputs: tuple[Any, ...], owner: str, settings: Settings) ->
     return Batch(image, None, instances, box_format="yolo"), write
 
 
+def _everywhere(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Return row and column of every place of a table (B, M)."""
+    b, m = (torch.arange(n, device=table.device) for n in table.shape)
+    return b[:, None].expand_as(table).flatten(), m.expand_as(table).flatten()
+
+
 def read_yolox(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
-    """Read YOLOX's `images, targets`: rows (B, N, 5) of class and cxcywh in pixels; rows of zeros are none."""
+    """Read YOLOX's `images, targets`: rows (B, N, 5) of class and cxcywh in pixels; rows of zeros are none.
+
+    What comes out has at least as many rows as went in, and more where samples of the batch met.
+    """
     pair = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) else inputs
     if len(pair) != 2 or not isinstance(pair[1], Tensor) or pair[1].dim() != 3 or pair[1].shape[2] != 5:
         raise TypeError(f"{owner}: a YOLOX batch must be images and a tensor (B, N, 5) of class and cxcywh")
@@ -106,7 +118,7 @@ def read_yolox(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple
     def write(out: Batch) -> Any:
         found = out.instances
         assert found is not None and found.boxes is not None and found.labels is not None
-        found, size = found.first(targets.shape[1]), (out.image.shape[2], out.image.shape[3])
+        found, size = found.first(max(targets.shape[1], found.valid.shape[1])), (out.image.shape[2], out.image.shape[3])
         assert found.boxes is not None and found.labels is not None
         values = torch.cat((found.labels[..., None], boxes_from_xyxy(found.boxes, out.box_format, size)), dim=-1)
         rows = torch.where(found.valid[..., None], values, torch.zeros_like(values)).to(targets.dtype)

@@ -3,9 +3,9 @@
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.head import read
 from gpuaug.render.kernels.pixels import clamp
 from gpuaug.render.kernels.program import put, run, write
+from gpuaug.render.kernels.source import look, room_of, size_of
 
 __all__ = ["filter_kernel"]
 
@@ -32,8 +32,11 @@ def _reach(sigma, MOST: tl.constexpr):
 
 
 @triton.jit
-def _blur_down(store, into, y, x, mask, reach, sigma, inverse, pitch):
-    """Blur a block of one plane of the scratch along its columns."""
+def _blur_down(store, y, x, mask, reach, sigma, inverse, pitch):
+    """Blur a block of one plane of the scratch along its columns, into its upper rows.
+
+    Blocks go down the plane: those below read none of the rows that are written here.
+    """
     at = store + (y + reach) * pitch + x
     total = tl.load(at, mask=mask, other=0.0) * inverse
     for k in range(1, reach + 1):
@@ -41,7 +44,8 @@ def _blur_down(store, into, y, x, mask, reach, sigma, inverse, pitch):
         total += weight * (
             tl.load(at - k * pitch, mask=mask, other=0.0) + tl.load(at + k * pitch, mask=mask, other=0.0)
         )
-    tl.store(into + y * pitch + x, total, mask=mask)
+    tl.debug_barrier()
+    tl.store(store + y * pitch + x, total, mask=mask)
 
 
 @triton.jit
@@ -72,6 +76,18 @@ def _sharpened(store, y, x, row, column, mask, factor, h, w, pitch):
 
 
 @triton.jit
+def _convolved(store, y, x, mask, kernel, REACH_X: tl.constexpr, REACH_Y: tl.constexpr, pitch):
+    """Return a block of a plane under the sample's kernel, of which taps of zero are not read."""
+    total = tl.zeros(mask.shape, tl.float32)
+    for i in range(2 * REACH_Y + 1):
+        for j in range(2 * REACH_X + 1):
+            weight = tl.load(kernel + i * (2 * REACH_X + 1) + j).to(tl.float32)
+            if weight != 0.0:
+                total += weight * tl.load(store + (y + i) * pitch + (x + j), mask=mask, other=0.0)
+    return total
+
+
+@triton.jit
 def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
     """Store the planes of a block in the scratch."""
     tl.store(at, a, mask=mask)
@@ -85,12 +101,9 @@ def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
 
 @triton.jit
 def filter_kernel(
-    src, sb, sc, sh, sw, rows, cols, inverse_scale,
-    geo, field, fb, fc, fh, shrink, taps,
-    ops, strides,
-    scratch, pitch, planes, half, lower, whole,
-    out, ob, oc, oh, ow, h, w, tiles_x, tiles, total,
-    C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
+    source, warp, ops, strides, canvas, tiles, out,
+    scratch, pitch, planes, total,
+    GROUP: tl.constexpr, ONTO: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
     BEFORE: tl.constexpr, AFTER: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     FILTER: tl.constexpr, TH: tl.constexpr, TW: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
@@ -100,39 +113,39 @@ def filter_kernel(
     which stays in the cache, filters it there, and goes on to the next tile.
 
     Where:
-        scratch: `whole` values for each program: first `half` values of planes as rendered (`planes` each), then planes
-            filtered along columns (`lower` each), in rows of `pitch`.
-        FILTER: kind (1 Gaussian, 2 sharpness), gate or -1, operand, reach along x and y, the channels it is
+        scratch: for each program its planes as rendered, `planes` values each, in rows of `pitch`.
+        FILTER: kind (1 Gaussian, 2 sharpness, 3 a kernel), gate or -1, operand, reach along x and y, the channels it is
             limited to as bits, channels before it.
         TH, TW: size of a tile, made of blocks of BH x BW.
     """
     GAUSSIAN: tl.constexpr = FILTER[0] == 1
     MIDDLE: tl.constexpr = FILTER[6]
-    store = scratch + tl.program_id(0).to(tl.int64) * whole
-    into = store + half
+    store = scratch + tl.program_id(0).to(tl.int64) * (planes * MIDDLE)
     for job in range(tl.program_id(0), total, tl.num_programs(0)):
-        sample, tile = job // tiles, job % tiles
-        far = sample.to(tl.int64)
+        far, tile = (job // tiles).to(tl.int64), job % tiles
+        h, w = size_of(canvas, far, HEAD)
+        into_out, oc, oh, ow = room_of(out, canvas, far, h, w, HEAD)
+        tiles_x = (w + TW - 1) // TW
         top, left = (tile // tiles_x) * TH, (tile % tiles_x) * TW
         on = tl.full((), 1, tl.int32)
         if FILTER[1] >= 0:
             on = tl.load(ops[FILTER[1]] + far * strides[FILTER[1]]).to(tl.int32)
+        if top >= h:  # tiles are those of the largest canvas
+            on = tl.full((), -1, tl.int32)
         if on == 0:
             for block in range((TH // BH) * (TW // BW)):
                 y = top + (block // (TW // BW)) * BH + tl.arange(0, BH)[:, None]
                 x = left + (block % (TW // BW)) * BW + tl.arange(0, BW)[None, :]
                 mask = (y < h) & (x < w)
                 y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-                a, b, c, d = read(
-                    src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh,
-                    shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
-                )  # fmt: skip
+                a, b, c, d = look(source, warp, far, y, x, h, w, GROUP, HEAD, FILL, BH, BW)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
-        else:
-            value = tl.load(ops[FILTER[2]] + far * strides[FILTER[2]]).to(tl.float32)
-            reach_x, reach_y = tl.full((), 1, tl.int32), tl.full((), 1, tl.int32)
+                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, ONTO, ENCODE)
+        elif on > 0:
+            given = ops[FILTER[2]] + far * strides[FILTER[2]]
+            value = tl.load(given).to(tl.float32)
+            reach_x, reach_y = tl.full((), FILTER[3], tl.int32), tl.full((), FILTER[4], tl.int32)
             if GAUSSIAN:
                 reach_x, reach_y = _reach(value, FILTER[3]), _reach(value, FILTER[4])
             high, wide = TH + 2 * reach_y, TW + 2 * reach_x
@@ -141,10 +154,7 @@ def filter_kernel(
                 v = (block // across) * BH + tl.arange(0, BH)[:, None]
                 u = (block % across) * BW + tl.arange(0, BW)[None, :]
                 y, x = _reflect(top - reach_y + v, h), _reflect(left - reach_x + u, w)
-                a, b, c, d = read(
-                    src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh,
-                    shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
-                )  # fmt: skip
+                a, b, c, d = look(source, warp, far, y, x, h, w, GROUP, HEAD, FILL, BH, BW)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 _keep(store + v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE)
             tl.debug_barrier()
@@ -155,10 +165,10 @@ def filter_kernel(
                     v = (block // across) * BH + tl.arange(0, BH)[:, None]
                     u = (block % across) * BW + tl.arange(0, BW)[None, :]
                     for k in range(MIDDLE):
-                        _blur_down(
-                            store + k * planes, into + k * lower, v, u, (v < TH) & (u < wide),
-                            reach_y, value, inverse_y, pitch,
-                        )  # fmt: skip
+                        if (FILTER[5] >> k) & 1 != 0:
+                            _blur_down(
+                                store + k * planes, v, u, (v < TH) & (u < wide), reach_y, value, inverse_y, pitch
+                            )
                 tl.debug_barrier()
             for block in range((TH // BH) * (TW // BW)):
                 v = (block // (TW // BW)) * BH + tl.arange(0, BH)[:, None]
@@ -172,10 +182,12 @@ def filter_kernel(
                     if (FILTER[5] >> k) & 1 == 0:
                         p = tl.load(store + k * planes + (v + reach_y) * pitch + u + reach_x, mask=mask, other=0.0)
                     elif GAUSSIAN:
-                        p = _blur_across(into + k * lower, v, u, mask, reach_x, value, inverse_x, pitch)
+                        p = _blur_across(store + k * planes, v, u, mask, reach_x, value, inverse_x, pitch)
+                    elif FILTER[0] == 3:
+                        p = _convolved(store + k * planes, v, u, mask, given, FILTER[3], FILTER[4], pitch)
                     else:
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = put(a, b, c, d, p, k)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, AFTER, CONSTANTS, -1)
-                write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+                write(into_out, y * oh + x * ow, oc, mask, a, b, c, d, ONTO, ENCODE)
             tl.debug_barrier()

@@ -107,9 +107,9 @@ def read(
     src, sc, sh, sw, rows, cols, inverse_scale,
     geo, field, fc, fh, shrink, taps,
     y, x, h, w,
-    C: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    GROUP: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """Return four planes (BH, BW) in working units, of which the first C count.
+    """Return four planes (BH, BW) in working units: the channels that `GROUP` names, and others that do not count.
 
     Where:
         src: the sample's first value; sc, sh, sw its strides, rows and cols its size.
@@ -123,6 +123,15 @@ def read(
             2 bicubic), antialias, widen, soft, hard, normalise, static taps.
         FILL: values outside, one or one for each channel; empty for zero.
     """
+    C: tl.constexpr = len(GROUP)
+    src += GROUP[0] * sc
+    s1, s2, s3 = 0, 0, 0
+    if C > 1:
+        s1 = (GROUP[1] - GROUP[0]) * sc
+    if C > 2:
+        s2 = (GROUP[2] - GROUP[0]) * sc
+    if C > 3:
+        s3 = (GROUP[3] - GROUP[0]) * sc
     KIND: tl.constexpr = HEAD[0]
     INTERPOLATION: tl.constexpr = HEAD[1]
     ANTIALIAS: tl.constexpr = HEAD[2]
@@ -136,11 +145,11 @@ def read(
         a = tl.load(src + offset).to(tl.float32)
         b, c, d = a, a, a
         if C > 1:
-            b = tl.load(src + offset + sc).to(tl.float32)
+            b = tl.load(src + offset + s1).to(tl.float32)
         if C > 2:
-            c = tl.load(src + offset + 2 * sc).to(tl.float32)
+            c = tl.load(src + offset + s2).to(tl.float32)
         if C > 3:
-            d = tl.load(src + offset + 3 * sc).to(tl.float32)
+            d = tl.load(src + offset + s3).to(tl.float32)
         return a * inverse_scale, b * inverse_scale, c * inverse_scale, d * inverse_scale
     else:
         gx = x.to(tl.float32) + (0.5 - 0.5 * w)
@@ -208,11 +217,11 @@ def read(
                     mask = weight != 0.0  # a tap of weight zero is not read
                     a += weight * tl.load(at, mask=mask, other=0).to(tl.float32)
                     if C > 1:
-                        b += weight * tl.load(at + sc, mask=mask, other=0).to(tl.float32)
+                        b += weight * tl.load(at + s1, mask=mask, other=0).to(tl.float32)
                     if C > 2:
-                        c += weight * tl.load(at + 2 * sc, mask=mask, other=0).to(tl.float32)
+                        c += weight * tl.load(at + s2, mask=mask, other=0).to(tl.float32)
                     if C > 3:
-                        d += weight * tl.load(at + 3 * sc, mask=mask, other=0).to(tl.float32)
+                        d += weight * tl.load(at + s3, mask=mask, other=0).to(tl.float32)
         else:
             if NORMALISE or len(FILL) > 0:
                 for k in tl.static_range(TAPS):
@@ -237,11 +246,11 @@ def read(
                     mask = weight != 0.0
                     a += weight * tl.load(at, mask=mask, other=0).to(tl.float32)
                     if C > 1:
-                        b += weight * tl.load(at + sc, mask=mask, other=0).to(tl.float32)
+                        b += weight * tl.load(at + s1, mask=mask, other=0).to(tl.float32)
                     if C > 2:
-                        c += weight * tl.load(at + 2 * sc, mask=mask, other=0).to(tl.float32)
+                        c += weight * tl.load(at + s2, mask=mask, other=0).to(tl.float32)
                     if C > 3:
-                        d += weight * tl.load(at + 3 * sc, mask=mask, other=0).to(tl.float32)
+                        d += weight * tl.load(at + s3, mask=mask, other=0).to(tl.float32)
         factor = tl.full((1, 1), 1.0, tl.float32)
         if NORMALISE:
             total_x = 1.0 / tl.where(total_x == 0.0, 1.0, total_x)
@@ -257,11 +266,11 @@ def read(
         c = c * factor
         d = d * factor
         if len(FILL) > 0:
-            a = _filled(a, cover, FILL, 0)
+            a = _filled(a, cover, FILL, GROUP[0])
             if C > 1:
-                b = _filled(b, cover, FILL, 1)
+                b = _filled(b, cover, FILL, GROUP[1])
             if C > 2:
-                c = _filled(c, cover, FILL, 2)
+                c = _filled(c, cover, FILL, GROUP[2])
             if C > 3:
-                d = _filled(d, cover, FILL, 3)
+                d = _filled(d, cover, FILL, GROUP[3])
         return a, b, c, d

@@ -3,9 +3,9 @@
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.head import read
 from gpuaug.render.kernels.pixels import luma
 from gpuaug.render.kernels.program import run, select, write
+from gpuaug.render.kernels.source import look, room_of, size_of
 from gpuaug.render.kernels.statistics import level, mean_of
 
 __all__ = ["measure_kernel", "prepare_kernel", "render_kernel", "table_kernel"]
@@ -13,8 +13,9 @@ __all__ = ["measure_kernel", "prepare_kernel", "render_kernel", "table_kernel"]
 
 @triton.jit
 def prepare_kernel(
-    matrix, s0, s1, s2, soft, f0, f1, hard, h0, h1, out, batch, h, w, shrink,
-    PROJECTIVE: tl.constexpr, SOFT: tl.constexpr, HARD: tl.constexpr, EXACT: tl.constexpr, BLOCK: tl.constexpr,
+    matrix, s0, s1, s2, soft, f0, f1, hard, h0, h1, out, batch, h, w, sizes, shrink,
+    PROJECTIVE: tl.constexpr, SOFT: tl.constexpr, HARD: tl.constexpr, EXACT: tl.constexpr, SIZED: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Leave for each sample the map from output to source, about the middle of the output, its widths and windows.
 
@@ -43,9 +44,14 @@ def prepare_kernel(
     rx, ry = tl.sqrt(m0 * m0 + m1 * m1), tl.sqrt(m3 * m3 + m4 * m4)
     rx, ry = tl.minimum(tl.maximum(rx, 1.0), shrink), tl.minimum(tl.maximum(ry, 1.0), shrink)
     if not EXACT:
-        m2 += m0 * (w * 0.5) + m1 * (h * 0.5)
-        m5 += m3 * (w * 0.5) + m4 * (h * 0.5)
-        m8 += m6 * (w * 0.5) + m7 * (h * 0.5)
+        if SIZED:
+            half_h = tl.load(sizes + b.to(tl.int64) * 3, mask=mask, other=0).to(tl.float32) * 0.5
+            half_w = tl.load(sizes + b.to(tl.int64) * 3 + 1, mask=mask, other=0).to(tl.float32) * 0.5
+        else:
+            half_h, half_w = h * 0.5, w * 0.5
+        m2 += m0 * half_w + m1 * half_h
+        m5 += m3 * half_w + m4 * half_h
+        m8 += m6 * half_w + m7 * half_h
         if PROJECTIVE:
             # Depth one in the middle, but its sign is kept: beyond a horizon nothing is seen.
             depth = tl.maximum(tl.abs(m8), 1e-12)
@@ -73,28 +79,30 @@ def prepare_kernel(
 
 @triton.jit
 def render_kernel(
-    src, sb, sc, sh, sw, rows, cols, inverse_scale,
-    geo, field, fb, fc, fh, shrink, taps,
-    ops, strides,
-    out, ob, oc, oh, ow, h, w, tiles_x, tiles,
-    C: tl.constexpr, OUT: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
-    PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
+    source, warp, ops, strides, canvas, tiles, out,
+    GROUPS: tl.constexpr, ONTO: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr,
+    PROGRAMS: tl.constexpr, CONSTANTS: tl.constexpr, ENCODE: tl.constexpr,
     BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
-    """Render a tile of a sample: read it through the warp, run the program, write it in its last form."""
-    sample = tl.program_id(0) // tiles
+    """Render a tile of a sample: read it through the warp, run the program, write it in its last form.
+
+    More than four channels go in groups, each with its program, one after another; the taps are in the cache.
+    """
+    sample = (tl.program_id(0) // tiles).to(tl.int64)
     tile = tl.program_id(0) % tiles
-    far = sample.to(tl.int64)
-    y = (tile // tiles_x) * BH + tl.arange(0, BH)[:, None]
-    x = (tile % tiles_x) * BW + tl.arange(0, BW)[None, :]
-    mask = (y < h) & (x < w)
-    y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-    a, b, c, d = read(
-        src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh, shrink, taps,
-        y, x, h, w, C, HEAD, FILL, BH, BW,
-    )  # fmt: skip
-    a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, PROGRAM, CONSTANTS, -1)
-    write(out + far * ob, y * oh + x * ow, oc, mask, a, b, c, d, OUT, ENCODE)
+    h, w = size_of(canvas, sample, HEAD)
+    tiles_x = (w + BW - 1) // BW
+    top, left = (tile // tiles_x) * BH, (tile % tiles_x) * BW
+    if top < h:  # tiles are those of the largest canvas
+        y = top + tl.arange(0, BH)[:, None]
+        x = left + tl.arange(0, BW)[None, :]
+        mask = (y < h) & (x < w)
+        y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
+        into, oc, oh, ow = room_of(out, canvas, sample, h, w, HEAD)
+        for g in tl.static_range(len(GROUPS)):
+            a, b, c, d = look(source, warp, sample, y, x, h, w, GROUPS[g], HEAD, FILL, BH, BW)
+            a, b, c, d = run(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS[g], CONSTANTS, -1)
+            write(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO[g], ENCODE)
 
 
 @triton.jit
@@ -111,23 +119,28 @@ def _histogram(v, valid, missing, BINS: tl.constexpr, SIZE: tl.constexpr):
 
 @triton.jit
 def measure_kernel(
-    src, sb, sc, sh, sw, rows, cols, inverse_scale,
-    geo, field, fb, fc, fh, shrink, taps,
-    ops, strides,
-    out, h, w, tiles_x, tiles,
-    C: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr,
+    source, warp, ops, strides, canvas, out,
+    GROUP: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr,
     STOP: tl.constexpr, KIND: tl.constexpr, ON: tl.constexpr, STAT: tl.constexpr, SEEN: tl.constexpr,
-    CHANNELS: tl.constexpr, PARTS: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
+    CHANNELS: tl.constexpr, COLUMNS: tl.constexpr, PLANES: tl.constexpr, PARTS: tl.constexpr,
+    BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """Reduce a part of a sample, read as `render_kernel` does and taken through the beginning of its program.
 
+    Of channels that go in groups it measures one: PLANES planes, which are the COLUMNS of SEEN.
     KIND: 0 sum of gray values, 1 sums by channel, 2 extremes by channel, 3 histograms (added to `out`), 4 and 5 sums of
     squares about the mean of each channel, or of all. Parts are stored one by one: a sum that does not depend on the
     order in which programs end.
     """
-    sample = tl.program_id(0) // PARTS
+    K0: tl.constexpr = COLUMNS & 127
+    K1: tl.constexpr = (COLUMNS >> 7) & 127
+    K2: tl.constexpr = (COLUMNS >> 14) & 127
+    K3: tl.constexpr = (COLUMNS >> 21) & 127
+    far = (tl.program_id(0) // PARTS).to(tl.int64)
     part = tl.program_id(0) % PARTS
-    far = sample.to(tl.int64)
+    h, w = size_of(canvas, far, HEAD)
+    tiles_x = (w + BW - 1) // BW
+    tiles = (h + BH - 1) // BH * tiles_x
     wanted = tl.full((), 1, tl.int32)
     if ON >= 0:
         wanted = tl.load(ops[ON] + far * strides[ON]).to(tl.int32)
@@ -147,14 +160,11 @@ def measure_kernel(
             x = (tile % tiles_x) * BW + tl.arange(0, BW)[None, :]
             valid = (y < h) & (x < w)
             y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
-            a, b, c, d = read(
-                src + far * sb, sc, sh, sw, rows, cols, inverse_scale, geo + far * 20, field + far * fb, fc, fh,
-                shrink, taps, y, x, h, w, C, HEAD, FILL, BH, BW,
-            )  # fmt: skip
+            a, b, c, d = look(source, warp, far, y, x, h, w, GROUP, HEAD, FILL, BH, BW)
             a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, PROGRAM, CONSTANTS, STOP)
             a, b, c, d = select(a, b, c, d, CHANNELS)
             if KIND == 0:
-                s0 += tl.where(valid, luma(a, b, c, SEEN), 0.0)
+                s0 += tl.where(valid, luma(a, b, c, PLANES), 0.0)
             elif KIND == 2:
                 s0, t0 = tl.minimum(s0, tl.where(valid, a, start)), tl.maximum(t0, tl.where(valid, a, -start))
                 s1, t1 = tl.minimum(s1, tl.where(valid, b, start)), tl.maximum(t1, tl.where(valid, b, -start))
@@ -163,24 +173,24 @@ def measure_kernel(
             elif KIND == 3:
                 missing = BH * BW - _total(valid.to(tl.int32))
                 n0 += _histogram(a, valid, missing, bins, BH * BW)
-                if SEEN > 1:
+                if PLANES > 1:
                     n1 += _histogram(b, valid, missing, bins, BH * BW)
-                if SEEN > 2:
+                if PLANES > 2:
                     n2 += _histogram(c, valid, missing, bins, BH * BW)
-                if SEEN > 3:
+                if PLANES > 3:
                     n3 += _histogram(d, valid, missing, bins, BH * BW)
             else:
                 if KIND >= 4:
-                    a -= mean_of(ops, strides, far, 0, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    a -= mean_of(ops, strides, far, K0, h, w, SEEN, STAT, PARTS, KIND == 4)
                     a = a * a
-                    if SEEN > 1:
-                        b -= mean_of(ops, strides, far, 1, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    if PLANES > 1:
+                        b -= mean_of(ops, strides, far, K1, h, w, SEEN, STAT, PARTS, KIND == 4)
                         b = b * b
-                    if SEEN > 2:
-                        c -= mean_of(ops, strides, far, 2, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    if PLANES > 2:
+                        c -= mean_of(ops, strides, far, K2, h, w, SEEN, STAT, PARTS, KIND == 4)
                         c = c * c
-                    if SEEN > 3:
-                        d -= mean_of(ops, strides, far, 3, h, w, SEEN, STAT, PARTS, KIND == 4)
+                    if PLANES > 3:
+                        d -= mean_of(ops, strides, far, K3, h, w, SEEN, STAT, PARTS, KIND == 4)
                         d = d * d
                 s0 += tl.where(valid, a, 0.0)
                 s1 += tl.where(valid, b, 0.0)
@@ -188,43 +198,45 @@ def measure_kernel(
                 s3 += tl.where(valid, d, 0.0)
         if KIND == 3:
             at = out + far * (SEEN * 256) + tl.arange(0, 256)
-            tl.atomic_add(at, n0)
-            if SEEN > 1:
-                tl.atomic_add(at + 256, n1)
-            if SEEN > 2:
-                tl.atomic_add(at + 512, n2)
-            if SEEN > 3:
-                tl.atomic_add(at + 768, n3)
+            tl.atomic_add(at + K0 * 256, n0)
+            if PLANES > 1:
+                tl.atomic_add(at + K1 * 256, n1)
+            if PLANES > 2:
+                tl.atomic_add(at + K2 * 256, n2)
+            if PLANES > 3:
+                tl.atomic_add(at + K3 * 256, n3)
         elif KIND == 0:
             tl.store(out + far * PARTS + part, _total(s0))
         elif KIND == 2:
             at = out + (far * PARTS + part) * (2 * SEEN)
-            tl.store(at, tl.min(tl.min(s0, 1), 0))
-            tl.store(at + SEEN, tl.max(tl.max(t0, 1), 0))
-            if SEEN > 1:
-                tl.store(at + 1, tl.min(tl.min(s1, 1), 0))
-                tl.store(at + SEEN + 1, tl.max(tl.max(t1, 1), 0))
-            if SEEN > 2:
-                tl.store(at + 2, tl.min(tl.min(s2, 1), 0))
-                tl.store(at + SEEN + 2, tl.max(tl.max(t2, 1), 0))
-            if SEEN > 3:
-                tl.store(at + 3, tl.min(tl.min(s3, 1), 0))
-                tl.store(at + SEEN + 3, tl.max(tl.max(t3, 1), 0))
+            tl.store(at + K0, tl.min(tl.min(s0, 1), 0))
+            tl.store(at + SEEN + K0, tl.max(tl.max(t0, 1), 0))
+            if PLANES > 1:
+                tl.store(at + K1, tl.min(tl.min(s1, 1), 0))
+                tl.store(at + SEEN + K1, tl.max(tl.max(t1, 1), 0))
+            if PLANES > 2:
+                tl.store(at + K2, tl.min(tl.min(s2, 1), 0))
+                tl.store(at + SEEN + K2, tl.max(tl.max(t2, 1), 0))
+            if PLANES > 3:
+                tl.store(at + K3, tl.min(tl.min(s3, 1), 0))
+                tl.store(at + SEEN + K3, tl.max(tl.max(t3, 1), 0))
         else:
             at = out + (far * PARTS + part) * SEEN
-            tl.store(at, _total(s0))
-            if SEEN > 1:
-                tl.store(at + 1, _total(s1))
-            if SEEN > 2:
-                tl.store(at + 2, _total(s2))
-            if SEEN > 3:
-                tl.store(at + 3, _total(s3))
+            tl.store(at + K0, _total(s0))
+            if PLANES > 1:
+                tl.store(at + K1, _total(s1))
+            if PLANES > 2:
+                tl.store(at + K2, _total(s2))
+            if PLANES > 3:
+                tl.store(at + K3, _total(s3))
 
 
 @triton.jit
-def table_kernel(histogram, out, pixels):
+def table_kernel(histogram, out, canvas, channels, HEAD: tl.constexpr):
     """Turn a histogram of 256 levels into the table that equalizes it, in working units."""
     level_ = tl.arange(0, 256)
+    h, w = size_of(canvas, (tl.program_id(0) // channels).to(tl.int64), HEAD)
+    pixels = h * w
     at = tl.program_id(0) * 256 + level_
     count = tl.load(histogram + at)
     before = tl.cumsum(count, 0) - count

@@ -88,6 +88,11 @@ def _solarize(v, threshold):
 
 
 @triton.jit
+def _solarize_add(v, addition):
+    return tl.where(v < 0.5, tl.minimum(v + addition, 1.0), v)
+
+
+@triton.jit
 def _posterize(v, bits, LEVELS: tl.constexpr):
     if LEVELS > 0:
         step = tl.exp2(rint(8.0 - bits))
@@ -183,10 +188,25 @@ def _constant(CONSTANTS: tl.constexpr, FIRST: tl.constexpr, COUNT: tl.constexpr,
 
 
 @triton.jit
+def _lanes(key, pixel, K0: tl.constexpr, K1: tl.constexpr, K2: tl.constexpr, K3: tl.constexpr):
+    """Return the noise of four channels; each is drawn with its group, where they are not one."""
+    if K0 % 4 == 0 and K1 == K0 + 1 and K2 == K0 + 2 and K3 == K0 + 3:
+        return normal_lanes(key, pixel, K0 // 4)
+    else:
+        return _lane(key, pixel, K0), _lane(key, pixel, K1), _lane(key, pixel, K2), _lane(key, pixel, K3)
+
+
+@triton.jit
+def _lane(key, pixel, K: tl.constexpr):
+    n0, n1, n2, n3 = normal_lanes(key, pixel, K // 4)
+    return n0 if K % 4 == 0 else (n1 if K % 4 == 1 else (n2 if K % 4 == 2 else n3))
+
+
+@triton.jit
 def operate(
     a, b, c, d, ops, strides, sample, y, x, h, w,
     CODE: tl.constexpr, AT: tl.constexpr, STAT: tl.constexpr, EXTRA: tl.constexpr, FIRST: tl.constexpr,
-    PARTS: tl.constexpr, C: tl.constexpr, CONSTANTS: tl.constexpr,
+    PARTS: tl.constexpr, C: tl.constexpr, CONSTANTS: tl.constexpr, COLUMNS: tl.constexpr, SEEN: tl.constexpr,
 ):  # fmt: skip
     """Return the planes after one operation.
 
@@ -198,7 +218,13 @@ def operate(
         AT: first operand; STAT the first measured one, of PARTS parts.
         EXTRA: one number that the operation knows how to read.
         FIRST: where its constants begin.
+        C: how many of the planes it sees.
+        COLUMNS: which columns of its operands are theirs, seven bits each, of SEEN.
     """
+    K0: tl.constexpr = COLUMNS & 127
+    K1: tl.constexpr = (COLUMNS >> 7) & 127
+    K2: tl.constexpr = (COLUMNS >> 14) & 127
+    K3: tl.constexpr = (COLUMNS >> 21) & 127
     if CODE == 1:  # adjust_brightness
         factor = _number(ops, strides, AT, sample)
         a, b, c, d = _blend_all(a, b, c, d, factor, 0.0, C)
@@ -231,7 +257,7 @@ def operate(
     elif CODE == 7:  # brightness_contrast
         shift = _number(ops, strides, AT, sample)
         if EXTRA == 0:
-            shift *= mean_of(ops, strides, sample, 0, h, w, C, STAT, PARTS, False)
+            shift *= mean_of(ops, strides, sample, 0, h, w, SEEN, STAT, PARTS, False)
         a, b, c, d = _blend_all(a, b, c, d, 1.0 + _number(ops, strides, AT + 1, sample), shift, C)
     elif CODE == 8:  # permute_channels
         p = _permuted(ops, strides, sample, a, b, c, d, 0, AT, C)
@@ -245,13 +271,13 @@ def operate(
         a, b, c, d = p, q, r, s
     elif CODE == 9:  # drop_channels
         fill = CONSTANTS[FIRST]
-        a = tl.where(_entry(ops, strides, AT, sample, 0) != 0.0, fill, a)
+        a = tl.where(_entry(ops, strides, AT, sample, K0) != 0.0, fill, a)
         if C > 1:
-            b = tl.where(_entry(ops, strides, AT, sample, 1) != 0.0, fill, b)
+            b = tl.where(_entry(ops, strides, AT, sample, K1) != 0.0, fill, b)
         if C > 2:
-            c = tl.where(_entry(ops, strides, AT, sample, 2) != 0.0, fill, c)
+            c = tl.where(_entry(ops, strides, AT, sample, K2) != 0.0, fill, c)
         if C > 3:
-            d = tl.where(_entry(ops, strides, AT, sample, 3) != 0.0, fill, d)
+            d = tl.where(_entry(ops, strides, AT, sample, K3) != 0.0, fill, d)
     elif CODE == 10:  # adjust_gamma
         gamma, gain = _number(ops, strides, AT, sample), CONSTANTS[FIRST]
         a = _power(a, gamma, gain)
@@ -282,40 +308,40 @@ def operate(
         if C > 3:
             d = _posterize(d, bits, EXTRA)
     elif CODE == 14:  # autocontrast
-        a = _stretched(ops, strides, sample, a, 0, C, STAT, PARTS)
+        a = _stretched(ops, strides, sample, a, K0, SEEN, STAT, PARTS)
         if C > 1:
-            b = _stretched(ops, strides, sample, b, 1, C, STAT, PARTS)
+            b = _stretched(ops, strides, sample, b, K1, SEEN, STAT, PARTS)
         if C > 2:
-            c = _stretched(ops, strides, sample, c, 2, C, STAT, PARTS)
+            c = _stretched(ops, strides, sample, c, K2, SEEN, STAT, PARTS)
         if C > 3:
-            d = _stretched(ops, strides, sample, d, 3, C, STAT, PARTS)
+            d = _stretched(ops, strides, sample, d, K3, SEEN, STAT, PARTS)
     elif CODE == 15:  # equalize
-        a = _looked_up(ops, strides, sample, a, 0, STAT)
+        a = _looked_up(ops, strides, sample, a, K0, STAT)
         if C > 1:
-            b = _looked_up(ops, strides, sample, b, 1, STAT)
+            b = _looked_up(ops, strides, sample, b, K1, STAT)
         if C > 2:
-            c = _looked_up(ops, strides, sample, c, 2, STAT)
+            c = _looked_up(ops, strides, sample, c, K2, STAT)
         if C > 3:
-            d = _looked_up(ops, strides, sample, d, 3, STAT)
+            d = _looked_up(ops, strides, sample, d, K3, STAT)
     elif CODE == 16:  # normalize
-        a = _scaled(ops, strides, sample, a, 0, AT)
+        a = _scaled(ops, strides, sample, a, K0 if EXTRA > 1 else 0, AT)
         if C > 1:
-            b = _scaled(ops, strides, sample, b, 1 if EXTRA > 1 else 0, AT)
+            b = _scaled(ops, strides, sample, b, K1 if EXTRA > 1 else 0, AT)
         if C > 2:
-            c = _scaled(ops, strides, sample, c, 2 if EXTRA > 1 else 0, AT)
+            c = _scaled(ops, strides, sample, c, K2 if EXTRA > 1 else 0, AT)
         if C > 3:
-            d = _scaled(ops, strides, sample, d, 3 if EXTRA > 1 else 0, AT)
+            d = _scaled(ops, strides, sample, d, K3 if EXTRA > 1 else 0, AT)
     elif CODE == 17:  # normalize_by_image
-        a = _by_image(ops, strides, sample, a, 0, h, w, C, EXTRA, STAT, PARTS)
+        a = _by_image(ops, strides, sample, a, K0, h, w, SEEN, EXTRA, STAT, PARTS)
         if C > 1:
-            b = _by_image(ops, strides, sample, b, 1, h, w, C, EXTRA, STAT, PARTS)
+            b = _by_image(ops, strides, sample, b, K1, h, w, SEEN, EXTRA, STAT, PARTS)
         if C > 2:
-            c = _by_image(ops, strides, sample, c, 2, h, w, C, EXTRA, STAT, PARTS)
+            c = _by_image(ops, strides, sample, c, K2, h, w, SEEN, EXTRA, STAT, PARTS)
         if C > 3:
-            d = _by_image(ops, strides, sample, d, 3, h, w, C, EXTRA, STAT, PARTS)
+            d = _by_image(ops, strides, sample, d, K3, h, w, SEEN, EXTRA, STAT, PARTS)
     elif CODE == 18:  # gaussian_noise
         shift, scale = _number(ops, strides, AT, sample), _number(ops, strides, AT + 1, sample)
-        n0, n1, n2, n3 = normal_lanes(tl.load(ops[AT + 2] + sample * strides[AT + 2]), y * w + x, 0)
+        n0, n1, n2, n3 = _lanes(tl.load(ops[AT + 2] + sample * strides[AT + 2]), y * w + x, K0, K1, K2, K3)
         a = a + (shift + scale * n0)
         b = b + (shift + scale * n1)
         c = c + (shift + scale * n2)
@@ -327,19 +353,19 @@ def operate(
         for i in range(EXTRA):
             covered = covered | _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
         VALUES: tl.constexpr = STAT
-        a = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 0), a)
+        a = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K0), a)
         if C > 1:
-            b = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 1), b)
+            b = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K1), b)
         if C > 2:
-            c = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 2), c)
+            c = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K2), c)
         if C > 3:
-            d = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, 3), d)
+            d = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K3), d)
     elif CODE == 20:  # erase_noise
         covered = (y < 0) & (x < 0)
         for i in range(EXTRA):
             covered = covered | _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
         if tl.max(tl.max(covered.to(tl.int32), 1), 0) > 0:
-            n0, n1, n2, n3 = normal_lanes(tl.load(ops[AT + 1] + sample * strides[AT + 1]), y * w + x, 0)
+            n0, n1, n2, n3 = _lanes(tl.load(ops[AT + 1] + sample * strides[AT + 1]), y * w + x, K0, K1, K2, K3)
             a = tl.where(covered, n0, a)
             b = tl.where(covered, n1, b)
             c = tl.where(covered, n2, c)
@@ -348,26 +374,35 @@ def operate(
         key = tl.load(ops[AT + 1] + sample * strides[AT + 1])
         for i in range(EXTRA):
             covered = _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
-            n0, n1, n2, n3 = normal_lanes(key, tl.zeros((1, 1), tl.int32) + i, 0)
+            n0, n1, n2, n3 = _lanes(key, tl.zeros((1, 1), tl.int32) + i, K0, K1, K2, K3)
             a = tl.where(covered, n0, a)
             b = tl.where(covered, n1, b)
             c = tl.where(covered, n2, c)
             d = tl.where(covered, n3, d)
     elif CODE == 22:  # grid_dropout
         covered = _holes(ops, strides, sample, y, 0, AT) & _holes(ops, strides, sample, x, 1, AT)
-        a = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 0), a)
+        a = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K0), a)
         if C > 1:
-            b = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 1), b)
+            b = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K1), b)
         if C > 2:
-            c = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 2), c)
+            c = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K2), c)
         if C > 3:
-            d = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, 3), d)
+            d = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K3), d)
     elif CODE == 23:  # to_unit, and back: EXTRA slopes, and as many shifts
-        a = a * _constant(CONSTANTS, FIRST, EXTRA, 0) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 0)
+        a = a * _constant(CONSTANTS, FIRST, EXTRA, K0) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K0)
         if C > 1:
-            b = b * _constant(CONSTANTS, FIRST, EXTRA, 1) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 1)
+            b = b * _constant(CONSTANTS, FIRST, EXTRA, K1) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K1)
         if C > 2:
-            c = c * _constant(CONSTANTS, FIRST, EXTRA, 2) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 2)
+            c = c * _constant(CONSTANTS, FIRST, EXTRA, K2) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K2)
         if C > 3:
-            d = d * _constant(CONSTANTS, FIRST, EXTRA, 3) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, 3)
+            d = d * _constant(CONSTANTS, FIRST, EXTRA, K3) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K3)
+    elif CODE == 24:  # solarize_add
+        addition = _number(ops, strides, AT, sample)
+        a = _solarize_add(a, addition)
+        if C > 1:
+            b = _solarize_add(b, addition)
+        if C > 2:
+            c = _solarize_add(c, addition)
+        if C > 3:
+            d = _solarize_add(d, addition)
     return a, b, c, d

@@ -62,9 +62,31 @@ def _chosen(
     C: tl.constexpr = PROGRAM[AT + 9]
     CHANNELS: tl.constexpr = PROGRAM[AT + 10]
     PARTS: tl.constexpr = PROGRAM[AT + 11]
+    COLUMNS: tl.constexpr = PROGRAM[AT + 12]
+    SEEN: tl.constexpr = PROGRAM[AT + 13]
     p, q, r, s = select(a, b, c, d, CHANNELS)
     p, q, r, s = operate(
-        p, q, r, s, ops, strides, sample, y, x, h, w, CODE, FIRST, STAT, EXTRA, NUMBERS, PARTS, C, CONSTANTS
+        p,
+        q,
+        r,
+        s,
+        ops,
+        strides,
+        sample,
+        y,
+        x,
+        h,
+        w,
+        CODE,
+        FIRST,
+        STAT,
+        EXTRA,
+        NUMBERS,
+        PARTS,
+        C,
+        CONSTANTS,
+        COLUMNS,
+        SEEN,
     )
     if CHANNELS < 0:
         return p, q, r, s
@@ -109,7 +131,7 @@ def _in_order(
         for m in tl.static_range(COUNT):
             if m != STOP:
                 if (member == m) & (going == 1):
-                    a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT + m * 12, CONSTANTS)
+                    a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT + m * 14, CONSTANTS)
     return a, b, c, d
 
 
@@ -118,12 +140,12 @@ def run(
     a, b, c, d, ops, strides, sample, y, x, h, w,
     PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr, STOP: tl.constexpr,
 ):  # fmt: skip
-    """Return the planes after a program: rows of 12 numbers, one after another (see `lowering`)."""
-    for k in tl.static_range(len(PROGRAM) // 12):
-        if PROGRAM[k * 12 + 6] < 0:
-            a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, k * 12, CONSTANTS)
-        elif PROGRAM[k * 12 + 7] == 0:
-            a, b, c, d = _in_order(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, k * 12, CONSTANTS, STOP)
+    """Return the planes after a program: rows of 14 numbers, one after another (see `lowering`)."""
+    for k in tl.static_range(len(PROGRAM) // 14):
+        if PROGRAM[k * 14 + 6] < 0:
+            a, b, c, d = _gated(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, k * 14, CONSTANTS)
+        elif PROGRAM[k * 14 + 7] == 0:
+            a, b, c, d = _in_order(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, k * 14, CONSTANTS, STOP)
     return a, b, c, d
 
 
@@ -137,12 +159,12 @@ def _store(out, offset, mask, v, ENCODE: tl.constexpr):
 
 
 @triton.jit
-def write(out, offset, oc, mask, a, b, c, d, OUT: tl.constexpr, ENCODE: tl.constexpr):
-    """Write the planes of a tile in their last form."""
-    _store(out, offset, mask, a, ENCODE)
-    if OUT > 1:
-        _store(out, offset + oc, mask, b, ENCODE)
-    if OUT > 2:
-        _store(out, offset + 2 * oc, mask, c, ENCODE)
-    if OUT > 3:
-        _store(out, offset + 3 * oc, mask, d, ENCODE)
+def write(out, offset, oc, mask, a, b, c, d, GROUP: tl.constexpr, ENCODE: tl.constexpr):
+    """Write the planes of a tile in their last form, to the channels that `GROUP` names."""
+    _store(out, offset + GROUP[0] * oc, mask, a, ENCODE)
+    if len(GROUP) > 1:
+        _store(out, offset + GROUP[1] * oc, mask, b, ENCODE)
+    if len(GROUP) > 2:
+        _store(out, offset + GROUP[2] * oc, mask, c, ENCODE)
+    if len(GROUP) > 3:
+        _store(out, offset + GROUP[3] * oc, mask, d, ENCODE)

@@ -1,0 +1,142 @@
+"""The operations of the auto-augment policies: what each is, and how strong at which level.
+
+A policy draws for each sample the number of an operation in its `Space`, and a level. `Space.magnitudes` turns levels
+into what torchvision calls a magnitude: the slope of a shear, pixels of a shift, degrees, what is added to the factor 1
+of brightness, colour, contrast and sharpness, bits, the threshold of a solarize as a fraction of white.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.geometry.canvas import Canvas, along
+from gpuaug.geometry.matrix import matrix_dtype, wide
+
+__all__ = ["CODES", "Constants", "Operation", "Space", "plain", "ranged"]
+
+CODES = {
+    "Identity": 0,
+    "ShearX": 1,
+    "ShearY": 2,
+    "TranslateX": 3,
+    "TranslateY": 4,
+    "Rotate": 5,
+    "Brightness": 6,
+    "Color": 7,
+    "Contrast": 8,
+    "Sharpness": 9,
+    "Posterize": 10,
+    "Solarize": 11,
+    "SolarizeAdd": 12,
+    "AutoContrast": 13,
+    "Equalize": 14,
+    "Invert": 15,
+    "GaussianBlur": 16,
+}
+"""What is done, by name."""
+
+
+class Constants:
+    """Numbers that every call needs on the batch's device: copied there once."""
+
+    def __init__(self, rows: Any, dtype: torch.dtype = torch.float32) -> None:
+        """Keep them on the host."""
+        self._host = self._there = torch.tensor(rows, dtype=dtype)
+
+    def on(self, device: torch.device) -> Tensor:
+        """Return them on a device."""
+        if self._there.device != device:
+            exact = self._host.dtype == torch.float64
+            self._there = self._host.to(device, matrix_dtype(device) if exact else self._host.dtype)
+        return self._there
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a policy, with the line from its weakest to its strongest level."""
+
+    name: str
+    code: int
+    start: float = 0.0
+    end: float = 0.0
+    signed: bool = False
+    """Whether the magnitude is turned round for half of the samples."""
+    whole: int = 0
+    """1: what is added to the start is cut to a whole number, 2: it is rounded, half to even."""
+    of_canvas: bool = False
+    """Whether the end is a fraction of the width or the height."""
+    scale: float = 1.0
+    """What the magnitude is in the operation's unit."""
+    low: float = -math.inf
+    high: float = math.inf
+    """Bounds of the magnitude, before its scale."""
+
+
+def plain(*names: str) -> tuple[Operation, ...]:
+    """Return operations without a magnitude."""
+    return tuple(Operation(name, CODES[name]) for name in names)
+
+
+def ranged(end: float, *names: str, **rest: Any) -> tuple[Operation, ...]:
+    """Return signed operations from 0 to an end."""
+    return tuple(Operation(name, CODES[name], 0.0, end, signed=True, **rest) for name in names)
+
+
+class Space:
+    """The operations that a policy draws from, at levels 0 to `bins` - 1."""
+
+    def __init__(self, operations: tuple[Operation, ...], bins: int) -> None:
+        """Lay the numbers out in a table."""
+        self.operations, self.bins = operations, bins
+        self.names = tuple(operation.name for operation in operations)
+        self.codes = frozenset(operation.code for operation in operations)
+        self._codes = Constants([operation.code for operation in operations], torch.int64)
+        self._table = Constants(
+            [[o.start, o.end, o.signed, o.whole, o.scale, o.low, o.high] for o in operations], torch.float64
+        )
+        fractions = {o.end for o in operations if o.of_canvas}
+        if len(fractions) > 1:
+            raise ValueError(f"Space: shifts must be of one fraction, got {sorted(fractions)}")  # pragma: no cover
+        self._fraction = fractions.pop() if fractions else None
+
+    @property
+    def skew(self) -> float:
+        """The steepest shear."""
+        shears = [abs(o.end) for o in self.operations if o.code in (CODES["ShearX"], CODES["ShearY"])]
+        return max(shears, default=0.0)
+
+    def codes_of(self, number: Tensor) -> Tensor:
+        """Return what is done, for numbers of operations (B, n)."""
+        return self._codes.on(number.device)[number]
+
+    def magnitudes(self, number: Tensor, level: Tensor, negative: Tensor, canvas: Canvas) -> Tensor:
+        """Return magnitudes (B, n) float32.
+
+        Args:
+            number: (B, n) int64, of the operations.
+            level: (B, n), 0 to bins - 1; need not be whole.
+            negative: (B, n) bool: where the magnitude of a signed operation is turned round.
+            canvas: (height, width).
+        """
+        start, end, signed, whole, scale, low, high = self._table.on(number.device)[number].unbind(-1)
+        if self._fraction is not None:
+            code, (h, w) = self.codes_of(number), canvas
+            for name, size in (("TranslateX", w), ("TranslateY", h)):
+                reach = along(size * self._fraction, 1) if isinstance(size, Tensor) else size * self._fraction
+                end = torch.where(code == CODES[name], reach, end)
+        # Numbers as torch.linspace gives them in float32, counted from the nearer end, to the last bit: a step less
+        # or more is a pixel or a level where they are cut to whole ones.
+        i, last, end = wide(level), self.bins - 1, wide(end.to(torch.float32))
+        step = wide((end - start).to(torch.float32) / max(last, 1))
+        line = torch.where(i < max(self.bins // 2, 1), start + step * i, end - step * (last - i))
+        line = wide(line.to(torch.float32))
+        rise = line - start
+        rise = torch.where(whole == 1, torch.trunc(rise), torch.round(rise))
+        value = torch.where(whole > 0, start + rise, line)
+        value = torch.where(negative & (signed > 0), -value, value)
+        return (torch.minimum(torch.maximum(value, low), high) * scale).to(torch.float32)
