@@ -19,7 +19,7 @@ from gpuaug.transforms.layer import Layer
 
 
 def given_for(layer: Layer, x: Tensor) -> Any:
-    return annotated(x) if any(node.transform.sees for node in layer.nodes) else x
+    return annotated(x, masks=True) if any(node.transform.sees for node in layer.nodes) else x
 
 
 def image(value: Any) -> Tensor:

@@ -145,7 +145,7 @@ class Params:
         values = {
             name: {k: from_plain(t, "Params") for k, t in drawn.items()} for name, drawn in data["values"].items()
         }
-        made = {
+        made: dict[str, Any] = {
             "values": values,
             "state": from_plain(data["state"], "Params"),
             "ids": from_plain(data["ids"], "Params"),
