@@ -16,6 +16,7 @@ from gpuaug.transforms.node import Names
 from gpuaug.transforms.sizes import has_size, timed
 
 if TYPE_CHECKING:
+    from gpuaug.sampling.params import Params
     from gpuaug.transforms.layer import Layer
 
 __all__ = ["Changing", "check_p"]
@@ -223,6 +224,32 @@ class Changing(Stateful):
 
     def _layouts(self) -> list[Layout]:
         return [self._layout] if self._strong is self._layout else [self._layout, self._strong]
+
+    # -- what was drawn
+
+    def fixed(self, params: Params, index: int = 0) -> Layer:
+        """Return a pipeline that does to every sample of any batch what was drawn for one: nothing is drawn any more.
+
+        It can be pickled, compiled, captured and written to a file, and stand in another pipeline.
+
+        Args:
+            params: what `sample` returned, or a call with `return_params`.
+            index: of the sample. Batches must have images of the size it was drawn for.
+
+        Raises:
+            ValueError: for parameters of another pipeline, and for one in which samples meet.
+
+        Example:
+            >>> import torch, gpuaug as ga
+            >>> augment, images = ga.RandomRotation(30), torch.rand(3, 3, 8, 10)
+            >>> out, params = augment(images, return_params=True)
+            >>> torch.equal(augment.fixed(params, 2)(images)[2], out[2])
+            True
+        """
+        from gpuaug.transforms.fixed import Fixed
+
+        layer: Any = self
+        return Fixed(layer, params, index)
 
     # -- who is told
 

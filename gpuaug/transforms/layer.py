@@ -141,29 +141,6 @@ class Layer(Changing):
         layer = undoing(self, params) if params.geometry.inverted else self._of_sizes(params.sizes)
         return write(carry(layer, batch, params.values))
 
-    def fixed(self, params: Params, index: int = 0) -> Layer:
-        """Return a pipeline that does to every sample of any batch what was drawn for one: nothing is drawn any more.
-
-        It can be pickled, compiled, captured and written to a file, and stand in another pipeline.
-
-        Args:
-            params: what `sample` returned, or a call with `return_params`.
-            index: of the sample. Batches must have images of the size it was drawn for.
-
-        Raises:
-            ValueError: for parameters of another pipeline, and for one in which samples meet.
-
-        Example:
-            >>> import torch, gpuaug as ga
-            >>> augment, images = ga.RandomRotation(30), torch.rand(3, 3, 8, 10)
-            >>> out, params = augment(images, return_params=True)
-            >>> torch.equal(augment.fixed(params, 2)(images)[2], out[2])
-            True
-        """
-        from gpuaug.transforms.fixed import Fixed
-
-        return Fixed(self, params, index)
-
     def forward(
         self,
         *inputs: Any,
