@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.tv_tensors import TVTensor
 
 from gpuaug.data.batch import Batch, Settings, Write, are_images
 
@@ -82,6 +81,8 @@ def default_labels(structure: Any, batch: Batch) -> Any:
 
 
 def _plain(value: Any) -> bool:
+    from torchvision.tv_tensors import TVTensor  # which imports Dynamo: seconds in every process
+
     return isinstance(value, Tensor) and not isinstance(value, TVTensor)
 
 
