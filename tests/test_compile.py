@@ -27,7 +27,8 @@ def test_ten_draws_of_one_graph(seed: int | None) -> None:
     torch.manual_seed(5)
     layer = ga.Compose(classification(), seed=seed)
     images = example(6, (3, 37, 41), torch.uint8)
-    compiled = torch.compile(layer, fullgraph=True)
+    # Code is generated once: without a seed the graph is the same, traced again when the seed is there.
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager" if seed is None else "inductor")
     for _ in range(1 if seed is not None else 2):  # the call after the seed is there compiles again, and none after
         compiled(images)
     eager = ga.Compose(classification())

@@ -221,8 +221,6 @@ def test_static_bounds_are_those_of_all_times() -> None:
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
 def test_schedules_are_written(tmp_path: Path, suffix: str) -> None:
-    if suffix == ".yaml":
-        pytest.importorskip("yaml")
     layer = ga.Compose(steps(), seed=1)
     ga.save(layer, tmp_path / f"policy{suffix}")
     back = ga.load(tmp_path / f"policy{suffix}")
