@@ -103,17 +103,16 @@ def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> 
     own, share, j = x[b : b + 1], float(blend.share[0]), int(blend.index[0])
     if share == 0:
         return own
+    h, w = own.shape[2:]
     if blend.whole and blend.matrix is None and blend.alpha is None:
         if blend.rectangle is None:
             return x[j : j + 1]
-        x0, y0, x1, y1 = (max(0, math.ceil(v - 0.5)) for v in blend.rectangle[0].tolist())
+        x0, y0, x1, y1 = _within(blend.rectangle, h, w)
         out = own.clone()
         out[:, :, y0:y1, x0:x1] = x[j : j + 1, :, y0:y1, x0:x1]
         return out
-    h, w = own.shape[2:]
     if blend.whole and blend.rectangle is not None and blend.matrix is not None and blend.alpha is None:
-        x0, y0, x1, y1 = (max(0, math.ceil(v - 0.5)) for v in blend.rectangle[0].tolist())
-        x1, y1 = min(x1, w), min(y1, h)
+        x0, y0, x1, y1 = _within(blend.rectangle, h, w)
         if x1 <= x0 or y1 <= y0:
             return own
         shift = mat.scale_shift(1.0, -float(x0), 1.0, -float(y0), torch.zeros_like(blend.matrix[:, 0, 0]))
@@ -127,6 +126,12 @@ def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> 
         other = read(other, over(blend, h, w), (h, w), work, 1.0)
     gx, gy = (torch.arange(n, dtype=work) + 0.5 for n in (w, h))
     return blended(mine, other, covers(blend, gx, gy, work)[:, None], blend.whole)
+
+
+def _within(rectangle: Tensor, h: int, w: int) -> tuple[int, int, int, int]:
+    """Return the pixels of a canvas whose centres lie in a rectangle (1, 4)."""
+    x0, y0, x1, y1 = (max(0, math.ceil(v - 0.5)) for v in rectangle[0].tolist())
+    return x0, y0, min(x1, w), min(y1, h)
 
 
 def _working(x: Tensor, scale: float, work: torch.dtype) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -61,19 +63,8 @@ def _pick(
     return out
 
 
-def _picked(
-    x: Tensor,
-    index: Tensor | None,
-    table: Tensor | None,
-    sizes: Tensor | None,
-    bands: int,
-    geo: Tensor,
-    field: Tensor | None,
-    head: list[int],
-    spans: list[int],
-    size: list[int],
-    fill: float,
-) -> Tensor:
+def _picked(x: Tensor, *rest: Any) -> Tensor:
+    sizes, bands, geo, size = rest[2], rest[3], rest[4], rest[8]
     if sizes is not None:
         return x.new_empty(size[2] + size[3])
     return x.new_empty((geo.shape[0], bands, size[0], size[1]))

@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.pixels import clamp
+from gpuaug.render.kernels.head import clamp
 from gpuaug.render.kernels.program import put, run, write
 from gpuaug.render.kernels.source import look, room_of, size_of
 

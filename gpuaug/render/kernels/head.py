@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-__all__ = ["GEOMETRY", "floor_int", "read", "rint"]
+__all__ = ["GEOMETRY", "clamp", "floor_int", "read", "rint"]
 
 GEOMETRY = 20
 """Numbers that `prepare` leaves for each sample: 9 of the map, 2 widths, 4 and 4 of the windows, 1 free."""
@@ -13,6 +13,12 @@ GEOMETRY = 20
 def rint(v):
     """Round to the nearest whole number, halves to even, of |v| < 2**22."""
     return (v + 12582912.0) - 12582912.0
+
+
+@triton.jit
+def clamp(v):
+    """Return values between black and white; NaN stays."""
+    return tl.minimum(tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL), 1.0, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit

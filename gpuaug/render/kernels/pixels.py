@@ -3,7 +3,8 @@
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.head import rint
+from gpuaug.render.kernels.head import clamp, rint
+from gpuaug.render.kernels.hue import from_hue, hue_of
 from gpuaug.render.kernels.statistics import level, mean_of, partials
 from gpuaug.sampling.kernels import normal_lanes
 
@@ -12,12 +13,6 @@ __all__ = ["operate"]
 RED = tl.constexpr(0.2989)
 GREEN = tl.constexpr(0.587)
 BLUE = tl.constexpr(0.114)
-
-
-@triton.jit
-def clamp(v):
-    """Return values between black and white; NaN stays."""
-    return tl.minimum(tl.maximum(v, 0.0, propagate_nan=tl.PropagateNan.ALL), 1.0, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit
@@ -56,23 +51,6 @@ def _number(ops, strides, AT: tl.constexpr, sample):
 def _entry(ops, strides, AT: tl.constexpr, sample, c: tl.constexpr):
     """Return a sample's operand for a channel."""
     return tl.load(ops[AT] + sample * strides[AT] + c).to(tl.float32)
-
-
-@triton.jit
-def _hue(a, b, c):
-    value = tl.maximum(tl.maximum(a, b), c)
-    chroma = value - tl.minimum(tl.minimum(a, b), c)
-    size = (b + c - a - (value - chroma)) / tl.maximum(chroma, 1e-12) + 1.0
-    return tl.where(b - c < 0.0, -tl.abs(size), tl.abs(size)), value, chroma
-
-
-@triton.jit
-def _from_hue(hue, value, chroma):
-    hue = hue - 6.0 * rint(hue * 0.16666666666666666)
-    a = value - chroma * clamp(tl.abs(hue) - 1.0)
-    b = value - chroma * clamp(2.0 - tl.abs(hue + 1.0))
-    c = value - chroma * clamp(2.0 - tl.abs(hue - 1.0))
-    return a, b, c
 
 
 @triton.jit
@@ -238,19 +216,19 @@ def operate(
             a, b, c, d = _blend_all(a, b, c, d, factor, luma(a, b, c, C) * (1.0 - factor), 3)
     elif CODE == 4:  # adjust_hue
         if C > 1:
-            hue, value, chroma = _hue(a, b, c)
-            a, b, c = _from_hue(hue + _number(ops, strides, AT, sample) * 6.0, value, chroma)
+            hue, value, chroma = hue_of(a, b, c)
+            a, b, c = from_hue(hue + _number(ops, strides, AT, sample) * 6.0, value, chroma)
     elif CODE == 5:  # adjust_hue_saturation_value
         up = _number(ops, strides, AT + 2, sample) / 255.0
         if C == 1:
             a = clamp(a + up)
         else:
-            hue, value, chroma = _hue(clamp(a), clamp(b), clamp(c))
+            hue, value, chroma = hue_of(clamp(a), clamp(b), clamp(c))
             saturation = chroma / tl.where(value == 0.0, 1.0, value)
             saturation = clamp(saturation + _number(ops, strides, AT + 1, sample) / 255.0)
             value = clamp(value + up)
             turned = hue + _number(ops, strides, AT, sample) * (6.0 / 180.0)
-            a, b, c = _from_hue(turned, value, value * saturation)
+            a, b, c = from_hue(turned, value, value * saturation)
     elif CODE == 6:  # rgb_to_grayscale
         a = luma(a, b, c, C)
         b, c = a, a

@@ -3,8 +3,8 @@
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.head import rint
-from gpuaug.render.kernels.pixels import clamp, operate
+from gpuaug.render.kernels.head import clamp, rint
+from gpuaug.render.kernels.pixels import operate
 
 __all__ = ["put", "run", "select", "write"]
 
