@@ -133,6 +133,14 @@ CASES = [
     Case(lambda: ga.AugMix(5)),
     Case(lambda: ga.ThreeAugment()),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
+    # Tone and colour of the catalogue.
+    # Light and weather.
+    # Blur and lens.
+    # Noise, sensor and compression.
+    # Occlusion.
+    # Sizes and crops.
+    # Domain.
+    # Pipelines.
     Case(
         lambda: ga.Compose(classification((14, 20), 5)),
         shown=lambda: ga.Compose(classification((120, 160), 9)),
