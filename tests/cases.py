@@ -130,7 +130,7 @@ CASES = [
     Case(lambda: ga.RandAugment(2, 9)),
     Case(lambda: ga.TrivialAugmentWide(interpolation="bilinear"), shown=lambda: ga.TrivialAugmentWide()),
     Case(lambda: ga.AutoAugment("svhn")),
-    Case(lambda: ga.AugMix(5)),
+    Case(lambda: ga.AugMix(5, mixture_width=2, chain_depth=2), shown=lambda: ga.AugMix(5)),
     Case(lambda: ga.ThreeAugment()),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     # Tone and colour of the catalogue.
