@@ -50,7 +50,7 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
     out = Batch(rendered(batch.image, layer.plan(batch, values)), box_format=box_format)
-    moving = any(moves(values[node.name]) for node in layer.nodes)
+    moving = any(moves(node, values) for node in layer.nodes)
     touching = any(fills(node) or node.transform.hide_keypoints for node in layer.nodes)
     judged = s.bbox.filters or any(
         node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes

@@ -346,9 +346,9 @@ class Layer(Changing):
         plan.rounds, plan.backend = not self.fuse, self.backend
         for node, context in zip(nodes, contexts, strict=True):
             keys = node.transform.keys
-            if not moves(values[node.name]) and (reading is not None if keys is None else key not in keys):
+            if not moves(node, values) and (reading is not None if keys is None else key not in keys):
                 continue
-            if node.transform.mixes and not moves(values[node.name]):  # switched off
+            if node.transform.mixes and not moves(node, values):  # switched off
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
             if not node.transform.mute:

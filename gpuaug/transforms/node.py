@@ -84,13 +84,15 @@ class Node:
     channels: tuple[int, ...] | None = None
     drawn: str | None = None
     """Whose draws it takes, where not its own: a transform that stands in several places has one draw."""
-    of: str | None = None
-    """Whose parameters it takes, where it is a part of something."""
+    of: str | tuple[str, ...] | None = None
+    """Whose parameters it takes, where it is a part of something; of several, each by its name and a dot."""
     given: Given | None = None
     """Its parameters, where they are not drawn."""
 
     def raw(self, draws: Draws, values: dict[str, dict[str, Tensor]]) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return what was drawn for it, and the gate (B,); None where it always applies."""
+        if isinstance(self.of, tuple):
+            return {f"{name}.{key}": value for name in self.of for key, value in values[name].items()}, None
         raw = dict(values[self.of] if self.of is not None else draws.get(self.drawn or self.name, {}))
         gate = raw.pop("gate", None)
         for outer in self.gates:
