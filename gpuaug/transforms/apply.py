@@ -9,7 +9,7 @@ from gpuaug.data.pad import pad
 from gpuaug.transforms.carry import fills, further, picked, rendered
 from gpuaug.transforms.frames import by_frame
 from gpuaug.transforms.objects import agreeing, objects
-from gpuaug.transforms.track import moves
+from gpuaug.transforms.track import count_of, moves
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Layer, Values
@@ -76,7 +76,7 @@ def _labelled(layer: Layer, batch: Batch, values: Values) -> Any:
     if label is None:
         return None
     first: Any = None
-    for node, context in zip(layer.nodes, layer.contexts(batch, count=batch.samples), strict=True):
+    for node, context in zip(layer.nodes, layer.contexts(batch, count=count_of(values, batch.samples)), strict=True):
         if node.transform.mixes:
             mix: Any = node.transform
             label = mix.mix_labels(label, values[node.name], context)

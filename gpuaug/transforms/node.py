@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.instances import Instances
+from gpuaug.data.kept import Met
 from gpuaug.geometry.canvas import Canvas, numbers
 from gpuaug.render.values import ValueRange
 from gpuaug.sampling.layout import Declaration, Draws
@@ -41,6 +42,8 @@ class Context:
     """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
     image: Any = None
     """For a transform that `sees` the image, as it is here."""
+    met: Met | None = None
+    """For a mix that keeps samples of earlier batches: where those of this one are among them."""
     frames: int = 1
     """T of clips, for a mix that `sees` objects: they are those of the frames, (B * T, N, ...)."""
 

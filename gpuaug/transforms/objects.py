@@ -18,7 +18,7 @@ from gpuaug.transforms.carry import fills, picked, rendered
 from gpuaug.transforms.frames import by_frame
 from gpuaug.transforms.mixing import Group, grouped, measured_again, merged, placed, uncovered
 from gpuaug.transforms.move import move
-from gpuaug.transforms.track import moves, still, track
+from gpuaug.transforms.track import count_of, moves, still, track
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Layer, Node, Values
@@ -84,7 +84,7 @@ def _through(
     layer: Layer, batch: Batch, rows: Instances, values: Values, nodes: Sequence[Node], rules: _Rules
 ) -> Instances:
     """Return objects after the first nodes of a pipeline: from one mix to the next."""
-    contexts = layer.contexts(batch)
+    contexts = layer.contexts(batch, count=count_of(values, len(batch)))
     canvas, start = batch.canvas, 0
     planes = None if rows.masks is None else _Planes([rows.masks], [[]], [Group()], canvas, rows.valid.shape[1])
     for i, node in enumerate(nodes):

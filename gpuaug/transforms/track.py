@@ -21,7 +21,7 @@ from gpuaug.sampling.params import Geometry
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
-__all__ = ["Check", "Clamp", "Hide", "Stage", "Track", "geometry_of", "moves", "still", "track"]
+__all__ = ["Check", "Clamp", "Hide", "Stage", "Track", "count_of", "geometry_of", "moves", "still", "track"]
 
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
@@ -31,6 +31,11 @@ def moves(node: Node, drawn: dict[str, dict[str, Tensor]]) -> bool:
     """Tell whether a transform moves pixels, or mixes those of samples, by what was drawn."""
     values = drawn[node.name]
     return not node.transform.mute and ("matrix" in values or "field" in values or "partner" in values)
+
+
+def count_of(drawn: dict[str, dict[str, Tensor]], usual: int) -> int:
+    """Return for how many samples something was drawn; a batch may have rows of earlier ones beside them."""
+    return next((t.shape[0] for values in drawn.values() for t in values.values()), usual)
 
 
 @dataclass
