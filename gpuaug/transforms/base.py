@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug.data.kept import Kept
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import Reading, as_fill, as_interpolation
@@ -69,6 +70,10 @@ class Transform(Layer):
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
     mixes_labels: ClassVar[bool] = False
+    kept: Kept | None = None
+    """For one that mixes: samples of earlier batches."""
+    enabled: bool = True
+    """Whether a mix is switched on."""
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
