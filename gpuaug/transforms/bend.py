@@ -12,7 +12,8 @@ from torch import Tensor
 from gpuaug import functional as F
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import uniform_noise
 from gpuaug.sampling.state import moved
 from gpuaug.transforms.base import Drawn, Geometric, Transform
@@ -20,8 +21,6 @@ from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.noise import KEY, as_key
 
 __all__ = ["ElasticTransform", "GridDistortion", "OpticalDistortion", "ThinPlateSpline"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class Bending(Geometric):
@@ -91,7 +90,7 @@ class ElasticTransform(Bending):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -170,7 +169,7 @@ class OpticalDistortion(Bending):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -227,7 +226,7 @@ class GridDistortion(Bending):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -295,7 +294,7 @@ class ThinPlateSpline(Bending):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)

@@ -8,14 +8,13 @@ import torch
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Constant, Distribution, Uniform, as_distribution
+from gpuaug.sampling.distributions import Constant, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric, check_p
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["ChannelDropout", "RandomChannelPermutation", "RandomPhotometricDistort"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class RandomChannelPermutation(Photometric):
@@ -44,7 +43,7 @@ class RandomChannelPermutation(Photometric):
     clamps = False
 
     def __init__(
-        self, *, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, *, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
@@ -105,7 +104,7 @@ class ChannelDropout(Photometric):
         self,
         channel_drop_range: Sequence[int] = (1, 1),
         fill: float = 0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -169,7 +168,7 @@ class RandomPhotometricDistort(Photometric):
         contrast: Range = (0.5, 1.5),
         saturation: Range = (0.5, 1.5),
         hue: Range = (-0.05, 0.05),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gpuaug.sampling.distributions import Categorical, Distribution, Integers, Uniform
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.layout import Declaration
 from gpuaug.sampling.varying import Varying, is_number, least
 from gpuaug.transforms.base import Drawn, check_p
@@ -92,7 +93,7 @@ class RandomChoice(Choosing):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], p: Sequence[float] | None = None) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], p: Sequence[Number] | None = None) -> None:
         """Build the container; see the class."""
         super().__init__(transforms)
         self.p: Any = None if p is None else self._weights(p)
@@ -149,7 +150,7 @@ class OneOf(RandomChoice):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], p: float = 0.5) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], p: Number = 0.5) -> None:
         """Build the container; see the class."""
         Choosing.__init__(self, transforms)
         self.p = check_p(p, "OneOf")
@@ -211,7 +212,7 @@ class SomeOf(Choosing):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], n: int = 1, replace: bool = False, p: float = 1.0) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], n: int = 1, replace: bool = False, p: Number = 1.0) -> None:
         """Build the container; see the class."""
         super().__init__(transforms)
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:

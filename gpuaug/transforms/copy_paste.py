@@ -16,8 +16,9 @@ from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
+from gpuaug.sampling.distributions import Uniform, as_distribution, static_range
 from gpuaug.sampling.generator import uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
@@ -83,13 +84,13 @@ class CopyPaste(BatchMix):
         self,
         object_p: float = 0.5,
         *,
-        scale_range: Sequence[float] | float | Distribution = (0.8, 1.25),
+        scale_range: Range = (0.8, 1.25),
         flip_p: float = 0.5,
         blending: bool = True,
         class_weights: Mapping[int, float] | Sequence[float] | Tensor | None = None,
         max_ioa: float | None = None,
         pairing: str = "perm",
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """Check the arguments; see the class."""
         super().__init__(p, None)

@@ -11,7 +11,8 @@ from torch import Tensor
 from gpuaug.functional.mix import shrunk
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.distributions import as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context, Node
@@ -106,7 +107,7 @@ class CutMix(Pasting):
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)
@@ -188,7 +189,7 @@ class ResizeMix(Pasting):
     def __init__(
         self,
         *,
-        scale: Sequence[float] | Distribution = (0.1, 0.8),
+        scale: Range = (0.1, 0.8),
         num_classes: int | None = None,
         labels_getter: Any = "default",
         mode: str = "elem",
@@ -196,7 +197,7 @@ class ResizeMix(Pasting):
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)

@@ -12,6 +12,7 @@ from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Beta, Distribution
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
@@ -83,7 +84,7 @@ class Mixing(BatchMix):
 
     def __init__(
         self,
-        p: float,
+        p: Number,
         num_classes: int | None,
         labels_getter: Any,
         mode: str,
@@ -218,7 +219,7 @@ class MixUp(Mixing):
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)

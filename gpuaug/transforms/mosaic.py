@@ -12,6 +12,7 @@ from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, large
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number
 from gpuaug.transforms.base import Drawn, Reader
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.crop import Size, as_size
@@ -87,7 +88,7 @@ class Mosaic(BatchMix, Reader):
         fill: Any = None,
         num_classes: int | None = None,
         labels_getter: Any = "default",
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """Check the arguments; see the class."""
         BatchMix.__init__(self, p, labels_getter)

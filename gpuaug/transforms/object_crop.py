@@ -11,6 +11,7 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, along, exact, larger, smaller, whole
 from gpuaug.sampling.distributions import Uniform
+from gpuaug.sampling.law import Number
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.crop import Size, as_size
 from gpuaug.transforms.layer import Context, Layer
@@ -27,7 +28,7 @@ class _ObjectCrop(Window):
 
     sees = ("objects",)
 
-    def __init__(self, size: Size | None, p: float, interpolation: Any, antialias: bool | None) -> None:
+    def __init__(self, size: Size | None, p: Number, interpolation: Any, antialias: bool | None) -> None:
         super().__init__(p, interpolation, antialias=antialias)
         self.size = None if size is None else as_size(size, type(self).__name__)
 
@@ -213,7 +214,7 @@ class BBoxSafeRandomCrop(_ObjectCrop):
         erosion_rate: float = 0.0,
         *,
         size: Size | None = None,
-        p: float = 1.0,
+        p: Number = 1.0,
         interpolation: Any = None,
         antialias: bool | None = True,
     ) -> None:

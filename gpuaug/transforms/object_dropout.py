@@ -10,8 +10,9 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import along, smaller
-from gpuaug.sampling.distributions import Distribution, Integers, as_distribution
+from gpuaug.sampling.distributions import Integers, as_distribution
 from gpuaug.sampling.generator import uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
@@ -63,11 +64,11 @@ class ConstrainedCoarseDropout(Rectangles):
     def __init__(
         self,
         num_holes_range: Sequence[int] = (1, 1),
-        hole_height_range: Sequence[float] | Distribution = (0.1, 0.1),
-        hole_width_range: Sequence[float] | Distribution = (0.1, 0.1),
+        hole_height_range: Range = (0.1, 0.1),
+        hole_width_range: Range = (0.1, 0.1),
         fill: float | Sequence[float] | str = 0,
         fill_mask: float | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
         mask_indices: Sequence[int] | None = None,
         bbox_labels: Sequence[int] | None = None,
         *,

@@ -13,7 +13,8 @@ from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import as_fill
-from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution, within
+from gpuaug.sampling.distributions import Integers, LogUniform, Uniform, as_distribution, within
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
@@ -21,7 +22,6 @@ from gpuaug.transforms.sizes import is_fraction
 
 __all__ = ["CoarseDropout", "GridDropout", "RandomErasing"]
 
-Range = float | Sequence[float] | Distribution
 TRIES = 10
 
 
@@ -48,7 +48,7 @@ class Occluding(Photometric):
 
     def __init__(
         self,
-        p: float,
+        p: Number,
         channels: tuple[int, ...] | None,
         keys: Sequence[str] | None,
         fill_mask: float | None,
@@ -133,9 +133,9 @@ class RandomErasing(Rectangles):
 
     def __init__(
         self,
-        p: float = 0.5,
-        scale: Sequence[float] | Distribution = (0.02, 0.33),
-        ratio: Sequence[float] | Distribution = (0.3, 3.3),
+        p: Number = 0.5,
+        scale: Range = (0.02, 0.33),
+        ratio: Range = (0.3, 3.3),
         value: float | Sequence[float] | str = 0.0,
         *,
         min_count: int = 1,
@@ -235,10 +235,10 @@ class CoarseDropout(Rectangles):
     def __init__(
         self,
         num_holes_range: Sequence[int] = (1, 2),
-        hole_height_range: Sequence[float] | Distribution = (0.1, 0.2),
-        hole_width_range: Sequence[float] | Distribution = (0.1, 0.2),
+        hole_height_range: Range = (0.1, 0.2),
+        hole_width_range: Range = (0.1, 0.2),
         fill: float | Sequence[float] | str = 0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
@@ -324,7 +324,7 @@ class GridDropout(Occluding):
         unit_size_range: Sequence[int] | None = None,
         holes_number_xy: Sequence[int] | None = None,
         fill: float | Sequence[float] = 0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
