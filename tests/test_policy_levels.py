@@ -172,7 +172,7 @@ def test_augmix_without_geometry_carries_annotations() -> None:
         assert all(torch.equal(out[key], values[key]) for key in ("mask", "boxes", "keypoints"))
     moved = ga.Compose([ga.AugMix(geometric=False), ga.RandomHorizontalFlip(p=1.0)])(values)
     assert torch.equal(moved["mask"], images[:, 0].flip(-1))
-    with pytest.raises(TypeError, match="AugMix: it shows .* got mask; with geometric=False it moves nothing"):
+    with pytest.raises(TypeError, match=r"AugMix: it shows .* got mask; with geometric=False it moves nothing"):
         ga.AugMix()(values)
 
 

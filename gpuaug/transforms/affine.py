@@ -159,7 +159,7 @@ class RandomAffine(Geometric):
     def __init__(
         self,
         degrees: Range,
-        translate: Sequence[float] | None = None,
+        translate: Sequence[Number] | None = None,
         scale: Range | None = None,
         shear: Range | None = None,
         interpolation: Any = None,

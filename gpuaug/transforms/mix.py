@@ -14,6 +14,7 @@ from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Beta, Distribution
 from gpuaug.sampling.law import Number
 from gpuaug.sampling.unit import Unit
+from gpuaug.sampling.varying import Varying, is_number, least, most
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
@@ -70,11 +71,11 @@ def shared(mode: str, drawn: Tensor) -> Tensor:
     return drawn.index_select(0, torch.minimum(place, place.flip(0)))
 
 
-def as_share(alpha: float, owner: str) -> Distribution:
+def as_share(alpha: Number, owner: str) -> Distribution:
     """Return the law Beta(alpha, alpha), or raise."""
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha <= LARGEST:
+    if not (is_number(alpha) or isinstance(alpha, Varying)) or not 0 < least(alpha) <= most(alpha) <= LARGEST:
         raise ValueError(f"{owner}: alpha must be a number above 0 and at most {LARGEST}, got {alpha!r}")
-    return Unit() if alpha == 1 else Beta(float(alpha), float(alpha))  # the same law for 1, and cheaper
+    return Unit() if alpha == 1 else Beta(alpha, alpha)  # the same law for 1, and cheaper
 
 
 class Mixing(BatchMix):
@@ -211,7 +212,7 @@ class MixUp(Mixing):
     def __init__(
         self,
         *,
-        alpha: float = 1.0,
+        alpha: Number = 1.0,
         num_classes: int | None = None,
         labels_getter: Any = "default",
         mode: str = "elem",

@@ -67,7 +67,7 @@ class SaliencyMix(CutMix):
     def __init__(
         self,
         *,
-        alpha: float = 1.0,
+        alpha: Number = 1.0,
         saliency: Callable[[Tensor], Tensor] | None = None,
         num_classes: int | None = None,
         labels_getter: Any = "default",
