@@ -11,7 +11,7 @@ from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Beta, Distribution
+from gpuaug.sampling.distributions import Beta, Constant, Distribution
 from gpuaug.sampling.law import Number
 from gpuaug.sampling.unit import Unit
 from gpuaug.sampling.varying import Varying, is_number, least, most
@@ -114,9 +114,10 @@ class Mixing(BatchMix):
 
     def declare_mix(self, **random: Any) -> None:
         """Name the distributions that are drawn for each sample, and for who meets whom."""
+        fixed = {name: random.pop(name) for name in list(random) if isinstance(random[name], Constant)}
         if self.pairing == "perm":
             random["_pair"] = Unit()
-        self.declare(**random)
+        self.declare(**random, **fixed)  # whose columns are not read, so that the others are where they are without
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `partner` (B,), `lam` (B,), and what else says how they are mixed; a gate is shared as draws are."""
