@@ -17,6 +17,7 @@ from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import Reading, as_fill, as_interpolation
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.layout import Declaration
 from gpuaug.sampling.varying import Times
 from gpuaug.transforms.changing import check_p
@@ -88,14 +89,14 @@ class Transform(Layer):
     """Whether keypoints are lost where the image is occluded."""
     labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Names of what a parameter counts, by parameter."""
-    blends: ClassVar[bool] = False
+    blends: bool = False
     """Whether it shows an image in several places at once, so that no annotation has one."""
     neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
 
-    def __init__(self, p: float = 1.0) -> None:
+    def __init__(self, p: Number = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
         super().__init__()
         self.p = check_p(p, type(self).__name__)
@@ -189,7 +190,7 @@ class Reader(Transform):
     """A transform that reads images at positions between pixels and outside them: it says how."""
 
     def __init__(
-        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
+        self, p: Number = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
     ) -> None:
         """Remember how pixels are read; None takes the Compose's setting, and bilinear, 0 and True if it has none."""
         super().__init__(p)
@@ -295,7 +296,7 @@ class Photometric(Transform):
     """Whether it is always one operation, which then shares a place of the program with others chosen among."""
 
     def __init__(
-        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """Remember the bands and the inputs it is limited to."""
         super().__init__(p)
@@ -333,7 +334,7 @@ class Filter(Transform):
     selectable: ClassVar[bool] = True
 
     def __init__(
-        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """Remember the bands and the inputs it is limited to."""
         super().__init__(p)
