@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional
+from gpuaug import functional, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -70,12 +70,14 @@ from gpuaug.transforms.tone import (
     RandomSolarize,
 )
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
+from gpuaug.tta import TTA
 
 __version__ = "0.1.0"
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "TTA",
     "AtLeastOneBBoxRandomCrop",
     "AugMix",
     "AutoAugment",
@@ -181,4 +183,5 @@ __all__ = [
     "register",
     "save",
     "to_dict",
+    "tta",
 ]
