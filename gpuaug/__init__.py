@@ -51,6 +51,7 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
@@ -58,9 +59,11 @@ from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
+from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
+from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -125,9 +128,13 @@ __all__ = [
     "Params",
     "PerClass",
     "Piecewise",
+    "PlanckianJitter",
+    "RGBShift",
     "Ragged",
     "Ramp",
     "RandAugment",
+    "RandScaleIntensity",
+    "RandShiftIntensity",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -140,6 +147,7 @@ __all__ = [
     "RandomErasing",
     "RandomGamma",
     "RandomGrayscale",
+    "RandomHSV",
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
@@ -153,6 +161,7 @@ __all__ = [
     "RandomRotation",
     "RandomShortestSize",
     "RandomSolarize",
+    "RandomToneCurve",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
@@ -169,6 +178,7 @@ __all__ = [
     "ThinPlateSpline",
     "ThreeAugment",
     "ToDtype",
+    "ToSepia",
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",

@@ -134,6 +134,13 @@ CASES = [
     Case(lambda: ga.ThreeAugment()),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     # Tone and colour of the catalogue.
+    Case(lambda: ga.RandomToneCurve(0.3, per_channel=True, p=0.5)),
+    Case(lambda: ga.RGBShift((-60, 60), 0.3, p=0.5), shown=lambda: ga.RGBShift(60, 60, 60)),
+    Case(lambda: ga.PlanckianJitter("cied", p=0.5), shown=lambda: ga.PlanckianJitter(temperature_limit=3500.0)),
+    Case(lambda: ga.ToSepia(p=0.5)),
+    Case(lambda: ga.RandomHSV(p=0.5)),
+    Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
+    Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
     # Light and weather.
     # Blur and lens.
     # Noise, sensor and compression.

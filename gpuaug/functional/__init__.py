@@ -18,6 +18,7 @@ from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -39,9 +40,11 @@ __all__ = [
     "adjust_hue_saturation_value",
     "adjust_saturation",
     "adjust_sharpness",
+    "adjust_tone_curve",
     "affine",
     "autocontrast",
     "brightness_contrast",
+    "color_matrix",
     "copy_paste",
     "crop",
     "cutmix",
@@ -54,6 +57,7 @@ __all__ = [
     "grid_dropout",
     "horizontal_flip",
     "invert",
+    "look_up",
     "mix_labels",
     "mixup",
     "normalize",
@@ -66,6 +70,8 @@ __all__ = [
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "scale_hsv",
+    "scale_shift",
     "soft_labels",
     "solarize",
     "solarize_add",

@@ -80,6 +80,16 @@ def _listed(name: str) -> Callable[[Choice], Numbers]:
     return lambda choice: tuple(choice.static[name])
 
 
+def _wide(choice: Choice) -> int:
+    """Return, as bits, which operands have a number for each channel."""
+    return sum(1 << n for n, operand in enumerate(choice.operands) if operand.dim() == 2)
+
+
+def _table_size(choice: Choice) -> int:
+    table = choice.operands[0]
+    return 2 * (int(table.shape[-1]) - 1) + int(table.dim() == 3)
+
+
 def _scales(choice: Choice) -> Numbers:
     slope, shift = unit_rows(choice.static["values"])
     return (*slope, *shift)
@@ -116,7 +126,13 @@ _PIXELS = {
     "solarize_add": Operation(24),
 }
 
-_TINTS: dict[str, Operation] = {}
+_TINTS = {
+    "color_matrix": Operation(32, ("clip",), _flag("clip"), crosses=True),
+    "look_up": Operation(33, extra=_table_size),
+    "scale_shift": Operation(34, extra=_wide),
+    "adjust_tone_curve": Operation(35, extra=_wide),
+    "scale_hsv": Operation(36, crosses=True),
+}
 """Tone and colour of the catalogue: codes from 32."""
 
 _LIGHT: dict[str, Operation] = {}

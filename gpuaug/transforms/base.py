@@ -25,9 +25,17 @@ from gpuaug.transforms.given import GIVEN, MADE
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 from gpuaug.transforms.sizes import as_size
 
-__all__ = ["Filter", "Geometric", "Photometric", "Reader", "Transform", "check_p"]
+__all__ = ["MAX_CHANNELS", "Filter", "Geometric", "Photometric", "Reader", "Transform", "check_channels", "check_p"]
 
 Drawn = dict[str, Tensor]
+MAX_CHANNELS = 64
+"""Bound of the channels among which a transform can draw: the columns are laid out before an image is seen."""
+
+
+def check_channels(channels: int, owner: str) -> None:
+    """Raise where an image has more channels than there are columns."""
+    if channels > MAX_CHANNELS:
+        raise ValueError(f"{owner}: images must have at most {MAX_CHANNELS} channels, got {channels}")
 
 
 def as_channels(channels: Any, owner: str) -> tuple[int, ...] | None:
@@ -302,6 +310,8 @@ class Photometric(Transform):
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
         self.keys = as_keys(keys, type(self).__name__)
+        if self.channels is not None:
+            self._build()  # what declares nothing is not built again
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return, for each slot, the operations that may fill it."""
@@ -340,6 +350,8 @@ class Filter(Transform):
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
         self.keys = as_keys(keys, type(self).__name__)
+        if self.channels is not None:
+            self._build()  # what declares nothing is not built again
 
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter with its operands."""
