@@ -167,7 +167,8 @@ def contrast_by_map(image: Tensor, field: Tensor) -> Tensor:
         [0.0, 1.0]
     """
     planes = split(image)
-    mean = sum(plane.mean(dim=(1, 2)) for plane in planes) / len(planes)
+    total: Any = sum(planes)  # first, so that the mean does not depend on the memory format
+    mean = total.mean(dim=(1, 2)) / len(planes)
     by = laid(field, planes[0])
     return each(  # type: ignore[no-any-return]
         image, lambda value, m, middle: (value + (value - middle) * m).clamp(0, 1), by, mean
