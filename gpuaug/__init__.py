@@ -52,6 +52,7 @@ from gpuaug.transforms.flip import (
 )
 from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
+from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
@@ -60,6 +61,7 @@ from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
+from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
@@ -109,6 +111,7 @@ __all__ = [
     "GridDistortion",
     "GridDropout",
     "HueSaturationValue",
+    "Illumination",
     "Integers",
     "KeypointParams",
     "Lambda",
@@ -130,6 +133,8 @@ __all__ = [
     "Piecewise",
     "PlanckianJitter",
     "RGBShift",
+    "PlasmaBrightnessContrast",
+    "PlasmaShadow",
     "Ragged",
     "Ramp",
     "RandAugment",
@@ -139,6 +144,7 @@ __all__ = [
     "RandomAffine",
     "RandomApply",
     "RandomAutocontrast",
+    "RandomBiasField",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
@@ -182,6 +188,7 @@ __all__ = [
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "Vignetting",
     "auto_augment",
     "collate",
     "compact",

@@ -142,6 +142,11 @@ CASES = [
     Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
     Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
     # Light and weather.
+    Case(lambda: ga.Illumination("gaussian", p=0.5), shown=lambda: ga.Illumination("gaussian", 0.9, "darken")),
+    Case(lambda: ga.Vignetting(p=0.5), shown=lambda: ga.Vignetting((0.8, 0.9))),
+    Case(lambda: ga.RandomBiasField(0.3, p=0.5), shown=lambda: ga.RandomBiasField(0.6)),
+    Case(lambda: ga.PlasmaBrightnessContrast(p=0.5), shown=lambda: ga.PlasmaBrightnessContrast((0.4, 0.5), 0.3)),
+    Case(lambda: ga.PlasmaShadow(plasma_size=16, p=0.5), shown=lambda: ga.PlasmaShadow((0.8, 0.9))),
     # Blur and lens.
     # Noise, sensor and compression.
     # Occlusion.

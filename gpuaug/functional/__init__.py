@@ -14,6 +14,7 @@ from gpuaug.functional.color import (
 )
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
@@ -45,6 +46,7 @@ __all__ = [
     "autocontrast",
     "brightness_contrast",
     "color_matrix",
+    "contrast_by_map",
     "copy_paste",
     "crop",
     "cutmix",
@@ -72,6 +74,8 @@ __all__ = [
     "rotate",
     "scale_hsv",
     "scale_shift",
+    "shade",
+    "shade_by_map",
     "soft_labels",
     "solarize",
     "solarize_add",

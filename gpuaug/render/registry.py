@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gpuaug.functional.light import MODES as SHADES
+from gpuaug.functional.light import PROFILES, order_of
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
 
@@ -135,7 +137,30 @@ _TINTS = {
 }
 """Tone and colour of the catalogue: codes from 32."""
 
-_LIGHT: dict[str, Operation] = {}
+
+def _colors(choice: Choice) -> Numbers:
+    return tuple(choice.static["color"] or (1.0,) * (choice.static.get("mode") == "toward"))
+
+
+def _map_size(choice: Choice) -> int:
+    rows, columns = choice.operands[0].shape[1:]
+    return int(rows + (columns << 13))
+
+
+def _formula(choice: Choice) -> int:
+    profile, clip = PROFILES.index(choice.static["profile"]), int(choice.static["clip"])
+    return profile + (clip << 4) + (order_of(choice.operands[1].shape[1]) << 8) + (len(_colors(choice)) << 12)
+
+
+def _map(choice: Choice) -> int:
+    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice) << 12)
+
+
+_LIGHT: dict[str, Operation] = {
+    "shade": Operation(64, ("profile", "color", "clip"), _formula, _colors),
+    "shade_by_map": Operation(65, ("mode", "color"), _map, _colors),
+    "contrast_by_map": Operation(66, extra=_map_size, measures=_measuring("sums")),
+}
 """Light and weather: codes from 64."""
 
 _GRAIN: dict[str, Operation] = {}
