@@ -39,6 +39,7 @@ from gpuaug.transforms.color import (
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.copy_paste import CopyPaste
+from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
@@ -60,6 +61,7 @@ from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.sharpen import Emboss, Sharpen
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
@@ -76,12 +78,14 @@ __version__ = "0.1.0"
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
+    "Blur",
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
@@ -96,8 +100,10 @@ __all__ = [
     "Cosine",
     "CropNonEmptyMaskIfExists",
     "CutMix",
+    "Defocus",
     "Distribution",
     "ElasticTransform",
+    "Emboss",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
@@ -114,6 +120,7 @@ __all__ = [
     "LongestMaxSize",
     "MixUp",
     "Mosaic",
+    "MotionBlur",
     "Normal",
     "Normalize",
     "OneOf",
@@ -161,6 +168,7 @@ __all__ = [
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
+    "Sharpen",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",

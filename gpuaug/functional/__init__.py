@@ -12,6 +12,7 @@ from gpuaug.functional.color import (
     permute_channels,
     rgb_to_grayscale,
 )
+from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
@@ -39,13 +40,17 @@ __all__ = [
     "adjust_hue_saturation_value",
     "adjust_saturation",
     "adjust_sharpness",
+    "advanced_blur",
     "affine",
     "autocontrast",
+    "box_blur",
     "brightness_contrast",
     "copy_paste",
     "crop",
     "cutmix",
+    "defocus",
     "drop_channels",
+    "emboss",
     "equalize",
     "erase",
     "filter2d",
@@ -56,6 +61,7 @@ __all__ = [
     "invert",
     "mix_labels",
     "mixup",
+    "motion_blur",
     "normalize",
     "normalize_by_image",
     "permute_channels",
@@ -66,6 +72,7 @@ __all__ = [
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "sharpen",
     "soft_labels",
     "solarize",
     "solarize_add",
