@@ -135,10 +135,11 @@ def filter_one(image: Tensor, kernel: Tensor, clip: bool = False) -> Tensor:
     kernel = kernel[:, top : top + 2 * down + 1, left : left + 2 * across + 1]
     padded = F.pad(image, (across, across, down, down), mode="reflect").contiguous()
     if len(taps) <= SPARSE:
-        total = torch.zeros_like(image)
-        for i, j in taps:
-            y, x = i - top, j - left
-            total.add_(padded[:, :, y : y + h, x : x + w], alpha=float(kernel[0, y, x]))
+        weights = [float(weight) for weight in kernel[0].flatten().tolist() if weight != 0]
+        moved = [padded[:, :, i - top : i - top + h, j - left : j - left + w] for i, j in taps]
+        total = moved[0] * weights[0] if taps else torch.zeros_like(image)
+        for part, weight in zip(moved[1:], weights[1:], strict=True):
+            total.add_(part, alpha=weight)
     elif len(taps) <= DENSE:
         weight = kernel.to(image.dtype)[:, None].expand(image.shape[1], -1, -1, -1)
         total = _convolved(padded, weight)
@@ -167,15 +168,26 @@ def _smooth(n: int) -> int:
         n += 1
 
 
-def separable_one(image: Tensor, kernel: Tensor) -> Tensor:
-    """Correlate one sample (1, C, H, W) with a kernel that is a product of two symmetric ones, axis by axis."""
-    whole = kernel[0].double()
-    for axis, total in ((2, 1.0), (3, float(whole.sum()))):
-        weights = (whole.sum(dim=3 - axis)[kernel.shape[axis - 1] // 2 :] / total).tolist()
-        while len(weights) > 1 and weights[-1] == 0:
-            weights.pop()
-        image = blur_axis(image, weights, axis)
-    return image
+def box_one(image: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate one sample (1, C, H, W) with a square of equal weights, by few sums."""
+    row = [weight for weight in kernel[0, kernel.shape[1] // 2].tolist() if weight > 0]
+    size = len(row)
+    padded = F.pad(image, (size // 2,) * 4, mode="reflect")
+    return _window_sums(_window_sums(padded, size, 2), size, 3) * row[0]
+
+
+def _window_sums(x: Tensor, size: int, axis: int) -> Tensor:
+    """Return the sums of all windows of `size` values, an odd number: of windows of 1, 2, 4, ... that make it up."""
+    count = x.shape[axis] - size + 1
+    total, run, wide, start = x.narrow(axis, 0, count), x, 1, 1
+    while 2 * wide <= size:
+        length = run.shape[axis] - wide
+        run = run.narrow(axis, 0, length) + run.narrow(axis, wide, length)
+        wide *= 2
+        if size & wide:
+            total = total + run.narrow(axis, start, count)
+            start += wide
+    return total
 
 
 @pixelwise

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional import taps
-from gpuaug.functional.blur import filter_one, separable_one
+from gpuaug.functional.blur import box_one, filter_one
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range, within
@@ -101,7 +101,7 @@ class Blur(Correlating):
     """
 
     neutral: ClassVar[Mapping[str, float]] = {"size": 1.0}
-    one = staticmethod(separable_one)
+    one = staticmethod(box_one)
 
     def __init__(
         self,
