@@ -39,6 +39,7 @@ from gpuaug.transforms.color import (
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.copy_paste import CopyPaste
+from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
@@ -64,6 +65,7 @@ from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.sharpen import Emboss, Sharpen
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
@@ -83,12 +85,14 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "TTA",
+    "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
+    "Blur",
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
@@ -103,8 +107,10 @@ __all__ = [
     "Cosine",
     "CropNonEmptyMaskIfExists",
     "CutMix",
+    "Defocus",
     "Distribution",
     "ElasticTransform",
+    "Emboss",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
@@ -122,6 +128,7 @@ __all__ = [
     "LongestMaxSize",
     "MixUp",
     "Mosaic",
+    "MotionBlur",
     "Normal",
     "Normalize",
     "OneOf",
@@ -178,6 +185,7 @@ __all__ = [
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
+    "Sharpen",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",

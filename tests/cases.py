@@ -148,6 +148,12 @@ CASES = [
     Case(lambda: ga.PlasmaBrightnessContrast(p=0.5), shown=lambda: ga.PlasmaBrightnessContrast((0.4, 0.5), 0.3)),
     Case(lambda: ga.PlasmaShadow(plasma_size=16, p=0.5), shown=lambda: ga.PlasmaShadow((0.8, 0.9))),
     # Blur and lens.
+    Case(lambda: ga.Blur((3, 7), p=0.5), shown=lambda: ga.Blur((7, 9), p=1.0)),
+    Case(lambda: ga.MotionBlur((3, 9), p=0.5), shown=lambda: ga.MotionBlur((13, 15), p=1.0)),
+    Case(lambda: ga.Defocus((1, 9), p=0.5), shown=lambda: ga.Defocus((4, 5), p=1.0)),
+    Case(lambda: ga.AdvancedBlur((3, 5), p=0.5), shown=lambda: ga.AdvancedBlur((9, 11), (3, 5), (0.5, 1), p=1.0)),
+    Case(lambda: ga.Sharpen(p=0.5), shown=lambda: ga.Sharpen((0.5, 0.8), (0.9, 1.0), p=1.0)),
+    Case(lambda: ga.Emboss(p=0.5), shown=lambda: ga.Emboss((0.6, 0.9), (0.8, 1.2), p=1.0)),
     # Noise, sensor and compression.
     # Occlusion.
     # Sizes and crops.

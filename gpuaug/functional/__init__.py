@@ -12,6 +12,7 @@ from gpuaug.functional.color import (
     permute_channels,
     rgb_to_grayscale,
 )
+from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
@@ -42,15 +43,19 @@ __all__ = [
     "adjust_saturation",
     "adjust_sharpness",
     "adjust_tone_curve",
+    "advanced_blur",
     "affine",
     "autocontrast",
+    "box_blur",
     "brightness_contrast",
     "color_matrix",
     "contrast_by_map",
     "copy_paste",
     "crop",
     "cutmix",
+    "defocus",
     "drop_channels",
+    "emboss",
     "equalize",
     "erase",
     "filter2d",
@@ -62,6 +67,7 @@ __all__ = [
     "look_up",
     "mix_labels",
     "mixup",
+    "motion_blur",
     "normalize",
     "normalize_by_image",
     "permute_channels",
@@ -76,6 +82,7 @@ __all__ = [
     "scale_shift",
     "shade",
     "shade_by_map",
+    "sharpen",
     "soft_labels",
     "solarize",
     "solarize_add",

@@ -22,6 +22,7 @@ __all__ = [
     "Operation",
     "crosses",
     "extra_of",
+    "filter_of",
     "has_kernel",
     "statistics",
 ]
@@ -171,8 +172,12 @@ CODES = {name: operation.code for name, operation in OPERATIONS.items()}
 """Pixel operations that have a kernel, by the name of their choice."""
 
 FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
-"""Neighbourhood filters that have a kernel (`kernels/filter.py`)."""
-_FILTER_STATIC: dict[str, tuple[str, ...]] = {"gaussian_blur": ("kernel_size",)}
+"""Neighbourhood filters that have a kernel (`kernels/filter.py`); the one after `filter2d` clamps its result."""
+_FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
+    "gaussian_blur": (("kernel_size",),),
+    "adjust_sharpness": ((),),
+    "filter2d": ((), ("clip",)),
+}
 
 Head = Callable[[Tensor, float, Choice], Tensor]
 HEADS: dict[str, Head] = {}
@@ -192,8 +197,16 @@ def has_kernel(choice: Choice) -> bool:
     if choice.name in CODES:
         return tuple(choice.static) == OPERATIONS[choice.name].static
     if choice.name in FILTERS and choice.values is None:
-        return tuple(choice.static) == _FILTER_STATIC.get(choice.name, ())
+        return tuple(choice.static) in _FILTER_STATIC[choice.name]
     return choice.name in HEADS and choice.values is None and choice.channels is None
+
+
+def filter_of(choice: Choice) -> tuple[int, int, int]:
+    """Return the code of a filter, and how far it reaches along x and y."""
+    wide, high = choice.static.get("kernel_size", (3, 3))
+    if choice.name == "filter2d":
+        high, wide = choice.operands[0].shape[1:]
+    return FILTERS[choice.name] + int(choice.static.get("clip", False)), wide // 2, high // 2
 
 
 def statistics(choice: Choice) -> tuple[str, ...]:
