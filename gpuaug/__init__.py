@@ -40,6 +40,7 @@ from gpuaug.transforms.color import (
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.crop_and_pad import CropAndPad, PadIfNeeded
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
@@ -58,7 +59,9 @@ from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
+from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
@@ -94,6 +97,7 @@ __all__ = [
     "ConvertBoundingBoxFormat",
     "CopyPaste",
     "Cosine",
+    "CropAndPad",
     "CropNonEmptyMaskIfExists",
     "CutMix",
     "Distribution",
@@ -119,6 +123,7 @@ __all__ = [
     "OneOf",
     "OpticalDistortion",
     "Pad",
+    "PadIfNeeded",
     "Padded",
     "Params",
     "PerClass",
@@ -149,13 +154,16 @@ __all__ = [
     "RandomResizedCrop",
     "RandomRotate90",
     "RandomRotation",
+    "RandomScale",
     "RandomShortestSize",
+    "RandomSizedCrop",
     "RandomSolarize",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
     "Resize",
     "ResizeMix",
+    "SafeRotate",
     "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
