@@ -41,6 +41,7 @@ from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTran
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.crop_and_pad import CropAndPad, PadIfNeeded
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
@@ -63,7 +64,9 @@ from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
+from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sharpen import Emboss, Sharpen
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
@@ -105,6 +108,7 @@ __all__ = [
     "ConvertBoundingBoxFormat",
     "CopyPaste",
     "Cosine",
+    "CropAndPad",
     "CropNonEmptyMaskIfExists",
     "CutMix",
     "Defocus",
@@ -134,6 +138,7 @@ __all__ = [
     "OneOf",
     "OpticalDistortion",
     "Pad",
+    "PadIfNeeded",
     "Padded",
     "Params",
     "PerClass",
@@ -172,7 +177,9 @@ __all__ = [
     "RandomResizedCrop",
     "RandomRotate90",
     "RandomRotation",
+    "RandomScale",
     "RandomShortestSize",
+    "RandomSizedCrop",
     "RandomSolarize",
     "RandomToneCurve",
     "RandomTranspose",
@@ -180,6 +187,7 @@ __all__ = [
     "RandomZoomOut",
     "Resize",
     "ResizeMix",
+    "SafeRotate",
     "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",

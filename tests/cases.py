@@ -157,6 +157,11 @@ CASES = [
     # Noise, sensor and compression.
     # Occlusion.
     # Sizes and crops.
+    Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
+    Case(lambda: ga.CropAndPad((-4, 5), fill=0.5, p=0.5), shown=lambda: ga.CropAndPad((-40, 30), fill=60)),
+    Case(lambda: ga.RandomScale(0.4, fill=0.5), shown=lambda: ga.RandomScale((-0.5, 0.5), fill=60, p=1.0)),
+    Case(lambda: ga.RandomSizedCrop((5, 16), (14, 20)), shown=lambda: ga.RandomSizedCrop((40, 100), (120, 160), 1.3)),
+    Case(lambda: ga.PadIfNeeded(30, None, None, 8, "random", 0.25), shown=lambda: ga.PadIfNeeded(160, 200, fill=60)),
     # Domain.
     # Pipelines.
     Case(
