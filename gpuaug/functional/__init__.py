@@ -15,6 +15,7 @@ from gpuaug.functional.color import (
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
+from gpuaug.functional.mosaic import mosaic
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
@@ -56,6 +57,7 @@ __all__ = [
     "invert",
     "mix_labels",
     "mixup",
+    "mosaic",
     "normalize",
     "normalize_by_image",
     "permute_channels",

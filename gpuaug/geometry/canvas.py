@@ -27,6 +27,7 @@ __all__ = [
     "ratio",
     "rectangle",
     "rounded",
+    "scaled",
     "smaller",
     "whole",
 ]
@@ -89,6 +90,11 @@ def following(canvas: Canvas, size: Callable[[Canvas], Canvas]) -> Canvas:
 def along(number: Any, dims: int) -> Any:
     """Return a number as it is, or one for each sample (B,) as (B, 1, ...)."""
     return number.view(-1, *[1] * dims) if isinstance(number, Tensor) else number
+
+
+def scaled(canvas: Canvas, factor: Any) -> Canvas:
+    """Return a canvas times a factor, in whole pixels, at least one."""
+    return (larger(rounded(canvas[0] * factor), 1), larger(rounded(canvas[1] * factor), 1))
 
 
 def rectangle(canvas: Canvas, like: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ def _part(
     if group.chosen is not None:
         rows = rows.with_(valid=rows.valid & group.chosen)
     if group.matrix is not None:
-        path = Track([Stage(canvas, group.matrix, cuts=False)], group.matrix)
+        path = Track([Stage(canvas, group.matrix, cuts=False, straight=True)], group.matrix)
         form = "xyxyxyxy" if rows.boxes is not None and rows.boxes.shape[-1] == 8 else "xyxy"
         rows = move(rows, path, BboxParams(format=form), keypoint, mirror_labels, None, form)
     if rows.keypoints is not None and rows.visible is None:
@@ -154,10 +154,10 @@ def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor |
 
 def _left(rows: Instances, seen: Tensor, whole: Tensor, measured: bool) -> Instances:
     """Return objects of whose `whole` area (B, N) some is `seen`: without those of which nothing is."""
-    rows = rows.with_(valid=rows.valid & (seen > 1e-6 * whole))
     if not measured:
-        return rows
+        return rows.with_(valid=rows.valid & (seen > 1e-6 * whole))
     part = (seen / whole.clamp(min=1e-12)).to(torch.float32)
+    rows = rows.with_(valid=rows.valid & (part > 1e-6))
     return rows.with_(share=part if rows.share is None else rows.share * part)
 
 
