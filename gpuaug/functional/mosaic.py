@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpuaug.data.batch import Batch, open_door
 from gpuaug.geometry import matrix as mat
-from gpuaug.geometry.canvas import Canvas, Sizes, larger, ratio, scaled, smaller
+from gpuaug.geometry.canvas import Canvas, Sizes, larger, ratio, scaled, smaller, spans
 from gpuaug.render.backend import render
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
@@ -101,6 +101,7 @@ def placed(
     cell: tuple[int, int] | None,
     fit_mode: str,
     gate: Tensor | None = None,
+    size: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return (B, 4, 3, 3), positions in an image -> on the canvas, and (B, 4, 4), where each is seen.
 
@@ -112,16 +113,17 @@ def placed(
         cell: what images are fitted to.
         fit_mode: how.
         gate: (B,), for whom it is done: the first image of others is seen whole, in the middle.
+        size: `spans` of the mosaic's canvas, where it is known.
     """
-    inner, size = fitted(canvas, cell, fit_mode), _size(after, center)
+    inner, size = fitted(canvas, cell, fit_mode), spans(after, center) if size is None else size
     if isinstance(canvas, Sizes):
         both = torch.stack((inner[1], inner[0], inner[1] / canvas[1], inner[0] / canvas[0]), dim=-1)
         whole, scale = both.index_select(0, partner.flatten()).view(-1, TILES, 4).split(2, dim=-1)
         factors: Any = scale.unbind(-1)
     else:
-        whole = size if inner == after else _size(inner, center)
+        whole = size if inner == after else spans(inner, center)
         factors = inner[1] / canvas[1], inner[0] / canvas[0]
-    shown = torch.minimum(whole, _size(cell, center)) if fit_mode == "cover" and cell is not None else whole
+    shown = torch.minimum(whole, spans(cell, center)) if fit_mode == "cover" and cell is not None else whole
     tile = torch.arange(TILES, device=center.device, dtype=center.dtype)
     right = torch.stack((tile % 2, tile // 2), dim=-1)  # of the centre, and below it
     point = center[:, None]
@@ -148,8 +150,3 @@ def placed(
         matrix = eye.repeat(*partner.shape, 1, 1)
     matrix[..., :2, 2] = place
     return matrix, torch.cat((low.clamp(min=0), torch.minimum(high, size)), dim=-1)
-
-
-def _size(canvas: Canvas, like: Tensor) -> Tensor:
-    """Return (2,), width and height: made on the device."""
-    return torch.linspace(float(canvas[1]), float(canvas[0]), 2, dtype=like.dtype, device=like.device)

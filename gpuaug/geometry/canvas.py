@@ -29,6 +29,7 @@ __all__ = [
     "rounded",
     "scaled",
     "smaller",
+    "spans",
     "whole",
 ]
 
@@ -107,6 +108,11 @@ def rectangle(canvas: Canvas, like: Tensor) -> Tensor:
     corner[2].fill_(w)
     corner[3].fill_(h)
     return corner
+
+
+def spans(canvas: Canvas, like: Tensor) -> Tensor:
+    """Return width and height (2,) of a canvas of one size, made on the device."""
+    return torch.linspace(float(canvas[1]), float(canvas[0]), 2, dtype=like.dtype, device=like.device)
 
 
 def larger(a: Any, b: Any) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.geometry.canvas import Canvas, along, smaller
+from gpuaug.geometry.canvas import Canvas, along, smaller, spans
 
 __all__ = ["area", "bounds", "centred", "clip", "ellipse_bounds", "inside", "outline", "read", "straight_bounds"]
 
@@ -66,6 +66,8 @@ def outline(boxes: Tensor, method: str, per_side: int = 8) -> Tensor:
 
 def clip(boxes: Tensor, canvas: Canvas) -> Tensor:
     """Return what of the boxes lies in a canvas (height, width)."""
+    if not isinstance(canvas[0], Tensor):
+        return torch.minimum(boxes.unflatten(-1, (2, 2)).clamp(min=0), spans(canvas, boxes)).flatten(-2)
     h, w = (along(n, boxes.dim() - 1) for n in canvas)
     x, y = smaller(boxes[..., 0::2].clamp(min=0), w), smaller(boxes[..., 1::2].clamp(min=0), h)
     return torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), dim=-1)

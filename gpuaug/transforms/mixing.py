@@ -109,6 +109,9 @@ def _part(
         rows = gather(rows, group.index)
     if group.chosen is not None:
         rows = rows.with_(valid=rows.valid & group.chosen)
+    narrow = None if rows.boxes is None else rows.boxes.dtype
+    if rows.boxes is not None and narrow != like.dtype:  # once, and back at the end
+        rows = rows.with_(boxes=rows.boxes.to(like.dtype))
     if group.matrix is not None:
         path = Track([Stage(canvas, group.matrix, cuts=False, straight=True)], group.matrix)
         form = "xyxyxyxy" if rows.boxes is not None and rows.boxes.shape[-1] == 8 else "xyxy"
@@ -116,7 +119,8 @@ def _part(
     if rows.keypoints is not None and rows.visible is None:
         rows = rows.with_(visible=torch.full_like(rows.keypoints[..., 0], 2).to(torch.int64))
     within = rectangle(canvas, like).expand(like.shape[0], 4) if group.within is None else group.within
-    return _seen(rows, within, group.hole, group.hidden, measured)
+    found = _seen(rows, within, group.hole, group.hidden, measured)
+    return found if found.boxes is None or narrow is None else found.with_(boxes=found.boxes.to(narrow))
 
 
 def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor | None, measured: bool) -> Instances:

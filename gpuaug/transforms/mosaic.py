@@ -10,7 +10,7 @@ from torch import Tensor
 from gpuaug.data.kept import Kept
 from gpuaug.functional.labels import soft_labels
 from gpuaug.functional.mosaic import FIT_MODES, TILES, fitted, placed
-from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts
+from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, spans
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Uniform, as_distribution
@@ -137,7 +137,7 @@ class Mosaic(BatchMix, Reader):
             others = (raw["_partner"] * count).to(torch.int64).clamp(max=max(count - 1, 0))
         else:
             own, others = context.met.slots, context.met.partner(raw["_partner"])
-        size = torch.linspace(float(after[1]), float(after[0]), 2, dtype=like.dtype, device=like.device)
+        size = spans(after, like)
         values = {
             "partner": torch.cat((own[:, None], others), dim=1),
             "center": torch.floor(raw["center"] * size),
@@ -145,9 +145,9 @@ class Mosaic(BatchMix, Reader):
         if gate is not None:
             values["gate"] = gate
             values["partner"] = torch.where(gate[:, None], values["partner"], own[:, None])
-        values["_matrix"], values["_rectangle"] = placed(
-            values["partner"], values["center"], exact(context.canvas), after, self.cell_shape, self.fit_mode, gate
-        )
+        partner, center, canvas = values["partner"], values["center"], exact(context.canvas)
+        found = placed(partner, center, canvas, after, self.cell_shape, self.fit_mode, gate, size)
+        values["_matrix"], values["_rectangle"] = found
         return values
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:

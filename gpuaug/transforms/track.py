@@ -192,13 +192,15 @@ class Track:
         if not params.filters:
             return out.to(boxes.dtype), valid
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
-        left = width * height
+        left, shorter = width * height, None
         if params.min_area > 0:
             valid = valid & (left >= params.min_area)
         if params.min_size > 0:
-            valid = valid & (torch.minimum(width, height) >= params.min_size)
+            shorter = torch.minimum(width, height)
+            valid = valid & (shorter >= params.min_size)
         if params.max_aspect is not None:
-            valid = valid & (torch.maximum(width, height) <= params.max_aspect * torch.minimum(width, height))
+            shorter = torch.minimum(width, height) if shorter is None else shorter
+            valid = valid & (torch.maximum(width, height) <= params.max_aspect * shorter)
         if params.min_visibility > 0:
             shown = left if share is None else left * share
             valid = valid & (shown >= (params.min_visibility - 1e-6) * pts.area(whole))
