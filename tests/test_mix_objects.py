@@ -114,6 +114,16 @@ def test_index_maps(name: str) -> None:
         assert shown
 
 
+def test_the_larger_share_lies_on_top() -> None:
+    """On both sides of one half, and at it."""
+    maps = torch.ones(4, 6, 8, dtype=torch.int64)
+    data = {"image": torch.zeros(4, 1, 6, 8), "masks": maps, "boxes": torch.tensor([[[0.0, 0, 8, 6]]]).expand(4, 1, 4)}
+    mix = ga.MixUp(pairing="roll")
+    params = mix.sample(data)
+    params.values["MixUp"]["lam"] = torch.tensor([0.45, 0.4999, 0.5, 0.55])
+    assert mix.replay(data, params)["masks"][:, 0, 0].tolist() == [2, 2, 1, 1]
+
+
 def test_mixup_keeps_objects_of_both() -> None:
     data = annotated()
     out, params = ga.Compose([ga.MixUp(p=0.7)], seed=2)(data, return_params=True)
