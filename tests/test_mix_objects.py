@@ -234,6 +234,24 @@ def test_what_is_left_counts_later_too() -> None:
         assert bool(augment.replay(data, params)["valid"][0, 0]) == kept
 
 
+def test_what_two_meetings_have_left_is_counted_together() -> None:
+    """A half of a half, though each alone leaves enough; and a twentieth is something where nobody asks for more."""
+    data = {"image": example(2, (3, H, W)), "boxes": torch.tensor([[[2.0, 2.0, 22.0, 12.0]]]).expand(2, 1, 4)}
+    for least, left in ((0.3, False), (0.2, True)):
+        rules = ga.BboxParams(min_visibility=least)
+        augment = ga.Compose([ga.CutMix(), ga.CutMix()], seed=1, bbox_params=rules)
+        params = augment.sample(data)
+        params.values["CutMix"]["box"] = torch.tensor([[12.0, 0, 34, 24], [0, 0, 0, 0]])  # x < 12 is left: a half
+        params.values["CutMix_2"]["box"] = torch.tensor([[7.0, 0, 12, 24], [0, 0, 0, 0]])  # x < 7: a half of it
+        assert bool(augment.replay(data, params)["valid"][0, 0]) == left
+    for rules in (ga.BboxParams(), ga.BboxParams(min_visibility=0.04)):
+        augment = ga.Compose([ga.CutMix()], seed=1, bbox_params=rules)
+        params = augment.sample(data)
+        params.values["CutMix"]["box"] = torch.tensor([[3.0, 0, 34, 24], [0, 0, 0, 0]])
+        out = augment.replay(data, params)
+        assert out["valid"][0, 0] and out["boxes"][0, 0].tolist() == [2, 2, 3, 12]
+
+
 def test_detection_targets_in_lists() -> None:
     """Targets of torchvision's form: rows of both, of images that have got one size."""
     images = [torch.rand(3, 20, 31), torch.rand(3, 26, 17), torch.rand(3, 33, 24)]

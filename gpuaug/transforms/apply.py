@@ -38,9 +38,11 @@ def _refuse_blending(layer: Layer, batch: Batch) -> None:
     held += ["mask"] if batch.mask is not None else []
     held += ["boxes, masks or keypoints"] if batch.instances is not None else []
     if blending and held:
+        name = blending[0].partition(".")[0]
+        hint = "; with geometric=False it moves nothing" if name.startswith("AugMix") else ""
         raise TypeError(
-            f"{blending[0].partition('.')[0]}: it shows an image in several places at once, and takes images and "
-            f"labels only, got {held[0]}"
+            f"{name}: it shows an image in several places at once, and takes images and "
+            f"labels only, got {held[0]}{hint}"
         )
 
 

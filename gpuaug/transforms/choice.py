@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from gpuaug.sampling.counts import as_counts
 from gpuaug.sampling.distributions import Categorical, Distribution, Integers, Uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.sampling.varying import Varying, is_number, least
 from gpuaug.transforms.base import Drawn, check_p
@@ -85,8 +87,8 @@ class RandomChoice(Choosing):
         ValueError: where a transform changes the canvas or the dtype, which cannot differ within a batch; for weights
             that are negative, all zero, or not one for each transform.
 
-    Source: torchvision.transforms.v2.RandomChoice, with a choice for each sample; Albumentations' `OneOf`, which
-    weighs transforms by their own p, is `OneOf`.
+    Source: torchvision.transforms.v2.RandomChoice, with a choice for each sample. `OneOf` is a class of its own, not
+    an alias: its `p` is Albumentations', a probability, where this one is torchvision's, weights.
 
     Example:
         >>> import torch, gpuaug as ga
@@ -95,7 +97,7 @@ class RandomChoice(Choosing):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], p: Sequence[float] | None = None) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], p: Sequence[Number] | None = None) -> None:
         """Build the container; see the class."""
         super().__init__(transforms)
         self.p: Any = None if p is None else self._weights(p)
@@ -152,7 +154,7 @@ class OneOf(RandomChoice):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], p: float = 0.5) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], p: Number = 0.5) -> None:
         """Build the container; see the class."""
         Choosing.__init__(self, transforms)
         self.p = check_p(p, "OneOf")
@@ -190,9 +192,10 @@ class SomeOf(Choosing):
 
     Args:
         transforms: transforms and containers that keep the canvas; those chosen are applied with their own p.
-        n: how many are chosen; without `replace` at most all of them; 0 is neutral.
+        n: how many are chosen: a number, or (low, high) or a distribution to draw it from for each sample; without
+            `replace` at most all of them; 0 is neutral.
         replace: whether a transform may be chosen several times, with new draws each time. It then stands `n` times in
-            the pipeline.
+            the pipeline (the largest n where that is drawn).
         p: probability for each sample; 0 is neutral.
 
     Shape:
@@ -214,40 +217,48 @@ class SomeOf(Choosing):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], n: int = 1, replace: bool = False, p: float = 1.0) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], n: Range = 1, replace: bool = False, p: Number = 1.0) -> None:
         """Build the container; see the class."""
         super().__init__(transforms)
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ValueError(f"SomeOf: n must be a whole number, not negative, got {n!r}")
-        self.replace = bool(replace)
-        self.n = n if self.replace else min(n, len(self))
+        self.n, self.replace, self._count = n, bool(replace), as_counts(n, "SomeOf", "n", 0)
+        most = int(self._count.support()[1])
+        self.most = most if self.replace else min(most, len(self))
         self.p = check_p(p, "SomeOf")
         self._check()
 
+    @property
+    def _fixed(self) -> bool:
+        """Whether as many are chosen for every sample."""
+        low, high = self._count.support()
+        return low == high
+
     def _decide(self, raw: Drawn) -> Drawn:
+        count = raw["n"][:, None] if "n" in raw else self.most
         if not self.replace:
             rank = torch.argsort(torch.argsort(raw["_keys"].view(-1, len(self)), dim=1, stable=True), dim=1)
-            chosen = rank < self.n
+            chosen = rank < count
             return {"chosen": chosen, TAKEN: chosen}
-        index = raw["index"].view(-1, self.n, 1)
-        times = (index == torch.arange(len(self), device=index.device)).sum(1)
-        again = times[:, :, None] > torch.arange(self.n, device=index.device)  # (B, children, n)
+        index = raw["index"].view(-1, self.most, 1)
+        place = torch.arange(self.most, device=index.device)
+        times = ((index == torch.arange(len(self), device=index.device)) & (place < count)[..., None]).sum(1)
+        again = times[:, :, None] > place  # (B, children, n)
         return {"times": times, TAKEN: again.flatten(1)}
 
     def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, each under the condition that it was chosen."""
-        if not self.n:
+        if not self.most:
             return
         p = self.p if self.p < 1 else None
+        drawn = {} if self._fixed else {"n": (self._count, 1)}
         if not self.replace:
-            name = self._start(names, {"_keys": (Uniform(0.0, 1.0), len(self))}, p)
+            name = self._start(names, {"_keys": (Uniform(0.0, 1.0), len(self)), **drawn}, p)
             branches = self._branches(names, name, channels)
         else:
-            name = self._start(names, {"index": (Integers(0, len(self) - 1), self.n)}, p)
+            name = self._start(names, {"index": (Integers(0, len(self) - 1), self.most), **drawn}, p)
             branches = [
-                list(child.flatten(names, (Gate(name, branch * self.n + again),), channels))
+                list(child.flatten(names, (Gate(name, branch * self.most + again),), channels))
                 for branch, child in enumerate(self._children())
-                for again in range(self.n)
+                for again in range(self.most)
             ]
         yield Node(name, Decision(self._decide, p=self.p), gates)
         for nodes in branches:
@@ -255,7 +266,7 @@ class SomeOf(Choosing):
 
     def evaluation(self) -> Layer | None:
         """Return the deterministic children where all are chosen, else None: the identity."""
-        everything = not self.replace and self.n == len(self) and self.p == 1
+        everything = not self.replace and self._fixed and self.most == len(self) and self.p == 1
         return Compose(self._evaluated_children()) if everything else None
 
     def extra_repr(self) -> str:

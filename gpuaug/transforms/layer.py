@@ -164,7 +164,9 @@ class Layer(Changing):
             strength: (B,) from 0, where nothing happens, to 1, or one number. Every drawn value v with a neutral value
                 n (an angle's 0, a factor's 1) becomes n + strength * (v - n), whole numbers rounded. A transform
                 without neutral values (flips, inversion, erasing, mixes) is applied with probability strength * p.
-                Containers and policies keep what they draw, and crops to a size their places.
+                Published policies scale their levels; an operation that does something at level 0 too, as equalize
+                does, is applied with probability strength. Containers keep what they draw, and crops to a size their
+                places.
             return_params: also return the `Params`.
 
         Returns:

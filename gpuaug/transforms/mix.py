@@ -11,8 +11,10 @@ from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Beta, Distribution
+from gpuaug.sampling.distributions import Beta, Constant, Distribution
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.unit import Unit
+from gpuaug.sampling.varying import Varying, is_number, least, most
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
@@ -69,11 +71,11 @@ def shared(mode: str, drawn: Tensor) -> Tensor:
     return drawn.index_select(0, torch.minimum(place, place.flip(0)))
 
 
-def as_share(alpha: float, owner: str) -> Distribution:
+def as_share(alpha: Number, owner: str) -> Distribution:
     """Return the law Beta(alpha, alpha), or raise."""
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha <= LARGEST:
+    if not (is_number(alpha) or isinstance(alpha, Varying)) or not 0 < least(alpha) <= most(alpha) <= LARGEST:
         raise ValueError(f"{owner}: alpha must be a number above 0 and at most {LARGEST}, got {alpha!r}")
-    return Unit() if alpha == 1 else Beta(float(alpha), float(alpha))  # the same law for 1, and cheaper
+    return Unit() if alpha == 1 else Beta(alpha, alpha)  # the same law for 1, and cheaper
 
 
 class Mixing(BatchMix):
@@ -85,7 +87,7 @@ class Mixing(BatchMix):
 
     def __init__(
         self,
-        p: float,
+        p: Number,
         num_classes: int | None,
         labels_getter: Any,
         mode: str,
@@ -114,9 +116,10 @@ class Mixing(BatchMix):
 
     def declare_mix(self, **random: Any) -> None:
         """Name the distributions that are drawn for each sample, and for who meets whom."""
+        fixed = {name: random.pop(name) for name in list(random) if isinstance(random[name], Constant)}
         if self.pairing == "perm":
             random["_pair"] = Unit()
-        self.declare(**random)
+        self.declare(**random, **fixed)  # whose columns are not read, so that the others are where they are without
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `partner` (B,), `lam` (B,), and what else says how they are mixed; a gate is shared as draws are."""
@@ -224,7 +227,7 @@ class MixUp(Mixing):
     def __init__(
         self,
         *,
-        alpha: float = 1.0,
+        alpha: Number = 1.0,
         num_classes: int | None = None,
         labels_getter: Any = "default",
         mode: str = "elem",
@@ -232,7 +235,7 @@ class MixUp(Mixing):
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)

@@ -14,6 +14,7 @@ from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, spans
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Reader
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.crop import Size, as_size
@@ -89,14 +90,14 @@ class Mosaic(BatchMix, Reader):
         *,
         target_size: Size | None = None,
         cell_shape: Size | None = None,
-        center_range: Any = (0.3, 0.7),
+        center_range: Range = (0.3, 0.7),
         fit_mode: str = "contain",
         interpolation: Any = None,
         fill: Any = None,
         num_classes: int | None = None,
         labels_getter: Any = "default",
         buffer: int = 0,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """Check the arguments; see the class."""
         BatchMix.__init__(self, p, labels_getter)
