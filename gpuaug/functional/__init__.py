@@ -17,6 +17,7 @@ from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, t
 from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
+from gpuaug.functional.mosaic import mosaic
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
@@ -67,6 +68,7 @@ __all__ = [
     "look_up",
     "mix_labels",
     "mixup",
+    "mosaic",
     "motion_blur",
     "normalize",
     "normalize_by_image",

@@ -144,7 +144,6 @@ def _segment(
     """Return objects after some nodes that mix nothing, from a canvas on."""
     masks = None if planes is None else planes.after(layer, values, nodes)
     device = rows.valid.device
-    like = torch.zeros(rows.valid.shape[0], dtype=matrix_dtype(device), device=device)
     path = track(nodes, contexts, values)
     way = path
     if rows.keypoints is not None and any(node.transform.hide_keypoints for node in nodes):
@@ -155,17 +154,17 @@ def _segment(
             return out
         hidden = move(rows.with_(boxes=None, masks=None), way, BboxParams(), KeypointParams(), None)
         return out.with_(keypoints=hidden.keypoints, visible=hidden.visible)
-    rest = still(canvas, like)
+    path = path or still(canvas, torch.zeros(rows.valid.shape[0], dtype=matrix_dtype(device), device=device))
     return move(
         rows,
-        path or rest,
+        path,
         rules.bbox,
         rules.keypoint,
         rules.labels,
         masks,
         rules.box_format,
         canvas,
-        way=way or path or rest,
+        way=way or path,
     )
 
 
