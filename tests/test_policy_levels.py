@@ -54,6 +54,11 @@ def test_a_scheduled_magnitude_changes_the_level_and_nothing_else(name: str) -> 
 
 
 @pytest.mark.parametrize("name", list(MAKERS))
+def test_no_samples(name: str) -> None:
+    assert MAKERS[name][0](2)(torch.zeros(0, 3, 30, 40)).shape == (0, 3, 30, 40)
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
 def test_each_class_has_its_magnitude(name: str) -> None:
     make, _ = MAKERS[name]
     labels = torch.arange(N) % 3
