@@ -80,7 +80,7 @@ def test_keys_are_found_in_targets_and_in_what_follows_the_images() -> None:
     one = layer.sample(x[0], {"boxes": boxes, "camera": 1})["RandomRotation"].angle
     assert one.shape == (1,) and one >= 2
     for camera in (True, 0.5, torch.tensor([1, 2])):
-        targets[1]["camera"] = camera
+        targets = [{**target, "camera": camera} for target in targets]
         with pytest.raises((TypeError, ValueError), match="camera"):
             layer.sample(list(x), targets)
 

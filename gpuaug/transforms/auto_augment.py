@@ -67,7 +67,8 @@ class RandAugment(Policy):
     Raises:
         ValueError: for a magnitude that is not one of the bins.
 
-    Source: torchvision.transforms.v2.RandAugment; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.RandAugment; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga
@@ -119,7 +120,8 @@ class TrivialAugmentWide(Policy):
     Raises:
         ValueError: for fewer than two bins, or a magnitude that is not one of them.
 
-    Source: torchvision.transforms.v2.TrivialAugmentWide; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.TrivialAugmentWide; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga
@@ -203,7 +205,8 @@ class AutoAugment(SubPolicies):
     Raises:
         ValueError: for another policy.
 
-    Source: torchvision.transforms.v2.AutoAugment; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.AutoAugment; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga
