@@ -10,7 +10,7 @@ from content import H, W, coordinates, read_at
 from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
@@ -122,6 +122,27 @@ def test_each_operation_is_torchvisions(name: str, way: str, picture: Tensor, mo
             assert gap.max() <= (0 if operation in EXACT else 1), operation
     assert between <= 0.1 * turned  # most pixels are compared
     assert len(seen) > 4
+
+
+@pytest.mark.parametrize("way", ["batched", "walk"])
+def test_bilinear_warps_are_torchvisions(way: str, photos: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One level apart at most, where a shear reads some source pixels more than once too: no filter widens."""
+    monkeypatch.setattr(backend, "SMALL", 10**9 if way == "batched" else 0)
+    image = F.interpolate(photos[:1].float(), (61, 87), mode="bilinear", antialias=True).round().to(torch.uint8)
+    layer = ga.TrivialAugmentWide(interpolation="bilinear")
+    theirs = v2.TrivialAugmentWide(interpolation=InterpolationMode.BILINEAR)
+    layer.reseed(1)
+    out, params = layer(image.expand(120, -1, -1, -1).contiguous(), return_params=True)
+    drawn, compared = params["TrivialAugmentWide"], 0
+    for i, result in enumerate(out):
+        operation, magnitude = layer.space.names[int(drawn.op[i, 0])], float(drawn.magnitude[i, 0])
+        if operation in TURNED | {"TranslateX", "TranslateY"}:
+            expected = theirs._apply_image_or_video_transform(
+                image[0], operation, magnitude, InterpolationMode.BILINEAR, theirs._fill
+            )
+            assert (result.int() - expected.int()).abs().max() <= 1, (operation, magnitude)
+            compared += 1
+    assert compared > 30
 
 
 def test_steps_follow_one_another_with_a_rounding_between(picture: Tensor) -> None:

@@ -55,7 +55,7 @@ class RandAugment(Policy):
         magnitude: 0 (weakest) to num_magnitude_bins - 1 (strongest): a level, which need not be whole, so that a
             schedule may raise it evenly; (low, high) draws a whole level for each operation, a distribution any.
         num_magnitude_bins: how many magnitudes there are.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
 
     Shape:
@@ -107,7 +107,7 @@ class TrivialAugmentWide(Policy):
 
     Args:
         num_magnitude_bins: how many magnitudes there are, each as likely.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
         magnitude: levels to draw from, 0 to num_magnitude_bins - 1, as in `RandAugment`; None takes all.
 
@@ -193,7 +193,7 @@ class AutoAugment(SubPolicies):
 
     Args:
         policy: "imagenet" (default), "cifar10" or "svhn", or torchvision's AutoAugmentPolicy.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
 
     Shape:
