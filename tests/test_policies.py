@@ -167,6 +167,32 @@ def test_steps_follow_one_another_with_a_rounding_between(picture: Tensor) -> No
     assert compared > 40
 
 
+def without(params: Any, step: int) -> Any:
+    """Return parameters of which one step does nothing."""
+    made = params.map(torch.clone)
+    for name, values in made.values.items():
+        if f".{step}." in name:
+            for key, value in values.items():
+                values[key] = (
+                    torch.eye(3, dtype=value.dtype).expand_as(value) if key == "matrix" else torch.zeros_like(value)
+                )
+    return made
+
+
+@pytest.mark.parametrize("way", ["batched", "walk"])
+def test_the_second_step_takes_the_whole_levels_of_the_first(
+    way: str, picture: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both steps give to the bit what the second alone makes of what the first alone has given."""
+    monkeypatch.setattr(backend, "SMALL", 10**9 if way == "batched" else 0)
+    layer, images = ga.RandAugment(2, 17, interpolation="bilinear"), picture.expand(60, -1, -1, -1).contiguous()
+    layer.reseed(0)
+    both, params = layer(images, return_params=True)
+    first = layer.replay(images, without(params, 2))
+    second = layer.replay(first, without(params, 1))
+    assert torch.equal(both, second) and not torch.equal(both, first)
+
+
 def drawn_by_many(layer: Policy) -> Any:
     layer.reseed(3)
     return layer.sample(torch.zeros(1, 3, 30, 40).expand(MANY, -1, -1, -1))[type(layer).__name__]
