@@ -24,7 +24,7 @@ from gpuaug.render.mixes import Blend, blended, covers
 from gpuaug.render.packed import Packed
 from gpuaug.render.plan import Choice, Pass, Plan, Slot
 from gpuaug.render.reading import over, read_planes
-from gpuaug.render.registry import has_kernel
+from gpuaug.render.registry import HEADS, has_kernel
 from gpuaug.render.values import quantize
 from gpuaug.render.walk import walk
 from gpuaug.sampling.generator import TRITON
@@ -72,8 +72,8 @@ def render_at_once(x: Tensor | Flat, plan: Plan) -> Tensor | None:
     passes = plan.finish()
     if not uses_triton(x, plan.backend) or not _suits_triton(x, plan, passes):
         return None
-    if not all(map(has_kernel, choices_of(passes))):
-        return None  # what has no kernel takes images of one size
+    if not all(has_kernel(choice) and choice.name not in HEADS for choice in choices_of(passes)):
+        return None  # what has no kernel, or one of its own, takes images of one size
     from gpuaug.render.lowering import run
 
     return run(x, plan, passes)

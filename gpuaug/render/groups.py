@@ -6,23 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from gpuaug.render.launch import ROW
 from gpuaug.render.plan import Choice, Pass
+from gpuaug.render.registry import crosses
 
 __all__ = ["MAX_CHANNELS", "channel_groups", "choices_of", "in_group"]
 
 MAX_CHANNELS = 32
 """Of images that the kernels take: each group makes their code longer."""
 _TOGETHER = 4
-_CROSSING = frozenset(
-    {
-        "adjust_contrast",
-        "adjust_saturation",
-        "adjust_hue",
-        "adjust_hue_saturation_value",
-        "rgb_to_grayscale",
-        "permute_channels",
-    }
-)
-"""Operations whose result in one channel depends on others, so that all must be in registers at once."""
 _CODE, _SEEN, _LIST = 0, 9, 10
 
 
@@ -41,7 +31,7 @@ def channel_groups(channels: int, passes: list[Pass]) -> list[tuple[int, ...]] |
         return None
     bound: list[set[int]] = []
     for choice in choices_of(passes):
-        if choice.name in _CROSSING:
+        if crosses(choice):
             joined = set(range(channels) if choice.channels is None else choice.channels)
             for other in [g for g in bound if g & joined]:
                 bound.remove(other)

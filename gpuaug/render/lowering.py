@@ -22,7 +22,7 @@ from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.meeting import blended, tiled
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
-from gpuaug.render.registry import CODES, FILTERS, MODES, has_kernel, statistics
+from gpuaug.render.registry import CODES, HEADS, OPERATIONS, extra_of, filter_of, has_kernel, statistics
 from gpuaug.render.triton_filter import filtered
 from gpuaug.render.warp import Warp
 
@@ -168,15 +168,19 @@ class _Run:
         if not has_kernel(choice):
             self._by_torch(choice)
             return
+        if choice.name in HEADS:
+            if self.open.touched:
+                self._write()
+            o = self.open
+            self.open = self._source(HEADS[choice.name](o.image, o.scale, choice), 1.0, o.canvas)
+            return
         if self.open.filter is not None or self.open.meets:
             self._write()
         o = self.open
         channels = choice.channels or tuple(range(o.channels))
-        reach = choice.static.get("kernel_size", (3, 3))
-        if choice.name == "filter2d":
-            reach = (choice.operands[0].shape[2], choice.operands[0].shape[1])
+        code, across, down = filter_of(choice)
         on = -1 if choice.on is None else self._operand(choice.on)
-        what = [FILTERS[choice.name], on, self._operand(choice.operands[0]), reach[0] // 2, reach[1] // 2]
+        what = [code, on, self._operand(choice.operands[0]), across, down]
         groups = self.groups if len(self.groups) > 1 else [tuple(range(o.channels))]
         limited = [sum(1 << n for n, c in enumerate(group) if c in channels) for group in groups]
         o.filter = [n for group, bits in zip(groups, limited, strict=True) for n in (*what, bits, len(group))]
@@ -254,41 +258,16 @@ class _Run:
         name, static = choice.name, choice.static
         seen = len(choice.channels) if choice.channels is not None else o.channels
         first = len(o.constants)
-        extra = 0
         if name == "rgb_to_grayscale" and choice.channels is None:
             o_channels = static["num_output_channels"] or seen
         else:
             o_channels = o.channels
-        if name == "brightness_contrast":
-            extra = int(static["brightness_by_max"])
-        elif name == "drop_channels":
-            o.constants.append(static["fill"])
-        elif name == "adjust_gamma":
-            o.constants.append(1.0)
-        elif name == "posterize":
-            extra = self.plan.levels or 0
-        elif name == "normalize":
-            extra = choice.operands[0].shape[1]
-        elif name == "normalize_by_image":
-            extra = MODES.index(static["mode"])
-        elif name == "gaussian_noise":
-            extra = int(static["clip"])
-        elif name in ("erase", "erase_noise", "erase_color"):
-            extra = choice.operands[0].shape[1]
-            if name == "erase":
-                o.constants.extend(static["value"])
-                stat = len(static["value"])
-        elif name == "to_unit":
-            slope, shift = unit_rows(static["values"])
-            o.constants.extend((*slope, *shift))
-            extra = len(slope)
-        elif name == "grid_dropout":
-            o.constants.extend(static["fill"])
-            extra = len(static["fill"])
+        o.constants.extend(OPERATIONS[name].constants(choice))
         # Operands of one operation stand side by side.
         at = len(o.operands)
         o.operands.extend(inner(t) for t in choice.operands)
         on = -1 if choice.on is None else self._operand(choice.on)
+        extra = extra_of(choice, self.plan.levels)
         row = [CODES[name], on, at, stat, extra, first, -1, 0, 0, seen, self._limit(choice), o.parts, 0, 0]
         o.channels = o_channels
         return row

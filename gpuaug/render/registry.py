@@ -2,74 +2,224 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gpuaug.functional.light import MODES as SHADES
+from gpuaug.functional.light import PROFILES, order_of
+from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
 
-__all__ = ["CODES", "FILTERS", "MODES", "TORCH_ONLY", "has_kernel", "statistics"]
+__all__ = [
+    "CODES",
+    "FILTERS",
+    "HEADS",
+    "MODES",
+    "OPERATIONS",
+    "TORCH_ONLY",
+    "Operation",
+    "crosses",
+    "extra_of",
+    "filter_of",
+    "has_kernel",
+    "statistics",
+]
 
-CODES = {
-    "adjust_brightness": 1,
-    "adjust_contrast": 2,
-    "adjust_saturation": 3,
-    "adjust_hue": 4,
-    "adjust_hue_saturation_value": 5,
-    "rgb_to_grayscale": 6,
-    "brightness_contrast": 7,
-    "permute_channels": 8,
-    "drop_channels": 9,
-    "adjust_gamma": 10,
-    "invert": 11,
-    "solarize": 12,
-    "posterize": 13,
-    "autocontrast": 14,
-    "equalize": 15,
-    "normalize": 16,
-    "normalize_by_image": 17,
-    "gaussian_noise": 18,
-    "erase": 19,
-    "erase_noise": 20,
-    "erase_color": 21,
-    "grid_dropout": 22,
-    "to_unit": 23,
-    "solarize_add": 24,
+MODES = ("image", "image_per_channel", "min_max", "min_max_per_channel")
+Numbers = tuple[float, ...]
+
+
+def _nothing(choice: Choice) -> Numbers:
+    return ()
+
+
+def _by_mode(choice: Choice) -> tuple[str, ...]:
+    mode = choice.static["mode"]
+    if mode.startswith("min_max"):
+        return ("extremes",)
+    return ("sums", "squares" if mode.endswith("per_channel") else "squares_of_all")
+
+
+def _by_max(choice: Choice) -> tuple[str, ...]:
+    return () if choice.static["brightness_by_max"] else ("sums",)
+
+
+def _rectangles(choice: Choice) -> int:
+    return int(choice.operands[0].shape[1])
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A pixel operation that has a kernel, and what its kernel is told besides the operands."""
+
+    code: int
+    """In `kernels/`: below 32 `pixels.py`, below 64 `tints.py`, below 96 `light.py`, below 128 `grain.py`."""
+    static: tuple[str, ...] = ()
+    """Names of the static arguments that its kernel knows."""
+    extra: Callable[[Choice], int] = lambda choice: 0
+    """One whole number; -1 stands for the integer levels of the source."""
+    constants: Callable[[Choice], Numbers] = _nothing
+    measures: Callable[[Choice], tuple[str, ...]] = lambda choice: ()
+    """Names of statistics of its input: see `launch.STATISTICS`."""
+    crosses: bool = False
+    """Whether its result in one channel depends on others, so that all must be in registers at once."""
+
+
+def _measuring(*names: str) -> Callable[[Choice], tuple[str, ...]]:
+    return lambda choice: names
+
+
+def _length(name: str) -> Callable[[Choice], int]:
+    return lambda choice: len(choice.static[name])
+
+
+def _flag(name: str) -> Callable[[Choice], int]:
+    return lambda choice: int(choice.static[name])
+
+
+def _listed(name: str) -> Callable[[Choice], Numbers]:
+    return lambda choice: tuple(choice.static[name])
+
+
+def _wide(choice: Choice) -> int:
+    """Return, as bits, which operands have a number for each channel."""
+    return sum(1 << n for n, operand in enumerate(choice.operands) if operand.dim() == 2)
+
+
+def _table_size(choice: Choice) -> int:
+    table = choice.operands[0]
+    return 2 * (int(table.shape[-1]) - 1) + int(table.dim() == 3)
+
+
+def _scales(choice: Choice) -> Numbers:
+    slope, shift = unit_rows(choice.static["values"])
+    return (*slope, *shift)
+
+
+_PIXELS = {
+    "adjust_brightness": Operation(1),
+    "adjust_contrast": Operation(2, measures=_measuring("gray"), crosses=True),
+    "adjust_saturation": Operation(3, crosses=True),
+    "adjust_hue": Operation(4, crosses=True),
+    "adjust_hue_saturation_value": Operation(5, crosses=True),
+    "rgb_to_grayscale": Operation(6, ("num_output_channels",), crosses=True),
+    "brightness_contrast": Operation(7, ("brightness_by_max",), _flag("brightness_by_max"), measures=_by_max),
+    "permute_channels": Operation(8, crosses=True),
+    "drop_channels": Operation(9, ("fill",), constants=lambda choice: (choice.static["fill"],)),
+    "adjust_gamma": Operation(10, constants=lambda choice: (1.0,)),
+    "invert": Operation(11),
+    "solarize": Operation(12),
+    "posterize": Operation(13, extra=lambda choice: -1),
+    "autocontrast": Operation(14, measures=_measuring("extremes")),
+    "equalize": Operation(15, measures=_measuring("histogram")),
+    "normalize": Operation(16, extra=_rectangles),
+    "normalize_by_image": Operation(
+        17, ("mode",), lambda choice: MODES.index(choice.static["mode"]), measures=_by_mode
+    ),
+    "gaussian_noise": Operation(18, ("clip",), _flag("clip")),
+    "erase": Operation(
+        19, ("value",), lambda choice: _rectangles(choice) * 64 + len(choice.static["value"]), _listed("value")
+    ),
+    "erase_noise": Operation(20, extra=_rectangles),
+    "erase_color": Operation(21, extra=_rectangles),
+    "grid_dropout": Operation(22, ("fill",), _length("fill"), _listed("fill")),
+    "to_unit": Operation(23, ("values",), lambda choice: len(_scales(choice)) // 2, _scales),
+    "solarize_add": Operation(24),
 }
-"""Pixel operations that have a kernel (`kernels/pixels.py`), by the name of their choice."""
+
+_TINTS = {
+    "color_matrix": Operation(32, ("clip",), _flag("clip"), crosses=True),
+    "look_up": Operation(33, extra=_table_size),
+    "scale_shift": Operation(34, extra=_wide),
+    "adjust_tone_curve": Operation(35, extra=_wide),
+    "scale_hsv": Operation(36, crosses=True),
+}
+"""Tone and colour of the catalogue: codes from 32."""
+
+
+def _colors(choice: Choice) -> Numbers:
+    return tuple(choice.static["color"] or (1.0,) * (choice.static.get("mode") == "toward"))
+
+
+def _map_size(choice: Choice) -> int:
+    rows, columns = choice.operands[0].shape[1:]
+    return int(rows + (columns << 13))
+
+
+def _formula(choice: Choice) -> int:
+    profile, clip = PROFILES.index(choice.static["profile"]), int(choice.static["clip"])
+    return profile + (clip << 4) + (order_of(choice.operands[1].shape[1]) << 8) + (len(_colors(choice)) << 12)
+
+
+def _map(choice: Choice) -> int:
+    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice) << 12)
+
+
+_LIGHT: dict[str, Operation] = {
+    "shade": Operation(64, ("profile", "color", "clip"), _formula, _colors),
+    "shade_by_map": Operation(65, ("mode", "color"), _map, _colors),
+    "contrast_by_map": Operation(66, extra=_map_size, measures=_measuring("sums")),
+}
+"""Light and weather: codes from 64."""
+
+_GRAIN: dict[str, Operation] = {}
+"""Noise, sensor and occlusion: codes from 96."""
+
+OPERATIONS = {**_PIXELS, **_TINTS, **_LIGHT, **_GRAIN}
+CODES = {name: operation.code for name, operation in OPERATIONS.items()}
+"""Pixel operations that have a kernel, by the name of their choice."""
+
 FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
+"""Neighbourhood filters that have a kernel (`kernels/filter.py`); the one after `filter2d` clamps its result."""
+_FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
+    "gaussian_blur": (("kernel_size",),),
+    "adjust_sharpness": ((),),
+    "filter2d": ((), ("clip",)),
+}
+
+Head = Callable[[Tensor, float, Choice], Tensor]
+HEADS: dict[str, Head] = {}
+"""Filters with an operator of their own, for what is more than a small neighbourhood.
+
+Given images (B, C, H, W) of any dtype, what their values are divided by to get working units, and the choice, it
+returns working float32 images, in which samples that `choice.on` leaves out are as they were. The operator must
+register what it gives on fake tensors, and import its kernels at the first launch.
+"""
+
 TORCH_ONLY = frozenset({"lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
-
-_STATIC: dict[str, tuple[str, ...]] = {
-    "rgb_to_grayscale": ("num_output_channels",),
-    "brightness_contrast": ("brightness_by_max",),
-    "drop_channels": ("fill",),
-    "normalize_by_image": ("mode",),
-    "gaussian_noise": ("clip",),
-    "erase": ("value",),
-    "grid_dropout": ("fill",),
-    "gaussian_blur": ("kernel_size",),
-    "to_unit": ("values",),
-}
-MODES = ("image", "image_per_channel", "min_max", "min_max_per_channel")
 
 
 def has_kernel(choice: Choice) -> bool:
     """Tell whether a choice is one that its kernel knows, arguments and all."""
-    known = choice.name in CODES or (choice.name in FILTERS and choice.values is None)
-    return known and tuple(choice.static) == _STATIC.get(choice.name, ())
+    if choice.name in CODES:
+        return tuple(choice.static) == OPERATIONS[choice.name].static
+    if choice.name in FILTERS and choice.values is None:
+        return tuple(choice.static) in _FILTER_STATIC[choice.name]
+    return choice.name in HEADS and choice.values is None and choice.channels is None
+
+
+def filter_of(choice: Choice) -> tuple[int, int, int]:
+    """Return the code of a filter, and how far it reaches along x and y."""
+    wide, high = choice.static.get("kernel_size", (3, 3))
+    if choice.name == "filter2d":
+        high, wide = choice.operands[0].shape[1:]
+    return FILTERS[choice.name] + int(choice.static.get("clip", False)), wide // 2, high // 2
 
 
 def statistics(choice: Choice) -> tuple[str, ...]:
     """Return what must be measured before an operation."""
-    if choice.name == "adjust_contrast":
-        return ("gray",)
-    if choice.name == "brightness_contrast" and not choice.static["brightness_by_max"]:
-        return ("sums",)
-    if choice.name == "autocontrast":
-        return ("extremes",)
-    if choice.name == "equalize":
-        return ("histogram",)
-    if choice.name == "normalize_by_image":
-        mode = choice.static["mode"]
-        if mode.startswith("min_max"):
-            return ("extremes",)
-        return ("sums", "squares" if mode.endswith("per_channel") else "squares_of_all")
-    return ()
+    return OPERATIONS[choice.name].measures(choice) if choice.name in OPERATIONS else ()
+
+
+def crosses(choice: Choice) -> bool:
+    """Tell whether an operation needs all its channels at once."""
+    return choice.name in OPERATIONS and OPERATIONS[choice.name].crosses
+
+
+def extra_of(choice: Choice, levels: int | None) -> int:
+    """Return the number that a kernel is told besides operands and constants."""
+    extra = OPERATIONS[choice.name].extra(choice)
+    return (levels or 0) if extra < 0 else extra

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug.data.kept import Kept
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import Reading, as_fill, as_interpolation
@@ -24,9 +25,17 @@ from gpuaug.transforms.given import GIVEN, MADE
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 from gpuaug.transforms.sizes import as_size
 
-__all__ = ["Filter", "Geometric", "Photometric", "Reader", "Transform", "check_p"]
+__all__ = ["MAX_CHANNELS", "Filter", "Geometric", "Photometric", "Reader", "Transform", "check_channels", "check_p"]
 
 Drawn = dict[str, Tensor]
+MAX_CHANNELS = 64
+"""Bound of the channels among which a transform can draw: the columns are laid out before an image is seen."""
+
+
+def check_channels(channels: int, owner: str) -> None:
+    """Raise where an image has more channels than there are columns."""
+    if channels > MAX_CHANNELS:
+        raise ValueError(f"{owner}: images must have at most {MAX_CHANNELS} channels, got {channels}")
 
 
 def as_channels(channels: Any, owner: str) -> tuple[int, ...] | None:
@@ -70,6 +79,10 @@ class Transform(Layer):
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
     mixes_labels: ClassVar[bool] = False
+    kept: Kept | None = None
+    """For one that mixes: samples of earlier batches."""
+    enabled: bool = True
+    """Whether a mix is switched on."""
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
@@ -297,6 +310,8 @@ class Photometric(Transform):
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
         self.keys = as_keys(keys, type(self).__name__)
+        if self.channels is not None:
+            self._build()  # what declares nothing is not built again
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return, for each slot, the operations that may fill it."""
@@ -335,6 +350,8 @@ class Filter(Transform):
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
         self.keys = as_keys(keys, type(self).__name__)
+        if self.channels is not None:
+            self._build()  # what declares nothing is not built again
 
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter with its operands."""

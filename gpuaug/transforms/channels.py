@@ -11,7 +11,7 @@ from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.counts import as_counts
 from gpuaug.sampling.distributions import Constant, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
-from gpuaug.transforms.base import Drawn, Photometric, check_p
+from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels, check_p
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
@@ -59,16 +59,6 @@ class RandomChannelPermutation(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the permutation."""
         return [[choice(F.permute_channels, values["order"])]]
-
-
-MAX_CHANNELS = 64
-"""Bound of the channels among which a transform can draw: the columns are laid out before an image is seen."""
-
-
-def check_channels(channels: int, owner: str) -> None:
-    """Raise where an image has more channels than there are columns."""
-    if channels > MAX_CHANNELS:
-        raise ValueError(f"{owner}: images must have at most {MAX_CHANNELS} channels, got {channels}")
 
 
 class ChannelDropout(Photometric):

@@ -17,6 +17,7 @@ from gpuaug.sampling.varying import Varying, is_number, least
 from gpuaug.transforms.base import Drawn, check_p
 from gpuaug.transforms.compose import Compose, Container, refuse_changing
 from gpuaug.transforms.decision import Decision, merged, placed, shares_a_place
+from gpuaug.transforms.exclusive import together
 from gpuaug.transforms.layer import Gate, Layer, Names, Node
 from gpuaug.transforms.node import TAKEN
 
@@ -68,7 +69,9 @@ class Choosing(Container):
 class RandomChoice(Choosing):
     """Apply one transform of a list, chosen for each sample.
 
-    What is chosen among shares passes over the pixels: all warps one, all pixel operations one place of the program.
+    What is chosen among shares passes over the pixels: all warps one, all pixel operations one place of the program,
+    and `MixUp`, `CutMix`, `ResizeMix`, `SaliencyMix` one, in which a sample meets another as that was before any of
+    them (timm's switch). These must agree in mode, classes and smoothing. Other mixes come one after the other.
 
     Args:
         transforms: transforms and containers that keep the canvas.
@@ -105,10 +108,10 @@ class RandomChoice(Choosing):
         return {"index": index, TAKEN: index[:, None] == torch.arange(len(self), device=index.device)}
 
     def _chosen(self, name: str, gates: tuple[Gate, ...], branches: list[list[Node]]) -> Iterator[Node]:
-        together = len(branches) > 1 and all(map(shares_a_place, branches))
+        grouped = len(branches) > 1 and all(map(shares_a_place, branches))
         p = self.p if isinstance(self.p, (float, Varying)) else 1.0
-        yield Node(name, Decision(self._decide, len(branches) if together else 0, p), gates)
-        yield from merged(branches)
+        yield Node(name, Decision(self._decide, len(branches) if grouped else 0, p), gates)
+        yield from merged(together(name, branches))
 
     def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, each under the condition that it was chosen."""

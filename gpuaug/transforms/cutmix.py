@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.functional.mix import shrunk
 from gpuaug.render.mixes import Blend
-from gpuaug.render.plan import Plan
 from gpuaug.sampling.counts import as_number, constants, drawn_number
 from gpuaug.sampling.distributions import as_distribution, static_range
 from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn
-from gpuaug.transforms.layer import Context, Node
+from gpuaug.transforms.layer import Context
 from gpuaug.transforms.mix import Mixing, as_share
 from gpuaug.transforms.mixing import Group
 
@@ -39,9 +38,9 @@ class Pasting(Mixing):
         share: Tensor = (h * w - covered) / (h * w)
         return share
 
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Begin a pass."""
-        plan.blend(Blend(values["partner"], torch.ones_like(values["lam"]), values["box"], whole=True))
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return the rectangle."""
+        return Blend(values["partner"], torch.ones_like(values["lam"]), values["box"], whole=True)
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects outside the rectangle, and the other's inside."""
@@ -192,6 +191,8 @@ class ResizeMix(Pasting):
         (torch.Size([4, 3, 8, 10]), torch.Size([4, 10]))
     """
 
+    shrinks: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
@@ -227,21 +228,16 @@ class ResizeMix(Pasting):
         h, w = context.canvas
         return shrunk(box.to(context.like.dtype), int(h), int(w))
 
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Begin a pass."""
-        shrink = max(n / max(1, int(n * self.least - 1e-6)) for n in context.canvas)
-        box = values["box"]
-        plan.blend(
-            Blend(
-                values["partner"],
-                torch.ones_like(values["lam"]),
-                box,
-                self.matrix(box, context),
-                whole=True,
-                kind="axis",
-                shrink=shrink,
-            )
-        )
+    def most_shrunk(self, context: Context) -> float:
+        """Return the bound of the smallest patch."""
+        bound: float = max(n / max(1, int(n * self.least - 1e-6)) for n in context.canvas)
+        return bound
+
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return the rectangle, and the map onto it."""
+        box, share, shrink = values["box"], torch.ones_like(values["lam"]), self.most_shrunk(context)
+        matrix = self.matrix(box, context)
+        return Blend(values["partner"], share, box, matrix, whole=True, kind="axis", shrink=shrink)
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects outside the rectangle, and the other's inside."""

@@ -82,6 +82,8 @@ class Mixing(BatchMix):
     """A mix of two samples: who meets whom, the share `lam` of a sample's own, and labels by it."""
 
     mixes_labels: ClassVar[bool] = True
+    shrinks: ClassVar[bool] = False
+    """Whether the other image is made smaller."""
 
     def __init__(
         self,
@@ -135,6 +137,18 @@ class Mixing(BatchMix):
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `lam` (B,), 1 for those that the gate leaves out, and what else was drawn."""
         raise NotImplementedError  # pragma: no cover
+
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return what is seen of the other image."""
+        raise NotImplementedError  # pragma: no cover
+
+    def most_shrunk(self, context: Context) -> float:
+        """Return a static bound on how many pixels of the other image a pixel spans along an axis."""
+        return 1.0
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Begin a pass."""
+        plan.blend(self.blend(values, context))
 
     def check_labels(self, labels: Tensor) -> None:
         """Raise for labels that cannot be mixed."""
@@ -233,9 +247,9 @@ class MixUp(Mixing):
         lam = drawn["lam"]
         return {"lam": lam if gate is None else torch.where(gate, lam, 1.0)}
 
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Begin a pass."""
-        plan.blend(Blend(values["partner"], 1 - values["lam"]))
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return the other's share, everywhere."""
+        return Blend(values["partner"], 1 - values["lam"])
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects, and those of the other."""

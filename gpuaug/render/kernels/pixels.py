@@ -3,10 +3,13 @@
 import triton
 import triton.language as tl
 
+from gpuaug.render.kernels.grain import speckle
 from gpuaug.render.kernels.head import clamp, rint
 from gpuaug.render.kernels.hue import from_hue, hue_of
+from gpuaug.render.kernels.light import shine
+from gpuaug.render.kernels.operands import constant, entry, lanes, number
 from gpuaug.render.kernels.statistics import level, mean_of, partials
-from gpuaug.sampling.kernels import normal_lanes
+from gpuaug.render.kernels.tints import tint
 
 __all__ = ["operate"]
 
@@ -39,18 +42,6 @@ def _blend_all(a, b, c, d, factor, rest, C: tl.constexpr):
     if C > 3:
         d = _blend(d, factor, rest)
     return a, b, c, d
-
-
-@triton.jit
-def _number(ops, strides, AT: tl.constexpr, sample):
-    """Return a sample's operand."""
-    return tl.load(ops[AT] + sample * strides[AT]).to(tl.float32)
-
-
-@triton.jit
-def _entry(ops, strides, AT: tl.constexpr, sample, c: tl.constexpr):
-    """Return a sample's operand for a channel."""
-    return tl.load(ops[AT] + sample * strides[AT] + c).to(tl.float32)
 
 
 @triton.jit
@@ -114,8 +105,8 @@ def _permuted(ops, strides, sample, a, b, c, d, k: tl.constexpr, AT: tl.constexp
 @triton.jit
 def _scaled(ops, strides, sample, v, k: tl.constexpr, AT: tl.constexpr):
     """Normalise: mean and std are operands AT and AT + 1."""
-    inverse = 1.0 / _entry(ops, strides, AT + 1, sample, k)
-    return v * inverse - _entry(ops, strides, AT, sample, k) * inverse
+    inverse = 1.0 / entry(ops, strides, AT + 1, sample, k)
+    return v * inverse - entry(ops, strides, AT, sample, k) * inverse
 
 
 @triton.jit
@@ -150,34 +141,10 @@ def _inside(box, y, x):
 @triton.jit
 def _holes(ops, strides, sample, place, axis: tl.constexpr, AT: tl.constexpr):
     """Tell which places along an axis lie in holes: unit, hole and shift are operands AT to AT + 2."""
-    unit = _entry(ops, strides, AT, sample, axis)
-    rest = place.to(tl.float32) - _entry(ops, strides, AT + 2, sample, axis)
-    hole = _entry(ops, strides, AT + 1, sample, axis)
+    unit = entry(ops, strides, AT, sample, axis)
+    rest = place.to(tl.float32) - entry(ops, strides, AT + 2, sample, axis)
+    hole = entry(ops, strides, AT + 1, sample, axis)
     return (rest >= 0.0) & (rest - unit * tl.floor(rest / unit) < hole)
-
-
-@triton.jit
-def _constant(CONSTANTS: tl.constexpr, FIRST: tl.constexpr, COUNT: tl.constexpr, k: tl.constexpr):
-    """Return a constant for a channel: one for all, or one for each."""
-    if COUNT == 1:
-        return CONSTANTS[FIRST]
-    else:
-        return CONSTANTS[FIRST + k]
-
-
-@triton.jit
-def _lanes(key, pixel, K0: tl.constexpr, K1: tl.constexpr, K2: tl.constexpr, K3: tl.constexpr):
-    """Return the noise of four channels; each is drawn with its group, where they are not one."""
-    if K0 % 4 == 0 and K1 == K0 + 1 and K2 == K0 + 2 and K3 == K0 + 3:
-        return normal_lanes(key, pixel, K0 // 4)
-    else:
-        return _lane(key, pixel, K0), _lane(key, pixel, K1), _lane(key, pixel, K2), _lane(key, pixel, K3)
-
-
-@triton.jit
-def _lane(key, pixel, K: tl.constexpr):
-    n0, n1, n2, n3 = normal_lanes(key, pixel, K // 4)
-    return n0 if K % 4 == 0 else (n1 if K % 4 == 1 else (n2 if K % 4 == 2 else n3))
 
 
 @triton.jit
@@ -204,39 +171,39 @@ def operate(
     K2: tl.constexpr = (COLUMNS >> 14) & 127
     K3: tl.constexpr = (COLUMNS >> 21) & 127
     if CODE == 1:  # adjust_brightness
-        factor = _number(ops, strides, AT, sample)
+        factor = number(ops, strides, AT, sample)
         a, b, c, d = _blend_all(a, b, c, d, factor, 0.0, C)
     elif CODE == 2:  # adjust_contrast
-        factor = _number(ops, strides, AT, sample)
+        factor = number(ops, strides, AT, sample)
         mean = tl.sum(partials(ops, strides, STAT, sample, 0, PARTS, 1), 0) / (h * w).to(tl.float32)
         a, b, c, d = _blend_all(a, b, c, d, factor, mean * (1.0 - factor), C)
     elif CODE == 3:  # adjust_saturation
         if C > 1:
-            factor = _number(ops, strides, AT, sample)
+            factor = number(ops, strides, AT, sample)
             a, b, c, d = _blend_all(a, b, c, d, factor, luma(a, b, c, C) * (1.0 - factor), 3)
     elif CODE == 4:  # adjust_hue
         if C > 1:
             hue, value, chroma = hue_of(a, b, c)
-            a, b, c = from_hue(hue + _number(ops, strides, AT, sample) * 6.0, value, chroma)
+            a, b, c = from_hue(hue + number(ops, strides, AT, sample) * 6.0, value, chroma)
     elif CODE == 5:  # adjust_hue_saturation_value
-        up = _number(ops, strides, AT + 2, sample) / 255.0
+        up = number(ops, strides, AT + 2, sample) / 255.0
         if C == 1:
             a = clamp(a + up)
         else:
             hue, value, chroma = hue_of(clamp(a), clamp(b), clamp(c))
             saturation = chroma / tl.where(value == 0.0, 1.0, value)
-            saturation = clamp(saturation + _number(ops, strides, AT + 1, sample) / 255.0)
+            saturation = clamp(saturation + number(ops, strides, AT + 1, sample) / 255.0)
             value = clamp(value + up)
-            turned = hue + _number(ops, strides, AT, sample) * (6.0 / 180.0)
+            turned = hue + number(ops, strides, AT, sample) * (6.0 / 180.0)
             a, b, c = from_hue(turned, value, value * saturation)
     elif CODE == 6:  # rgb_to_grayscale
         a = luma(a, b, c, C)
         b, c = a, a
     elif CODE == 7:  # brightness_contrast
-        shift = _number(ops, strides, AT, sample)
+        shift = number(ops, strides, AT, sample)
         if EXTRA == 0:
             shift *= mean_of(ops, strides, sample, 0, h, w, SEEN, STAT, PARTS, False)
-        a, b, c, d = _blend_all(a, b, c, d, 1.0 + _number(ops, strides, AT + 1, sample), shift, C)
+        a, b, c, d = _blend_all(a, b, c, d, 1.0 + number(ops, strides, AT + 1, sample), shift, C)
     elif CODE == 8:  # permute_channels
         p = _permuted(ops, strides, sample, a, b, c, d, 0, AT, C)
         q, r, s = b, c, d
@@ -249,15 +216,15 @@ def operate(
         a, b, c, d = p, q, r, s
     elif CODE == 9:  # drop_channels
         fill = CONSTANTS[FIRST]
-        a = tl.where(_entry(ops, strides, AT, sample, K0) != 0.0, fill, a)
+        a = tl.where(entry(ops, strides, AT, sample, K0) != 0.0, fill, a)
         if C > 1:
-            b = tl.where(_entry(ops, strides, AT, sample, K1) != 0.0, fill, b)
+            b = tl.where(entry(ops, strides, AT, sample, K1) != 0.0, fill, b)
         if C > 2:
-            c = tl.where(_entry(ops, strides, AT, sample, K2) != 0.0, fill, c)
+            c = tl.where(entry(ops, strides, AT, sample, K2) != 0.0, fill, c)
         if C > 3:
-            d = tl.where(_entry(ops, strides, AT, sample, K3) != 0.0, fill, d)
+            d = tl.where(entry(ops, strides, AT, sample, K3) != 0.0, fill, d)
     elif CODE == 10:  # adjust_gamma
-        gamma, gain = _number(ops, strides, AT, sample), CONSTANTS[FIRST]
+        gamma, gain = number(ops, strides, AT, sample), CONSTANTS[FIRST]
         a = _power(a, gamma, gain)
         if C > 1:
             b = _power(b, gamma, gain)
@@ -268,7 +235,7 @@ def operate(
     elif CODE == 11:  # invert
         a, b, c, d = 1.0 - a, 1.0 - b, 1.0 - c, 1.0 - d
     elif CODE == 12:  # solarize
-        threshold = _number(ops, strides, AT, sample)
+        threshold = number(ops, strides, AT, sample)
         a = _solarize(a, threshold)
         if C > 1:
             b = _solarize(b, threshold)
@@ -277,7 +244,7 @@ def operate(
         if C > 3:
             d = _solarize(d, threshold)
     elif CODE == 13:  # posterize
-        bits = _number(ops, strides, AT, sample)
+        bits = number(ops, strides, AT, sample)
         a = _posterize(a, bits, EXTRA)
         if C > 1:
             b = _posterize(b, bits, EXTRA)
@@ -318,32 +285,32 @@ def operate(
         if C > 3:
             d = _by_image(ops, strides, sample, d, K3, h, w, SEEN, EXTRA, STAT, PARTS)
     elif CODE == 18:  # gaussian_noise
-        shift, scale = _number(ops, strides, AT, sample), _number(ops, strides, AT + 1, sample)
-        n0, n1, n2, n3 = _lanes(tl.load(ops[AT + 2] + sample * strides[AT + 2]), y * w + x, K0, K1, K2, K3)
+        shift, scale = number(ops, strides, AT, sample), number(ops, strides, AT + 1, sample)
+        n0, n1, n2, n3 = lanes(tl.load(ops[AT + 2] + sample * strides[AT + 2]), y * w + x, K0, K1, K2, K3)
         a = a + (shift + scale * n0)
         b = b + (shift + scale * n1)
         c = c + (shift + scale * n2)
         d = d + (shift + scale * n3)
         if EXTRA == 1:
             a, b, c, d = clamp(a), clamp(b), clamp(c), clamp(d)
-    elif CODE == 19:  # erase: EXTRA rectangles; the values follow their number among the constants
+    elif CODE == 19:  # erase: rectangles and how many values, among the constants
         covered = (y < 0) & (x < 0)
-        for i in range(EXTRA):
+        for i in range(EXTRA // 64):
             covered = covered | _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
-        VALUES: tl.constexpr = STAT
-        a = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K0), a)
+        VALUES: tl.constexpr = EXTRA % 64
+        a = tl.where(covered, constant(CONSTANTS, FIRST, VALUES, K0), a)
         if C > 1:
-            b = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K1), b)
+            b = tl.where(covered, constant(CONSTANTS, FIRST, VALUES, K1), b)
         if C > 2:
-            c = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K2), c)
+            c = tl.where(covered, constant(CONSTANTS, FIRST, VALUES, K2), c)
         if C > 3:
-            d = tl.where(covered, _constant(CONSTANTS, FIRST, VALUES, K3), d)
+            d = tl.where(covered, constant(CONSTANTS, FIRST, VALUES, K3), d)
     elif CODE == 20:  # erase_noise
         covered = (y < 0) & (x < 0)
         for i in range(EXTRA):
             covered = covered | _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
         if tl.max(tl.max(covered.to(tl.int32), 1), 0) > 0:
-            n0, n1, n2, n3 = _lanes(tl.load(ops[AT + 1] + sample * strides[AT + 1]), y * w + x, K0, K1, K2, K3)
+            n0, n1, n2, n3 = lanes(tl.load(ops[AT + 1] + sample * strides[AT + 1]), y * w + x, K0, K1, K2, K3)
             a = tl.where(covered, n0, a)
             b = tl.where(covered, n1, b)
             c = tl.where(covered, n2, c)
@@ -352,30 +319,30 @@ def operate(
         key = tl.load(ops[AT + 1] + sample * strides[AT + 1])
         for i in range(EXTRA):
             covered = _inside(ops[AT] + sample * strides[AT] + i * 4, y, x)
-            n0, n1, n2, n3 = _lanes(key, tl.zeros((1, 1), tl.int32) + i, K0, K1, K2, K3)
+            n0, n1, n2, n3 = lanes(key, tl.zeros((1, 1), tl.int32) + i, K0, K1, K2, K3)
             a = tl.where(covered, n0, a)
             b = tl.where(covered, n1, b)
             c = tl.where(covered, n2, c)
             d = tl.where(covered, n3, d)
     elif CODE == 22:  # grid_dropout
         covered = _holes(ops, strides, sample, y, 0, AT) & _holes(ops, strides, sample, x, 1, AT)
-        a = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K0), a)
+        a = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K0), a)
         if C > 1:
-            b = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K1), b)
+            b = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K1), b)
         if C > 2:
-            c = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K2), c)
+            c = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K2), c)
         if C > 3:
-            d = tl.where(covered, _constant(CONSTANTS, FIRST, EXTRA, K3), d)
+            d = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K3), d)
     elif CODE == 23:  # to_unit, and back: EXTRA slopes, and as many shifts
-        a = a * _constant(CONSTANTS, FIRST, EXTRA, K0) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K0)
+        a = a * constant(CONSTANTS, FIRST, EXTRA, K0) + constant(CONSTANTS, FIRST + EXTRA, EXTRA, K0)
         if C > 1:
-            b = b * _constant(CONSTANTS, FIRST, EXTRA, K1) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K1)
+            b = b * constant(CONSTANTS, FIRST, EXTRA, K1) + constant(CONSTANTS, FIRST + EXTRA, EXTRA, K1)
         if C > 2:
-            c = c * _constant(CONSTANTS, FIRST, EXTRA, K2) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K2)
+            c = c * constant(CONSTANTS, FIRST, EXTRA, K2) + constant(CONSTANTS, FIRST + EXTRA, EXTRA, K2)
         if C > 3:
-            d = d * _constant(CONSTANTS, FIRST, EXTRA, K3) + _constant(CONSTANTS, FIRST + EXTRA, EXTRA, K3)
+            d = d * constant(CONSTANTS, FIRST, EXTRA, K3) + constant(CONSTANTS, FIRST + EXTRA, EXTRA, K3)
     elif CODE == 24:  # solarize_add
-        addition = _number(ops, strides, AT, sample)
+        addition = number(ops, strides, AT, sample)
         a = _solarize_add(a, addition)
         if C > 1:
             b = _solarize_add(b, addition)
@@ -383,4 +350,19 @@ def operate(
             c = _solarize_add(c, addition)
         if C > 3:
             d = _solarize_add(d, addition)
+    elif CODE >= 32 and CODE < 64:
+        a, b, c, d = tint(
+            a, b, c, d, ops, strides, sample, y, x, h, w,
+            CODE, AT, STAT, EXTRA, FIRST, PARTS, C, CONSTANTS, COLUMNS, SEEN,
+        )  # fmt: skip
+    elif CODE >= 64 and CODE < 96:
+        a, b, c, d = shine(
+            a, b, c, d, ops, strides, sample, y, x, h, w,
+            CODE, AT, STAT, EXTRA, FIRST, PARTS, C, CONSTANTS, COLUMNS, SEEN,
+        )  # fmt: skip
+    elif CODE >= 96:
+        a, b, c, d = speckle(
+            a, b, c, d, ops, strides, sample, y, x, h, w,
+            CODE, AT, STAT, EXTRA, FIRST, PARTS, C, CONSTANTS, COLUMNS, SEEN,
+        )  # fmt: skip
     return a, b, c, d

@@ -1,0 +1,44 @@
+"""What pixel operations read: operands of a sample, constants, and noise."""
+
+import triton
+import triton.language as tl
+
+from gpuaug.sampling.kernels import normal_lanes
+
+__all__ = ["constant", "entry", "lanes", "number"]
+
+
+@triton.jit
+def number(ops, strides, AT: tl.constexpr, sample):
+    """Return a sample's operand."""
+    return tl.load(ops[AT] + sample * strides[AT]).to(tl.float32)
+
+
+@triton.jit
+def entry(ops, strides, AT: tl.constexpr, sample, c: tl.constexpr):
+    """Return a sample's operand for a channel."""
+    return tl.load(ops[AT] + sample * strides[AT] + c).to(tl.float32)
+
+
+@triton.jit
+def constant(CONSTANTS: tl.constexpr, FIRST: tl.constexpr, COUNT: tl.constexpr, k: tl.constexpr):
+    """Return a constant for a channel: one for all, or one for each."""
+    if COUNT == 1:
+        return CONSTANTS[FIRST]
+    else:
+        return CONSTANTS[FIRST + k]
+
+
+@triton.jit
+def lanes(key, pixel, K0: tl.constexpr, K1: tl.constexpr, K2: tl.constexpr, K3: tl.constexpr):
+    """Return the noise of four channels; each is drawn with its group, where they are not one."""
+    if K0 % 4 == 0 and K1 == K0 + 1 and K2 == K0 + 2 and K3 == K0 + 3:
+        return normal_lanes(key, pixel, K0 // 4)
+    else:
+        return lane(key, pixel, K0), lane(key, pixel, K1), lane(key, pixel, K2), lane(key, pixel, K3)
+
+
+@triton.jit
+def lane(key, pixel, K: tl.constexpr):
+    n0, n1, n2, n3 = normal_lanes(key, pixel, K // 4)
+    return n0 if K % 4 == 0 else (n1 if K % 4 == 1 else (n2 if K % 4 == 2 else n3))
