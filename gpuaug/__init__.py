@@ -41,6 +41,7 @@ from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTran
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
+from gpuaug.transforms.domain import FDA, HistogramMatching, PixelDistributionAdaptation
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
 from gpuaug.transforms.flip import (
@@ -60,6 +61,7 @@ from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
+from gpuaug.transforms.principal import FancyPCA
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
@@ -77,6 +79,7 @@ from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 __version__ = "0.1.0"
 
 __all__ = [
+    "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AtLeastOneBBoxRandomCrop",
@@ -101,11 +104,13 @@ __all__ = [
     "CutMix",
     "Distribution",
     "ElasticTransform",
+    "FancyPCA",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
     "GridDistortion",
     "GridDropout",
+    "HistogramMatching",
     "HueSaturationValue",
     "Integers",
     "KeypointParams",
@@ -126,6 +131,7 @@ __all__ = [
     "Params",
     "PerClass",
     "Piecewise",
+    "PixelDistributionAdaptation",
     "PlanckianJitter",
     "RGBShift",
     "Ragged",

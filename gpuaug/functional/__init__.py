@@ -1,5 +1,6 @@
 """The operations as plain batched functions: images and one parameter for each sample in, images out."""
 
+from gpuaug.functional.adapt import adapt_pixels, fancy_pca, frame_of, match_histogram, quantiles_of
 from gpuaug.functional.blur import adjust_sharpness, filter2d, gaussian_blur
 from gpuaug.functional.color import (
     adjust_brightness,
@@ -18,6 +19,7 @@ from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
 from gpuaug.functional.tone import (
     adjust_gamma,
@@ -33,6 +35,8 @@ from gpuaug.functional.tone import (
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 
 __all__ = [
+    "adapt_pixels",
+    "adapt_spectrum",
     "adjust_brightness",
     "adjust_contrast",
     "adjust_gamma",
@@ -51,13 +55,17 @@ __all__ = [
     "drop_channels",
     "equalize",
     "erase",
+    "fancy_pca",
     "filter2d",
+    "frame_of",
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
     "horizontal_flip",
     "invert",
     "look_up",
+    "low_amplitude",
+    "match_histogram",
     "mix_labels",
     "mixup",
     "normalize",
@@ -65,6 +73,7 @@ __all__ = [
     "permute_channels",
     "perspective",
     "posterize",
+    "quantiles_of",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
