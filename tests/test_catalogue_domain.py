@@ -251,3 +251,61 @@ def test_gradients_take_statistics_as_given() -> None:
     x: Tensor = X.clone().requires_grad_()
     (grad,) = torch.autograd.grad(F.fancy_pca(x, torch.zeros(4, 3)).sum(), x)
     assert torch.equal(grad, torch.ones_like(grad))
+
+
+def remixed(lam: float, own: float, other: float, kappa: float, tau: float) -> float:
+    """Return the share of the own label, case by case as in the paper."""
+    if own / other >= kappa and lam < tau:
+        return 0.0
+    if own / other <= 1 / kappa and 1 - lam < tau:
+        return 1.0
+    return lam
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_remix(soft: bool) -> None:
+    """Labels of rare classes win; pixels are blended as ever, and who is left out keeps its label."""
+    counts, x = (900, 300, 100, 10), example(64, (1, 4, 5))
+    labels = torch.arange(64) % 4
+    given = torch.nn.functional.one_hot(labels, 4).float() if soft else labels
+    layer = ga.MixUp(alpha=1.0, num_classes=4, p=0.8, class_counts=torch.tensor(counts), kappa=3.0, tau=0.4)
+    layer.reseed(2)
+    (out, mixed), params = layer(x, given, return_params=True)
+    drawn = params.values["MixUp"]
+    partner, lam = drawn["partner"], drawn["lam"]
+    assert torch.allclose(out, lam.view(-1, 1, 1, 1) * x + (1 - lam.view(-1, 1, 1, 1)) * x[partner], atol=1e-6)
+    cases = set()
+    for b in range(64):
+        own, other, share = int(labels[b]), int(labels[partner[b]]), float(lam[b])
+        kept = remixed(share, counts[own], counts[other], 3.0, 0.4)
+        cases.add((kept == 0, kept == 1, share == 1))
+        expected = torch.zeros(4)
+        expected[own] += kept
+        expected[other] += 1 - kept
+        assert torch.allclose(mixed[b], expected, atol=1e-6)
+    assert cases == {(True, False, False), (False, True, False), (False, False, False), (False, True, True)}
+    plain = ga.MixUp(num_classes=4, p=0.8, class_counts=counts, tau=0.0)
+    usual = ga.MixUp(num_classes=4, p=0.8)
+    plain.reseed(5), usual.reseed(5)
+    assert torch.equal(plain(x, given)[1], usual(x, given)[1])
+
+
+def test_remix_of_pairs_and_what_it_refuses() -> None:
+    layer = ga.MixUp(class_counts=[100, 1], return_pairs=True)
+    layer.reseed(1)
+    _, (own, other, share) = layer(torch.rand(8, 1, 3, 4), torch.arange(8) % 2)
+    unlike = own != other
+    assert set(share[unlike].tolist()) - {0.0, 1.0} == set(share[unlike & (share > 0) & (share < 1)].tolist())
+    assert ((share == 0) | (share == 1)).any() and "class_counts=[100.0, 1.0]" in repr(layer)
+    assert ga.fingerprint(ga.from_dict(ga.to_dict(layer))) == ga.fingerprint(layer)
+    for arguments, message in (
+        ({"class_counts": [1, -1]}, "class_counts must be finite and not negative"),
+        ({"class_counts": [1, 2], "num_classes": 3}, "class_counts must have 3 numbers, as num_classes, got 2"),
+        ({"class_counts": [1, 2], "multi_label": True}, "class_counts must be None with multi_label"),
+        ({"kappa": 1.0}, r"kappa must be above 1, got 1\.0"),
+        ({"tau": 1.5}, r"tau must be between 0 and 1, got 1\.5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ga.MixUp(**arguments)
+    with pytest.raises(ValueError, match="class_counts must have 3 numbers, one for each class of the labels, got 2"):
+        ga.MixUp(class_counts=[1, 2])(torch.rand(2, 1, 3, 4), torch.eye(3)[:2])

@@ -14,7 +14,7 @@ from gpuaug.functional.color import (
     rgb_to_grayscale,
 )
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
-from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
@@ -74,6 +74,7 @@ __all__ = [
     "perspective",
     "posterize",
     "quantiles_of",
+    "remix_share",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
