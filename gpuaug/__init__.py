@@ -43,6 +43,7 @@ from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.crop_and_pad import CropAndPad, PadIfNeeded
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
+from gpuaug.transforms.domain import FDA, HistogramMatching, PixelDistributionAdaptation
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
 from gpuaug.transforms.flip import (
@@ -64,6 +65,7 @@ from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
+from gpuaug.transforms.principal import FancyPCA
 from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
@@ -85,6 +87,7 @@ from gpuaug.tta import TTA
 __version__ = "0.1.0"
 
 __all__ = [
+    "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "TTA",
@@ -115,11 +118,13 @@ __all__ = [
     "Distribution",
     "ElasticTransform",
     "Emboss",
+    "FancyPCA",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
     "GridDistortion",
     "GridDropout",
+    "HistogramMatching",
     "HueSaturationValue",
     "Illumination",
     "Integers",
@@ -143,6 +148,7 @@ __all__ = [
     "Params",
     "PerClass",
     "Piecewise",
+    "PixelDistributionAdaptation",
     "PlanckianJitter",
     "PlasmaBrightnessContrast",
     "PlasmaShadow",

@@ -138,6 +138,7 @@ CASES = [
     Case(lambda: ga.RGBShift((-60, 60), 0.3, p=0.5), shown=lambda: ga.RGBShift(60, 60, 60)),
     Case(lambda: ga.PlanckianJitter("cied", p=0.5), shown=lambda: ga.PlanckianJitter(temperature_limit=3500.0)),
     Case(lambda: ga.ToSepia(p=0.5)),
+    Case(lambda: ga.FancyPCA(3.0, p=0.5), shown=lambda: ga.FancyPCA(3.0)),
     Case(lambda: ga.RandomHSV(p=0.5)),
     Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
     Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
@@ -163,6 +164,12 @@ CASES = [
     Case(lambda: ga.RandomSizedCrop((5, 16), (14, 20)), shown=lambda: ga.RandomSizedCrop((40, 100), (120, 160), 1.3)),
     Case(lambda: ga.PadIfNeeded(30, None, None, 8, "random", 0.25), shown=lambda: ga.PadIfNeeded(160, 200, fill=60)),
     # Domain.
+    Case(lambda: ga.FDA(beta_limit=(0.1, 0.3), p=0.5), shown=lambda: ga.FDA(beta_limit=0.05)),
+    Case(lambda: ga.HistogramMatching(p=0.5), shown=lambda: ga.HistogramMatching(blend_ratio=1.0)),
+    Case(
+        lambda: ga.PixelDistributionAdaptation(p=0.5),
+        shown=lambda: ga.PixelDistributionAdaptation(blend_ratio=1.0, transform_type="standard"),
+    ),
     # Pipelines.
     Case(
         lambda: ga.Compose(classification((14, 20), 5)),

@@ -1,5 +1,6 @@
 """The operations as plain batched functions: images and one parameter for each sample in, images out."""
 
+from gpuaug.functional.adapt import adapt_pixels, fancy_pca, frame_of, match_histogram, quantiles_of
 from gpuaug.functional.blur import adjust_sharpness, filter2d, gaussian_blur
 from gpuaug.functional.color import (
     adjust_brightness,
@@ -14,13 +15,14 @@ from gpuaug.functional.color import (
 )
 from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
-from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.mosaic import mosaic
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
 from gpuaug.functional.tone import (
     adjust_gamma,
@@ -36,6 +38,8 @@ from gpuaug.functional.tone import (
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 
 __all__ = [
+    "adapt_pixels",
+    "adapt_spectrum",
     "adjust_brightness",
     "adjust_contrast",
     "adjust_gamma",
@@ -59,13 +63,17 @@ __all__ = [
     "emboss",
     "equalize",
     "erase",
+    "fancy_pca",
     "filter2d",
+    "frame_of",
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
     "horizontal_flip",
     "invert",
     "look_up",
+    "low_amplitude",
+    "match_histogram",
     "mix_labels",
     "mixup",
     "mosaic",
@@ -75,6 +83,8 @@ __all__ = [
     "permute_channels",
     "perspective",
     "posterize",
+    "quantiles_of",
+    "remix_share",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gpuaug.functional.light import MODES as SHADES
 from gpuaug.functional.light import PROFILES, order_of
+from gpuaug.render.derived import frame_changes, matching_tables, principal_shifts
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
 
@@ -46,6 +47,10 @@ def _by_max(choice: Choice) -> tuple[str, ...]:
     return () if choice.static["brightness_by_max"] else ("sums",)
 
 
+def _by_kind(choice: Choice) -> tuple[str, ...]:
+    return ("extremes",) if choice.static["kind"] == "minmax" else ("sums", "products")
+
+
 def _rectangles(choice: Choice) -> int:
     return int(choice.operands[0].shape[1])
 
@@ -63,6 +68,8 @@ class Operation:
     constants: Callable[[Choice], Numbers] = _nothing
     measures: Callable[[Choice], tuple[str, ...]] = lambda choice: ()
     """Names of statistics of its input: see `launch.STATISTICS`."""
+    derive: Callable[[Choice, list[Tensor], Tensor | int], Tensor] | None = None
+    """What its kernel reads in place of what was measured, (B, ...): made of that and of the number of pixels."""
     crosses: bool = False
     """Whether its result in one channel depends on others, so that all must be in registers at once."""
 
@@ -135,6 +142,9 @@ _TINTS = {
     "scale_shift": Operation(34, extra=_wide),
     "adjust_tone_curve": Operation(35, extra=_wide),
     "scale_hsv": Operation(36, crosses=True),
+    "fancy_pca": Operation(37, measures=_measuring("sums", "products"), derive=principal_shifts, crosses=True),
+    "adapt_pixels": Operation(38, ("kind",), measures=_by_kind, derive=frame_changes, crosses=True),
+    "match_histogram": Operation(39, measures=_measuring("histogram"), derive=matching_tables),
 }
 """Tone and colour of the catalogue: codes from 32."""
 
@@ -188,7 +198,7 @@ returns working float32 images, in which samples that `choice.on` leaves out are
 register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
-TORCH_ONLY = frozenset({"lambda"})
+TORCH_ONLY = frozenset({"adapt_spectrum", "lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
 

@@ -195,6 +195,9 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
         mask = picked(layer, mask, values, "mask", batch.canvas, before)
     if "image" in sees:
         image = rendered(batch.image, layer.plan(batch, values, nodes=before))
+        bands = layer.nodes[place].channels
+        if bands is not None and isinstance(image, torch.Tensor):
+            image = torch.stack([image[:, band] for band in bands], dim=1)
     if batch.frames > 1:
         if rows is not None and not layer.nodes[place].transform.mixes:
             rows = rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
