@@ -50,6 +50,7 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.fog import AtmosphericFog, RandomClouds, RandomFog
 from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.mix import MixUp
@@ -79,6 +80,7 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "AtLeastOneBBoxRandomCrop",
+    "AtmosphericFog",
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
@@ -139,9 +141,11 @@ __all__ = [
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
+    "RandomClouds",
     "RandomCrop",
     "RandomEqualize",
     "RandomErasing",
+    "RandomFog",
     "RandomGamma",
     "RandomGrayscale",
     "RandomHorizontalFlip",

@@ -140,6 +140,9 @@ CASES = [
     Case(lambda: ga.RandomBiasField(0.3, p=0.5), shown=lambda: ga.RandomBiasField(0.6)),
     Case(lambda: ga.PlasmaBrightnessContrast(p=0.5), shown=lambda: ga.PlasmaBrightnessContrast((0.4, 0.5), 0.3)),
     Case(lambda: ga.PlasmaShadow(plasma_size=16, p=0.5), shown=lambda: ga.PlasmaShadow((0.8, 0.9))),
+    Case(lambda: ga.AtmosphericFog(depth_mode="radial", p=0.5), shown=lambda: ga.AtmosphericFog()),
+    Case(lambda: ga.RandomFog(p=0.5), shown=lambda: ga.RandomFog(0.1, (0.8, 1.0))),
+    Case(lambda: ga.RandomClouds(plasma_size=16, p=0.5), shown=lambda: ga.RandomClouds(coverage_range=0.5)),
     # Blur and lens.
     # Noise, sensor and compression.
     # Occlusion.
