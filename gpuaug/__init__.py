@@ -63,6 +63,7 @@ from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmpty
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
@@ -72,6 +73,7 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 
 __version__ = "0.1.0"
@@ -152,15 +154,21 @@ __all__ = [
     "RandomInvert",
     "RandomIoUCrop",
     "RandomOrder",
+    "RandomPageShadow",
+    "RandomPaperCreases",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
+    "RandomRain",
     "RandomResize",
     "RandomResizedCrop",
     "RandomRotate90",
     "RandomRotation",
+    "RandomShadow",
     "RandomShortestSize",
+    "RandomSnow",
     "RandomSolarize",
+    "RandomSunFlare",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",

@@ -19,6 +19,7 @@ from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.shadow import cast_shadows, crease
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -31,6 +32,13 @@ from gpuaug.functional.tone import (
     solarize_add,
 )
 from gpuaug.functional.warp import affine, perspective, rotate, warp
+from gpuaug.functional.weather import (
+    rain,
+    snow_bleach,
+    snow_texture,
+    sun_flare,
+    sun_halo,
+)
 
 __all__ = [
     "adjust_brightness",
@@ -43,8 +51,10 @@ __all__ = [
     "affine",
     "autocontrast",
     "brightness_contrast",
+    "cast_shadows",
     "contrast_by_map",
     "copy_paste",
+    "crease",
     "crop",
     "cutmix",
     "drop_channels",
@@ -63,6 +73,7 @@ __all__ = [
     "permute_channels",
     "perspective",
     "posterize",
+    "rain",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
@@ -70,10 +81,14 @@ __all__ = [
     "rotate",
     "shade",
     "shade_by_map",
+    "snow_bleach",
+    "snow_texture",
     "soft_labels",
     "solarize",
     "solarize_add",
     "spectral_saliency",
+    "sun_flare",
+    "sun_halo",
     "transpose",
     "vertical_flip",
     "warp",
