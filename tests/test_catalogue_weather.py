@@ -182,12 +182,12 @@ def test_halo_is_a_blurred_drawing() -> None:
     y, z = np.mgrid[:h, :w]
     for b in range(2):
         cx, cy = (int(v) for v in params.center[b])
-        layer = np.zeros((h, w, 3), np.float32)
-        cv2.circle(layer, (cx, cy), 45, (1.0, 1.0, 1.0), -1)
+        layer, middle = np.zeros((h + 200, w + 200, 3), np.float32), (cx + 100, cy + 100)  # light from outside too
+        cv2.circle(layer, middle, 45, (1.0, 1.0, 1.0), -1)
         for angle in (0, 45, 90, 135):
-            end = (int(cx + np.cos(np.radians(angle)) * w), int(cy + np.sin(np.radians(angle)) * w))
-            cv2.line(layer, (cx, cy), end, (1.0, 1.0, 1.0), 2)
-        layer = cv2.GaussianBlur(layer, (0, 0), 15, borderType=cv2.BORDER_REPLICATE)
+            end = [int(m + f(np.radians(angle)) * 2 * w) for m, f in zip(middle, (np.cos, np.sin), strict=True)]
+            cv2.line(layer, middle, end, (1.0, 1.0, 1.0), 2)
+        layer = cv2.GaussianBlur(layer, (0, 0), 15)[100:-100, 100:-100]
         layer = layer * (1 - np.clip(np.hypot(z - cx, y - cy) / (w * 0.7), 0, 1))[..., None]
         for channel, spread in ((0, 3), (2, 5)):
             layer[..., channel] = cv2.GaussianBlur(layer[..., channel], (0, 0), spread)
