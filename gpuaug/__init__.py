@@ -53,6 +53,7 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.fog import AtmosphericFog, RandomClouds, RandomFog
 from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
@@ -71,6 +72,7 @@ from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCro
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sharpen import Emboss, Sharpen
+from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
@@ -81,6 +83,7 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 from gpuaug.tta import TTA
 
@@ -93,6 +96,7 @@ __all__ = [
     "TTA",
     "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
+    "AtmosphericFog",
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
@@ -166,9 +170,11 @@ __all__ = [
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
+    "RandomClouds",
     "RandomCrop",
     "RandomEqualize",
     "RandomErasing",
+    "RandomFog",
     "RandomGamma",
     "RandomGrayscale",
     "RandomHSV",
@@ -176,9 +182,12 @@ __all__ = [
     "RandomInvert",
     "RandomIoUCrop",
     "RandomOrder",
+    "RandomPageShadow",
+    "RandomPaperCreases",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
+    "RandomRain",
     "RandomResize",
     "RandomResizedCrop",
     "RandomRotate90",
@@ -188,6 +197,11 @@ __all__ = [
     "RandomSizedCrop",
     "RandomSolarize",
     "RandomToneCurve",
+    "RandomShadow",
+    "RandomShortestSize",
+    "RandomSnow",
+    "RandomSolarize",
+    "RandomSunFlare",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",

@@ -24,6 +24,7 @@ from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
+from gpuaug.functional.shadow import cast_shadows, crease
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -36,6 +37,13 @@ from gpuaug.functional.tone import (
     solarize_add,
 )
 from gpuaug.functional.warp import affine, perspective, rotate, warp
+from gpuaug.functional.weather import (
+    rain,
+    snow_bleach,
+    snow_texture,
+    sun_flare,
+    sun_halo,
+)
 
 __all__ = [
     "adapt_pixels",
@@ -54,8 +62,10 @@ __all__ = [
     "box_blur",
     "brightness_contrast",
     "color_matrix",
+    "cast_shadows",
     "contrast_by_map",
     "copy_paste",
+    "crease",
     "crop",
     "cutmix",
     "defocus",
@@ -85,6 +95,7 @@ __all__ = [
     "posterize",
     "quantiles_of",
     "remix_share",
+    "rain",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
@@ -95,10 +106,14 @@ __all__ = [
     "shade",
     "shade_by_map",
     "sharpen",
+    "snow_bleach",
+    "snow_texture",
     "soft_labels",
     "solarize",
     "solarize_add",
     "spectral_saliency",
+    "sun_flare",
+    "sun_halo",
     "transpose",
     "vertical_flip",
     "warp",

@@ -7,9 +7,10 @@ from torch import Tensor
 from gpuaug import functional as F
 from gpuaug.functional import occlude
 from gpuaug.functional._door import Pixels, planar, row, split
+from gpuaug.functional.color import rgb
 from gpuaug.sampling.noise import normal_noise
 
-__all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value"]
+__all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value", "lay_snow"]
 
 
 def _noise(x: Pixels, key: Tensor) -> Tensor:
@@ -21,6 +22,15 @@ def _noise(x: Pixels, key: Tensor) -> Tensor:
 def add_noise(x: Pixels, mean: Tensor, std: Tensor, key: Tensor, *, clip: bool) -> Tensor:
     """Add normal noise drawn from `key` (B,)."""
     out: Tensor = F.gaussian_noise.working(x, mean, std, _noise(x, key), clip=clip)
+    return out
+
+
+@planar
+@rgb
+def lay_snow(x: Pixels, amount: Tensor, texture: Tensor, key: Tensor, *, coefficient: float) -> Tensor:
+    """Let snow lie, with sparkles drawn from `key` (B,)."""
+    noise = normal_noise(key, 1, *split(x)[0].shape[1:])
+    out: Tensor = F.snow_texture.working(x, amount, texture, noise, coefficient=coefficient)
     return out
 
 

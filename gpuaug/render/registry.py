@@ -153,9 +153,12 @@ def _colors(choice: Choice) -> Numbers:
     return tuple(choice.static["color"] or (1.0,) * (choice.static.get("mode") == "toward"))
 
 
-def _map_size(choice: Choice) -> int:
-    rows, columns = choice.operands[0].shape[1:]
-    return int(rows + (columns << 13))
+def _map_size(field: Tensor) -> int:
+    return int(field.shape[1] + (field.shape[2] << 13))
+
+
+def _sizes(operand: Tensor, *dims: int) -> int:
+    return sum(int(operand.shape[dim]) << (8 * place) for place, dim in enumerate(dims))
 
 
 def _formula(choice: Choice) -> int:
@@ -164,13 +167,43 @@ def _formula(choice: Choice) -> int:
 
 
 def _map(choice: Choice) -> int:
-    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice) << 12)
+    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice.operands[0]) << 12)
+
+
+def _rain(choice: Choice) -> int:
+    return _sizes(choice.operands[0], 1, 2, 3) + (len(_colors(choice)) << 24)
+
+
+def _wet(choice: Choice) -> Numbers:
+    return (*(float(choice.static[name]) for name in ("width", "blur", "brightness")), *_colors(choice))
+
+
+def _coefficient(choice: Choice) -> Numbers:
+    return (choice.static["coefficient"],)
+
+
+def _flare(choice: Choice) -> int:
+    circles, colors, _, through = choice.operands
+    return int(circles.shape[1] + (through.shape[1] << 8) + (colors.shape[2] << 16) + (len(_colors(choice)) << 24))
+
+
+def _sun(choice: Choice) -> Numbers:
+    return (float(choice.static["radius"]), *_colors(choice))
 
 
 _LIGHT: dict[str, Operation] = {
     "shade": Operation(64, ("profile", "color", "clip"), _formula, _colors),
     "shade_by_map": Operation(65, ("mode", "color"), _map, _colors),
-    "contrast_by_map": Operation(66, extra=_map_size, measures=_measuring("sums")),
+    "contrast_by_map": Operation(66, extra=lambda choice: _map_size(choice.operands[0]), measures=_measuring("sums")),
+    "cast_shadows": Operation(67, extra=lambda choice: _sizes(choice.operands[0], 1, 2)),
+    "crease": Operation(68, extra=_rectangles),
+    "rain": Operation(69, ("width", "blur", "color", "brightness"), _rain, _wet),
+    "snow_bleach": Operation(70, ("coefficient",), constants=_coefficient, crosses=True),
+    "snow_texture": Operation(
+        71, ("coefficient",), lambda choice: _map_size(choice.operands[1]), _coefficient, crosses=True
+    ),
+    "sun_flare": Operation(72, ("radius", "color"), _flare, _sun),
+    "sun_halo": Operation(73, ("radius", "color"), lambda choice: len(_colors(choice)), _sun),
 }
 """Light and weather: codes from 64."""
 

@@ -75,7 +75,9 @@ class Transform(Layer):
     draws_size: bool = False
     """Whether its output canvas is drawn, for the whole batch."""
     sees: tuple[str, ...] = ()
-    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
+    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image", "dense"."""
+    dense: str | None = None
+    """Name of the further input that it `sees`."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
     mixes_labels: ClassVar[bool] = False
