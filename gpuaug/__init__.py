@@ -26,7 +26,7 @@ from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRota
 from gpuaug.transforms.augmix import AugMix
 from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
-from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.blur import GaussianBlur, MedianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
@@ -118,6 +118,7 @@ __all__ = [
     "Linear",
     "LogUniform",
     "LongestMaxSize",
+    "MedianBlur",
     "MixUp",
     "Mosaic",
     "MotionBlur",

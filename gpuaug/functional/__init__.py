@@ -15,6 +15,7 @@ from gpuaug.functional.color import (
 from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
@@ -59,6 +60,7 @@ __all__ = [
     "grid_dropout",
     "horizontal_flip",
     "invert",
+    "median_blur",
     "mix_labels",
     "mixup",
     "motion_blur",

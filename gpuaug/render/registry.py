@@ -130,12 +130,13 @@ OPERATIONS = {**_PIXELS, **_TINTS, **_LIGHT, **_GRAIN}
 CODES = {name: operation.code for name, operation in OPERATIONS.items()}
 """Pixel operations that have a kernel, by the name of their choice."""
 
-FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
+FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3, "median_blur": 5}
 """Neighbourhood filters that have a kernel (`kernels/filter.py`); the one after `filter2d` clamps its result."""
 _FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
     "gaussian_blur": (("kernel_size",),),
     "adjust_sharpness": ((),),
     "filter2d": ((), ("clip",)),
+    "median_blur": (("largest",),),
 }
 
 Head = Callable[[Tensor, float, Choice], Tensor]
@@ -162,7 +163,7 @@ def has_kernel(choice: Choice) -> bool:
 
 def filter_of(choice: Choice) -> tuple[int, int, int]:
     """Return the code of a filter, and how far it reaches along x and y."""
-    wide, high = choice.static.get("kernel_size", (3, 3))
+    wide, high = choice.static.get("kernel_size", (choice.static.get("largest", 3),) * 2)
     if choice.name == "filter2d":
         high, wide = choice.operands[0].shape[1:]
     return FILTERS[choice.name] + int(choice.static.get("clip", False)), wide // 2, high // 2
