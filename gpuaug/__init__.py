@@ -52,6 +52,7 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
@@ -61,7 +62,7 @@ from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
-from gpuaug.transforms.sharpen import Emboss, Sharpen
+from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
@@ -89,6 +90,7 @@ __all__ = [
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
+    "ChromaticAberration",
     "ClampBoundingBoxes",
     "CoarseDropout",
     "ColorJitter",
@@ -102,10 +104,12 @@ __all__ = [
     "CutMix",
     "Defocus",
     "Distribution",
+    "Downscale",
     "ElasticTransform",
     "Emboss",
     "GaussianBlur",
     "GaussianNoise",
+    "GlassBlur",
     "Grayscale",
     "GridDistortion",
     "GridDropout",
@@ -179,6 +183,8 @@ __all__ = [
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "UnsharpMask",
+    "ZoomBlur",
     "auto_augment",
     "collate",
     "compact",

@@ -15,6 +15,7 @@ from gpuaug.functional.color import (
 from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.lens import chromatic_aberration, downscale, zoom_blur
 from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
@@ -31,6 +32,7 @@ from gpuaug.functional.tone import (
     solarize,
     solarize_add,
 )
+from gpuaug.functional.unsharp import unsharp_mask
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 
 __all__ = [
@@ -46,10 +48,12 @@ __all__ = [
     "autocontrast",
     "box_blur",
     "brightness_contrast",
+    "chromatic_aberration",
     "copy_paste",
     "crop",
     "cutmix",
     "defocus",
+    "downscale",
     "drop_channels",
     "emboss",
     "equalize",
@@ -80,6 +84,8 @@ __all__ = [
     "solarize_add",
     "spectral_saliency",
     "transpose",
+    "unsharp_mask",
     "vertical_flip",
     "warp",
+    "zoom_blur",
 ]

@@ -8,9 +8,9 @@ from torch import Tensor
 from gpuaug import functional as F
 from gpuaug.functional import occlude
 from gpuaug.functional._door import Pixels, planar, split
-from gpuaug.sampling.noise import normal_noise
+from gpuaug.sampling.noise import normal_noise, uniform_noise
 
-__all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value"]
+__all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value", "scatter"]
 
 
 def _noise(x: Pixels, key: Tensor) -> Tensor:
@@ -59,3 +59,15 @@ def drop_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tup
     """Fill a grid of holes with one value, or one for each channel."""
     out: Tensor = occlude.drop_grid(x, unit, hole, shift, _row(x, fill))
     return out
+
+
+def scatter(x: Tensor, key: Tensor, *, max_delta: int, iterations: int) -> Tensor:
+    """Show at each pixel one that lies a few steps away, each drawn from `key` (B,) where the last one led."""
+    b, channels, h, w = x.shape
+    steps = torch.floor(uniform_noise(key, 2 * iterations, h, w) * (2 * max_delta)).to(torch.int64) - max_delta
+    place = torch.arange(h * w, device=x.device).expand(b, -1)
+    for step in steps.flatten(2).unflatten(1, (iterations, 2)).unbind(1):
+        dy, dx = step.unbind(1)
+        row = (place // w + dy.gather(1, place)).clamp(0, h - 1)
+        place = row * w + (place % w + dx.gather(1, place)).clamp(0, w - 1)
+    return x.flatten(2).gather(2, place[:, None].expand(-1, channels, -1)).view_as(x)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gpuaug.render import triton_lens
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
 
@@ -140,7 +141,13 @@ _FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 Head = Callable[[Tensor, float, Choice], Tensor]
-HEADS: dict[str, Head] = {}
+HEADS: dict[str, Head] = {
+    "unsharp_mask": triton_lens.mask,
+    "zoom_blur": triton_lens.zoom,
+    "chromatic_aberration": triton_lens.aberrate,
+    "scatter": triton_lens.scatter,
+    "downscale": triton_lens.coarsen,
+}
 """Filters with an operator of their own, for what is more than a small neighbourhood.
 
 Given images (B, C, H, W) of any dtype, what their values are divided by to get working units, and the choice, it
