@@ -13,6 +13,7 @@ from gpuaug.functional._door import pixelwise
 
 __all__ = [
     "aberrated",
+    "aberrated_one",
     "chromatic_aberration",
     "coarse",
     "coarse_one",
@@ -71,16 +72,24 @@ def zoomed(image: Tensor, count: Tensor, step: Tensor, *, most: int) -> Tensor:
     return total / (n + 1).view(-1, 1, 1, 1)
 
 
+def _grid(image: Tensor) -> Tensor:
+    """Return the centres of pixels as torch's sampler takes them: (1, H, W, 2), x and y from -1 to 1."""
+    h, w = image.shape[2:]
+    y, x = _axis(h, image) * (2 / h), _axis(w, image) * (2 / w)
+    return torch.stack((x.expand(h, w), y[:, None].expand(h, w)), dim=-1)[None]
+
+
+def _sampled(image: Tensor, grid: Tensor) -> Tensor:
+    return F.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
 def zoomed_one(image: Tensor, count: Tensor, step: Tensor, *, most: int) -> Tensor:
     """Return the same for one sample (1, C, H, W) whose numbers may be read."""
-    h, w = image.shape[2:]
-    y, x = _axis(h, image), _axis(w, image)
-    total = image * 2
+    grid, total = _grid(image), image * 2
     n, s = int(count), float(step)
     for k in range(1, min(n, most)):
-        lines = _between(image, y / (1 + k * s) + (h - 1) / 2, h, 2)
-        total += _between(lines, x / (1 + k * s) + (w - 1) / 2, w, 3)
-    return total / (n + 1)
+        total += _sampled(image, grid / (1 + k * s))
+    return total.div_(n + 1)
 
 
 @pixelwise
@@ -119,6 +128,17 @@ def aberrated(image: Tensor, red: Tensor, blue: Tensor) -> Tensor:
         more = (k[:, 0] + k[:, 1] * r2) * r2
         planes.append(_at(image[:, c], y + y * more + (h - 1) / 2, x + x * more + (w - 1) / 2))
     return torch.stack((planes[0], image[:, 1], planes[1]), dim=1)
+
+
+def aberrated_one(image: Tensor, red: Tensor, blue: Tensor) -> Tensor:
+    """Return the same for one sample (1, 3, H, W) on the CPU."""
+    grid = _grid(image)
+    r2 = grid.square().sum(dim=-1, keepdim=True) / 4
+    planes = []
+    for c, bend in ((0, red), (2, blue)):
+        near, far = bend[0].tolist()
+        planes.append(_sampled(image[:, c : c + 1], grid * (1 + (near + far * r2) * r2)))
+    return torch.cat((planes[0], image[:, 1:2], planes[1]), dim=1)
 
 
 def _at(plane: Tensor, y: Tensor, x: Tensor) -> Tensor:
@@ -203,17 +223,21 @@ def coarse(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: float) -
     return small
 
 
-_MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "area": "area"}
+_MODES = {"nearest": "nearest-exact", "bilinear": "bilinear"}
+"""What torch calls them."""
 
 
 def coarse_one(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: float) -> Tensor:
     """Return the same for one sample (1, C, H, W) whose scale may be read."""
-    h, w = image.shape[2:]
+    share = scale.to(image.dtype)
+    sizes = [(axis, n, int(coarse_size(n, share))) for axis, n in ((2, image.shape[2]), (3, image.shape[3]))]
+    small = image
     if down == "area":
-        return coarse(image, scale, down=down, up=up, lowest=lowest)
-    size = [int(coarse_size(n, scale.to(image.dtype))) for n in (h, w)]
-    small = F.interpolate(image, size=size, mode=_MODES[down])
-    return F.interpolate(small, size=(h, w), mode=_MODES[up])
+        for axis, n, few in sizes:
+            small = _resampled(small, float(n), float(few), few, axis, down, mean_taps(n, few / n))
+    else:
+        small = F.interpolate(small, size=[few for _, _, few in sizes], mode=_MODES[down])
+    return F.interpolate(small, size=image.shape[2:], mode=_MODES[up])
 
 
 @pixelwise

@@ -39,8 +39,7 @@ def _masked(image: Tensor, weights: list[Any], alpha: Any, threshold: float) -> 
     residual = image - blurred(image)
     soft = blurred((residual.abs() * 255 > threshold).to(image.dtype))
     sharp = (image + alpha * residual).clamp(0, 1)
-    out: Tensor = (sharp * soft + image * (1 - soft)).clamp(0, 1)
-    return out
+    return torch.lerp(image, sharp, soft).clamp(0, 1)
 
 
 def mask_unsharp(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float) -> Tensor:

@@ -64,10 +64,12 @@ def drop_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tup
 def scatter(x: Tensor, key: Tensor, *, max_delta: int, iterations: int) -> Tensor:
     """Show at each pixel one that lies a few steps away, each drawn from `key` (B,) where the last one led."""
     b, channels, h, w = x.shape
-    steps = torch.floor(uniform_noise(key, 2 * iterations, h, w) * (2 * max_delta)).to(torch.int64) - max_delta
+    noise = uniform_noise(key, 2 * iterations, h, w).flatten(2)
+    row = torch.arange(h, device=x.device)[:, None].expand(h, w).reshape(1, -1).expand(b, -1)
+    column = torch.arange(w, device=x.device).expand(h, w).reshape(1, -1).expand(b, -1)
     place = torch.arange(h * w, device=x.device).expand(b, -1)
-    for step in steps.flatten(2).unflatten(1, (iterations, 2)).unbind(1):
-        dy, dx = step.unbind(1)
-        row = (place // w + dy.gather(1, place)).clamp(0, h - 1)
-        place = row * w + (place % w + dx.gather(1, place)).clamp(0, w - 1)
+    for step in noise.unflatten(1, (iterations, 2)).unbind(1):
+        dy, dx = (torch.floor(part.gather(1, place) * (2 * max_delta)).to(torch.int64) for part in step.unbind(1))
+        row, column = (row + dy - max_delta).clamp(0, h - 1), (column + dx - max_delta).clamp(0, w - 1)
+        place = row * w + column
     return x.flatten(2).gather(2, place[:, None].expand(-1, channels, -1)).view_as(x)

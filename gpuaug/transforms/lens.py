@@ -233,7 +233,7 @@ class ChromaticAberration(Filter):
                 f" (channels=(0, 1, 2)), got {count}"
             )
         pairs = [torch.stack((values[f"primary_{c}"], values[f"secondary_{c}"]), dim=1) for c in ("red", "blue")]
-        return Choice("chromatic_aberration", lens.aberrated, tuple(pairs))
+        return Choice("chromatic_aberration", lens.aberrated, tuple(pairs), apply_one=lens.aberrated_one)
 
 
 def _signed(value: Tensor, like: Tensor) -> Tensor:
