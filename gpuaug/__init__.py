@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional
+from gpuaug import functional, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -41,6 +41,7 @@ from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTran
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.crop_and_pad import CropAndPad, PadIfNeeded
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
@@ -52,7 +53,9 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
+from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
@@ -60,10 +63,15 @@ from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
+from gpuaug.transforms.planckian import PlanckianJitter
+from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
+from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
+from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -73,12 +81,14 @@ from gpuaug.transforms.tone import (
     RandomSolarize,
 )
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
+from gpuaug.tta import TTA
 
 __version__ = "0.1.0"
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "TTA",
     "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
     "AugMix",
@@ -100,6 +110,7 @@ __all__ = [
     "ConvertBoundingBoxFormat",
     "CopyPaste",
     "Cosine",
+    "CropAndPad",
     "CropNonEmptyMaskIfExists",
     "CutMix",
     "Defocus",
@@ -114,6 +125,7 @@ __all__ = [
     "GridDistortion",
     "GridDropout",
     "HueSaturationValue",
+    "Illumination",
     "Integers",
     "KeypointParams",
     "Lambda",
@@ -131,17 +143,25 @@ __all__ = [
     "OneOf",
     "OpticalDistortion",
     "Pad",
+    "PadIfNeeded",
     "Padded",
     "Params",
     "PerClass",
     "Piecewise",
+    "PlanckianJitter",
+    "PlasmaBrightnessContrast",
+    "PlasmaShadow",
+    "RGBShift",
     "Ragged",
     "Ramp",
     "RandAugment",
+    "RandScaleIntensity",
+    "RandShiftIntensity",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
     "RandomAutocontrast",
+    "RandomBiasField",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
@@ -150,6 +170,7 @@ __all__ = [
     "RandomErasing",
     "RandomGamma",
     "RandomGrayscale",
+    "RandomHSV",
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
@@ -161,13 +182,17 @@ __all__ = [
     "RandomResizedCrop",
     "RandomRotate90",
     "RandomRotation",
+    "RandomScale",
     "RandomShortestSize",
+    "RandomSizedCrop",
     "RandomSolarize",
+    "RandomToneCurve",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
     "Resize",
     "ResizeMix",
+    "SafeRotate",
     "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
@@ -180,10 +205,12 @@ __all__ = [
     "ThinPlateSpline",
     "ThreeAugment",
     "ToDtype",
+    "ToSepia",
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
     "UnsharpMask",
+    "Vignetting",
     "ZoomBlur",
     "auto_augment",
     "collate",
@@ -196,4 +223,5 @@ __all__ = [
     "register",
     "save",
     "to_dict",
+    "tta",
 ]
