@@ -26,7 +26,7 @@ from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRota
 from gpuaug.transforms.augmix import AugMix
 from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
-from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.blur import GaussianBlur, MedianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
@@ -56,6 +56,7 @@ from gpuaug.transforms.flip import (
 from gpuaug.transforms.fog import AtmosphericFog, RandomClouds, RandomFog
 from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
+from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
@@ -71,7 +72,7 @@ from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
-from gpuaug.transforms.sharpen import Emboss, Sharpen
+from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
@@ -106,6 +107,7 @@ __all__ = [
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
+    "ChromaticAberration",
     "ClampBoundingBoxes",
     "CoarseDropout",
     "ColorJitter",
@@ -120,11 +122,13 @@ __all__ = [
     "CutMix",
     "Defocus",
     "Distribution",
+    "Downscale",
     "ElasticTransform",
     "Emboss",
     "FancyPCA",
     "GaussianBlur",
     "GaussianNoise",
+    "GlassBlur",
     "Grayscale",
     "GridDistortion",
     "GridDropout",
@@ -139,6 +143,7 @@ __all__ = [
     "Linear",
     "LogUniform",
     "LongestMaxSize",
+    "MedianBlur",
     "MixUp",
     "Mosaic",
     "MotionBlur",
@@ -224,7 +229,9 @@ __all__ = [
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "UnsharpMask",
     "Vignetting",
+    "ZoomBlur",
     "auto_augment",
     "collate",
     "compact",

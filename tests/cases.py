@@ -167,8 +167,20 @@ CASES = [
     Case(lambda: ga.MotionBlur((3, 9), p=0.5), shown=lambda: ga.MotionBlur((13, 15), p=1.0)),
     Case(lambda: ga.Defocus((1, 9), p=0.5), shown=lambda: ga.Defocus((4, 5), p=1.0)),
     Case(lambda: ga.AdvancedBlur((3, 5), p=0.5), shown=lambda: ga.AdvancedBlur((9, 11), (3, 5), (0.5, 1), p=1.0)),
+    Case(lambda: ga.MedianBlur((3, 5), p=0.5), shown=lambda: ga.MedianBlur((5, 7), p=1.0)),
     Case(lambda: ga.Sharpen(p=0.5), shown=lambda: ga.Sharpen((0.5, 0.8), (0.9, 1.0), p=1.0)),
     Case(lambda: ga.Emboss(p=0.5), shown=lambda: ga.Emboss((0.6, 0.9), (0.8, 1.2), p=1.0)),
+    Case(lambda: ga.UnsharpMask((3, 5), p=0.5), shown=lambda: ga.UnsharpMask((9, 11), 0.0, (0.9, 1.0), p=1.0)),
+    Case(lambda: ga.ZoomBlur((1.05, 1.2), (0.05, 0.06), p=0.5), shown=lambda: ga.ZoomBlur((1.2, 1.3), p=1.0)),
+    Case(lambda: ga.GlassBlur(0.5, 2, p=0.5), shown=lambda: ga.GlassBlur(0.7, 2, p=1.0)),
+    Case(
+        lambda: ga.ChromaticAberration(0.1, 0.2, p=0.5),
+        shown=lambda: ga.ChromaticAberration((0.1, 0.2), (0.1, 0.2), "red_blue", p=1.0),
+    ),
+    Case(
+        lambda: ga.Downscale((0.25, 0.7), {"downscale": "area", "upscale": "bilinear"}, p=0.5),
+        shown=lambda: ga.Downscale(p=1.0),
+    ),
     # Noise, sensor and compression.
     # Occlusion.
     # Sizes and crops.

@@ -16,7 +16,9 @@ from gpuaug.functional.color import (
 from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
+from gpuaug.functional.lens import chromatic_aberration, downscale, zoom_blur
 from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
+from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.mosaic import mosaic
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
@@ -36,6 +38,7 @@ from gpuaug.functional.tone import (
     solarize,
     solarize_add,
 )
+from gpuaug.functional.unsharp import unsharp_mask
 from gpuaug.functional.warp import affine, perspective, rotate, warp
 from gpuaug.functional.weather import (
     rain,
@@ -61,6 +64,7 @@ __all__ = [
     "autocontrast",
     "box_blur",
     "brightness_contrast",
+    "chromatic_aberration",
     "color_matrix",
     "cast_shadows",
     "contrast_by_map",
@@ -69,6 +73,7 @@ __all__ = [
     "crop",
     "cutmix",
     "defocus",
+    "downscale",
     "drop_channels",
     "emboss",
     "equalize",
@@ -84,6 +89,7 @@ __all__ = [
     "look_up",
     "low_amplitude",
     "match_histogram",
+    "median_blur",
     "mix_labels",
     "mixup",
     "mosaic",
@@ -115,6 +121,8 @@ __all__ = [
     "sun_flare",
     "sun_halo",
     "transpose",
+    "unsharp_mask",
     "vertical_flip",
     "warp",
+    "zoom_blur",
 ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional import occlude
 from gpuaug.functional._door import Pixels, planar, row, split
 from gpuaug.functional.color import rgb
-from gpuaug.sampling.noise import normal_noise
+from gpuaug.sampling.noise import normal_noise, uniform_noise
 
-__all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value", "lay_snow"]
+__all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value", "lay_snow", "scatter"]
 
 
 def _noise(x: Pixels, key: Tensor) -> Tensor:
@@ -61,3 +62,17 @@ def drop_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tup
     """Fill a grid of holes with one value, or one for each channel."""
     out: Tensor = occlude.drop_grid(x, unit, hole, shift, row(x, fill))
     return out
+
+
+def scatter(x: Tensor, key: Tensor, *, max_delta: int, iterations: int) -> Tensor:
+    """Show at each pixel one that lies a few steps away, each drawn from `key` (B,) where the last one led."""
+    b, channels, h, w = x.shape
+    noise = uniform_noise(key, 2 * iterations, h, w).flatten(2)
+    line = torch.arange(h, device=x.device)[:, None].expand(h, w).reshape(1, -1).expand(b, -1)
+    column = torch.arange(w, device=x.device).expand(h, w).reshape(1, -1).expand(b, -1)
+    place = torch.arange(h * w, device=x.device).expand(b, -1)
+    for step in noise.unflatten(1, (iterations, 2)).unbind(1):
+        dy, dx = (torch.floor(part.gather(1, place) * (2 * max_delta)).to(torch.int64) for part in step.unbind(1))
+        line, column = (line + dy - max_delta).clamp(0, h - 1), (column + dx - max_delta).clamp(0, w - 1)
+        place = line * w + column
+    return x.flatten(2).gather(2, place[:, None].expand(-1, channels, -1)).view_as(x)

@@ -10,6 +10,7 @@ from torch import Tensor
 from gpuaug.functional.light import MODES as SHADES
 from gpuaug.functional.light import PROFILES, order_of
 from gpuaug.render.derived import frame_changes, matching_tables, principal_shifts
+from gpuaug.render import triton_lens
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
 
@@ -214,16 +215,23 @@ OPERATIONS = {**_PIXELS, **_TINTS, **_LIGHT, **_GRAIN}
 CODES = {name: operation.code for name, operation in OPERATIONS.items()}
 """Pixel operations that have a kernel, by the name of their choice."""
 
-FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
+FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3, "median_blur": 5}
 """Neighbourhood filters that have a kernel (`kernels/filter.py`); the one after `filter2d` clamps its result."""
 _FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
     "gaussian_blur": (("kernel_size",),),
     "adjust_sharpness": ((),),
     "filter2d": ((), ("clip",)),
+    "median_blur": (("largest",),),
 }
 
 Head = Callable[[Tensor, float, Choice], Tensor]
-HEADS: dict[str, Head] = {}
+HEADS: dict[str, Head] = {
+    "unsharp_mask": triton_lens.mask,
+    "zoom_blur": triton_lens.zoom,
+    "chromatic_aberration": triton_lens.aberrate,
+    "scatter": triton_lens.scatter,
+    "downscale": triton_lens.coarsen,
+}
 """Filters with an operator of their own, for what is more than a small neighbourhood.
 
 Given images (B, C, H, W) of any dtype, what their values are divided by to get working units, and the choice, it
@@ -246,7 +254,7 @@ def has_kernel(choice: Choice) -> bool:
 
 def filter_of(choice: Choice) -> tuple[int, int, int]:
     """Return the code of a filter, and how far it reaches along x and y."""
-    wide, high = choice.static.get("kernel_size", (3, 3))
+    wide, high = choice.static.get("kernel_size", (choice.static.get("largest", 3),) * 2)
     if choice.name == "filter2d":
         high, wide = choice.operands[0].shape[1:]
     return FILTERS[choice.name] + int(choice.static.get("clip", False)), wide // 2, high // 2
