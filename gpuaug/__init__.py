@@ -38,6 +38,7 @@ from gpuaug.transforms.color import (
     RandomGrayscale,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.compress import JPEG
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
@@ -76,6 +77,7 @@ __version__ = "0.1.0"
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "JPEG",
     "AtLeastOneBBoxRandomCrop",
     "AugMix",
     "AutoAugment",

@@ -137,6 +137,7 @@ CASES = [
     # Light and weather.
     # Blur and lens.
     # Noise, sensor and compression.
+    Case(lambda: ga.JPEG((20, 90), p=0.5), shown=lambda: ga.JPEG((5, 15))),
     # Occlusion.
     # Sizes and crops.
     # Domain.

@@ -13,6 +13,7 @@ from gpuaug.functional.color import (
     rgb_to_grayscale,
 )
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
+from gpuaug.functional.jpeg import jpeg
 from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
@@ -54,6 +55,7 @@ __all__ = [
     "grid_dropout",
     "horizontal_flip",
     "invert",
+    "jpeg",
     "mix_labels",
     "mixup",
     "normalize",

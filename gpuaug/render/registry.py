@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
+from gpuaug.render.triton_jpeg import compressed
 
 __all__ = [
     "CODES",
@@ -134,12 +135,12 @@ FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
 _FILTER_STATIC: dict[str, tuple[str, ...]] = {"gaussian_blur": ("kernel_size",)}
 
 Head = Callable[[Tensor, float, Choice], Tensor]
-HEADS: dict[str, Head] = {}
+HEADS: dict[str, Head] = {"jpeg": compressed}
 """Filters with an operator of their own, for what is more than a small neighbourhood.
 
 Given images (B, C, H, W) of any dtype, what their values are divided by to get working units, and the choice, it
-returns working float32 images, in which samples that `choice.on` leaves out are as they were. The operator must
-register what it gives on fake tensors, and import its kernels at the first launch.
+returns working float32 images, or uint8 ones of uint8, in which samples that `choice.on` leaves out are as they were.
+The operator must register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
 TORCH_ONLY = frozenset({"lambda"})
