@@ -54,13 +54,15 @@ from gpuaug.transforms.flip import (
 from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
-from gpuaug.transforms.noise import GaussianNoise
+from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndPepper
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
@@ -82,6 +84,7 @@ __all__ = [
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
+    "BandingNoise",
     "BboxParams",
     "Beta",
     "Categorical",
@@ -106,6 +109,7 @@ __all__ = [
     "GridDistortion",
     "GridDropout",
     "HueSaturationValue",
+    "ISONoise",
     "Integers",
     "KeypointParams",
     "Lambda",
@@ -116,6 +120,7 @@ __all__ = [
     "LongestMaxSize",
     "MixUp",
     "Mosaic",
+    "MultiplicativeNoise",
     "Normal",
     "Normalize",
     "OneOf",
@@ -125,6 +130,7 @@ __all__ = [
     "Params",
     "PerClass",
     "Piecewise",
+    "PixelDropout",
     "Ragged",
     "Ramp",
     "RandAugment",
@@ -159,10 +165,12 @@ __all__ = [
     "Resize",
     "ResizeMix",
     "SaliencyMix",
+    "SaltAndPepper",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
+    "ShotNoise",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",

@@ -138,6 +138,12 @@ CASES = [
     # Blur and lens.
     # Noise, sensor and compression.
     Case(lambda: ga.JPEG((20, 90), p=0.5), shown=lambda: ga.JPEG((5, 15))),
+    Case(lambda: ga.SaltAndPepper((0.05, 0.2), p=0.5)),
+    Case(lambda: ga.MultiplicativeNoise((0.5, 1.5), True, True, p=0.5)),
+    Case(lambda: ga.PixelDropout((0.1, 0.4), drop_value=None, p=0.5), shown=lambda: ga.PixelDropout(0.2)),
+    Case(lambda: ga.ShotNoise((0.05, 0.3), p=0.5)),
+    Case(lambda: ga.ISONoise((0.1, 0.3), (0.5, 1.5), p=0.5), shown=lambda: ga.ISONoise((0.1, 0.2), (0.8, 1.0))),
+    Case(lambda: ga.BandingNoise((0.05, 0.2), per_channel=True, p=0.5), shown=lambda: ga.BandingNoise(0.1)),
     # Occlusion.
     # Sizes and crops.
     # Domain.

@@ -16,6 +16,14 @@ from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, t
 from gpuaug.functional.jpeg import jpeg
 from gpuaug.functional.labels import mix_labels, soft_labels
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
+from gpuaug.functional.noise import (
+    iso_noise,
+    line_noise,
+    multiplicative_noise,
+    pixel_dropout,
+    salt_and_pepper,
+    shot_noise,
+)
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
@@ -55,19 +63,25 @@ __all__ = [
     "grid_dropout",
     "horizontal_flip",
     "invert",
+    "iso_noise",
     "jpeg",
+    "line_noise",
     "mix_labels",
     "mixup",
+    "multiplicative_noise",
     "normalize",
     "normalize_by_image",
     "permute_channels",
     "perspective",
+    "pixel_dropout",
     "posterize",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "salt_and_pepper",
+    "shot_noise",
     "soft_labels",
     "solarize",
     "solarize_add",

@@ -77,6 +77,10 @@ def _flag(name: str) -> Callable[[Choice], int]:
     return lambda choice: int(choice.static[name])
 
 
+def _flags(*names: str) -> Callable[[Choice], int]:
+    return lambda choice: sum(int(choice.static[name]) << n for n, name in enumerate(names))
+
+
 def _listed(name: str) -> Callable[[Choice], Numbers]:
     return lambda choice: tuple(choice.static[name])
 
@@ -123,7 +127,19 @@ _TINTS: dict[str, Operation] = {}
 _LIGHT: dict[str, Operation] = {}
 """Light and weather: codes from 64."""
 
-_GRAIN: dict[str, Operation] = {}
+_GRAIN: dict[str, Operation] = {
+    "salt_and_pepper": Operation(96),
+    "multiplicative_noise": Operation(97, ("per_channel", "elementwise"), _flags("per_channel", "elementwise")),
+    "pixel_dropout": Operation(
+        98,
+        ("per_channel", "value"),
+        lambda choice: 64 * choice.static["per_channel"] + len(choice.static["value"]),
+        _listed("value"),
+    ),
+    "shot_noise": Operation(99),
+    "iso_noise": Operation(100, measures=_measuring("lightness", "lightness_squares"), crosses=True),
+    "line_noise": Operation(101, ("columns", "per_channel"), _flags("columns", "per_channel")),
+}
 """Noise, sensor and occlusion: codes from 96."""
 
 OPERATIONS = {**_PIXELS, **_TINTS, **_LIGHT, **_GRAIN}
