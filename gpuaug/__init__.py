@@ -52,6 +52,7 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndPepper
@@ -108,6 +109,7 @@ __all__ = [
     "Grayscale",
     "GridDistortion",
     "GridDropout",
+    "GridMask",
     "HueSaturationValue",
     "ISONoise",
     "Integers",
@@ -180,6 +182,7 @@ __all__ = [
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "XYMasking",
     "auto_augment",
     "collate",
     "compact",

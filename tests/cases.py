@@ -145,6 +145,11 @@ CASES = [
     Case(lambda: ga.ISONoise((0.1, 0.3), (0.5, 1.5), p=0.5), shown=lambda: ga.ISONoise((0.1, 0.2), (0.8, 1.0))),
     Case(lambda: ga.BandingNoise((0.05, 0.2), per_channel=True, p=0.5), shown=lambda: ga.BandingNoise(0.1)),
     # Occlusion.
+    Case(
+        lambda: ga.XYMasking(2, (1, 2), (2, 4), 3, "random", p=0.5),
+        shown=lambda: ga.XYMasking((2, 2), (1, 2), (10, 20), (10, 20)),
+    ),
+    Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
     # Domain.
     # Pipelines.

@@ -24,7 +24,7 @@ from gpuaug.functional.noise import (
     salt_and_pepper,
     shot_noise,
 )
-from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
+from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout, grid_mask
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.tone import (
@@ -61,6 +61,7 @@ __all__ = [
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
+    "grid_mask",
     "horizontal_flip",
     "invert",
     "iso_noise",

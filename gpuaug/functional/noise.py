@@ -43,7 +43,7 @@ def salt_and_pepper(image: Tensor, amount: Tensor | float, salt: Tensor | float,
     """
 
     def put(value: Tensor, share: Tensor, white: Tensor, u: Tensor) -> Tensor:
-        return torch.where(u < share * white, 1.0, torch.where(u < share, 0.0, value))
+        return torch.where(u < share, (u < share * white).to(value.dtype), value)
 
     return each(image, put, amount, salt, noise)  # type: ignore[no-any-return]
 

@@ -20,6 +20,7 @@ __all__ = [
     "erase_with_noise",
     "erase_with_value",
     "make_iso_noise",
+    "mask_grid",
     "multiply_by_noise",
     "put_salt_and_pepper",
 ]
@@ -132,4 +133,12 @@ def add_line_noise(x: Pixels, sigma: Tensor, key: Tensor, *, columns: bool, per_
     h, w = planes[0].shape[1:]
     noise = normal_noise(key, len(planes) if per_channel else 1, *((1, w) if columns else (h, 1)))
     out: Tensor = F.line_noise.working(x, sigma, noise)
+    return out
+
+
+@planar
+def mask_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, turn: Tensor, *, fill: tuple[float, ...]) -> Tensor:
+    """Fill the squares of a turned grid with one value, or one for each channel."""
+    h, w = split(x)[0].shape[1:]
+    out: Tensor = occlude.put(x, occlude.turned_grid(unit, hole, shift, turn, h, w), _row(x, fill))
     return out

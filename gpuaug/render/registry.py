@@ -138,6 +138,7 @@ _GRAIN: dict[str, Operation] = {
     ),
     "shot_noise": Operation(99),
     "iso_noise": Operation(100, measures=_measuring("lightness", "lightness_squares"), crosses=True),
+    "grid_mask": Operation(102, ("fill",), _length("fill"), _listed("fill")),
     "line_noise": Operation(101, ("columns", "per_channel"), _flags("columns", "per_channel")),
 }
 """Noise, sensor and occlusion: codes from 96."""

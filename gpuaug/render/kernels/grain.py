@@ -5,7 +5,7 @@ import triton.language as tl
 
 from gpuaug.render.kernels.head import clamp
 from gpuaug.render.kernels.hue import from_hue, hue_of
-from gpuaug.render.kernels.operands import constant, lanes, number, uniforms
+from gpuaug.render.kernels.operands import constant, entry, lanes, number, uniforms
 from gpuaug.render.kernels.statistics import partials
 from gpuaug.sampling.kernels import normal_lanes, uniform_lanes
 
@@ -170,4 +170,18 @@ def speckle(
             n0, _, _, _ = normal_lanes(key, place, 0)
             n1, n2, n3 = n0, n0, n0
         a, b, c, d = clamp(a + sigma * n0), clamp(b + sigma * n1), clamp(c + sigma * n2), clamp(d + sigma * n3)
+    elif CODE == 102:  # grid_mask
+        px, py = x.to(tl.float32) + 0.5, y.to(tl.float32) + 0.5
+        unit, hole = number(ops, strides, AT, sample), number(ops, strides, AT + 1, sample)
+        cosine, sine = entry(ops, strides, AT + 3, sample, 0), entry(ops, strides, AT + 3, sample, 1)
+        u = (px * cosine + py * sine) / unit - entry(ops, strides, AT + 2, sample, 1)
+        v = (py * cosine - px * sine) / unit - entry(ops, strides, AT + 2, sample, 0)
+        covered = (u - tl.floor(u) < hole) & (v - tl.floor(v) < hole)
+        a = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K0), a)
+        if C > 1:
+            b = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K1), b)
+        if C > 2:
+            c = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K2), c)
+        if C > 3:
+            d = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K3), d)
     return a, b, c, d
