@@ -38,6 +38,7 @@ from gpuaug.transforms.color import (
     RandomGrayscale,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.compress import JPEG
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
@@ -58,12 +59,14 @@ from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
-from gpuaug.transforms.noise import GaussianNoise
+from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndPepper
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
@@ -72,8 +75,9 @@ from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
-from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
+from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
+from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
@@ -94,6 +98,7 @@ __all__ = [
     "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "JPEG",
     "TTA",
     "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
@@ -101,6 +106,7 @@ __all__ = [
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
+    "BandingNoise",
     "BboxParams",
     "Beta",
     "Blur",
@@ -132,8 +138,10 @@ __all__ = [
     "Grayscale",
     "GridDistortion",
     "GridDropout",
+    "GridMask",
     "HistogramMatching",
     "HueSaturationValue",
+    "ISONoise",
     "Illumination",
     "Integers",
     "KeypointParams",
@@ -147,6 +155,7 @@ __all__ = [
     "MixUp",
     "Mosaic",
     "MotionBlur",
+    "MultiplicativeNoise",
     "Normal",
     "Normalize",
     "OneOf",
@@ -158,6 +167,7 @@ __all__ = [
     "PerClass",
     "Piecewise",
     "PixelDistributionAdaptation",
+    "PixelDropout",
     "PlanckianJitter",
     "PlasmaBrightnessContrast",
     "PlasmaShadow",
@@ -198,15 +208,13 @@ __all__ = [
     "RandomRotate90",
     "RandomRotation",
     "RandomScale",
-    "RandomShortestSize",
-    "RandomSizedCrop",
-    "RandomSolarize",
-    "RandomToneCurve",
     "RandomShadow",
     "RandomShortestSize",
+    "RandomSizedCrop",
     "RandomSnow",
     "RandomSolarize",
     "RandomSunFlare",
+    "RandomToneCurve",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
@@ -214,11 +222,13 @@ __all__ = [
     "ResizeMix",
     "SafeRotate",
     "SaliencyMix",
+    "SaltAndPepper",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
     "Sharpen",
+    "ShotNoise",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",
@@ -231,6 +241,7 @@ __all__ = [
     "Uniform",
     "UnsharpMask",
     "Vignetting",
+    "XYMasking",
     "ZoomBlur",
     "auto_augment",
     "collate",

@@ -15,18 +15,27 @@ from gpuaug.functional.color import (
 )
 from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
+from gpuaug.functional.jpeg import jpeg
 from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.functional.lens import chromatic_aberration, downscale, zoom_blur
 from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
 from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.mosaic import mosaic
-from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
+from gpuaug.functional.noise import (
+    iso_noise,
+    line_noise,
+    multiplicative_noise,
+    pixel_dropout,
+    salt_and_pepper,
+    shot_noise,
+)
+from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout, grid_mask
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.shadow import cast_shadows, crease
 from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
-from gpuaug.functional.shadow import cast_shadows, crease
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -64,9 +73,9 @@ __all__ = [
     "autocontrast",
     "box_blur",
     "brightness_contrast",
+    "cast_shadows",
     "chromatic_aberration",
     "color_matrix",
-    "cast_shadows",
     "contrast_by_map",
     "copy_paste",
     "crease",
@@ -84,8 +93,12 @@ __all__ = [
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
+    "grid_mask",
     "horizontal_flip",
     "invert",
+    "iso_noise",
+    "jpeg",
+    "line_noise",
     "look_up",
     "low_amplitude",
     "match_histogram",
@@ -94,24 +107,28 @@ __all__ = [
     "mixup",
     "mosaic",
     "motion_blur",
+    "multiplicative_noise",
     "normalize",
     "normalize_by_image",
     "permute_channels",
     "perspective",
+    "pixel_dropout",
     "posterize",
     "quantiles_of",
-    "remix_share",
     "rain",
+    "remix_share",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "salt_and_pepper",
     "scale_hsv",
     "scale_shift",
     "shade",
     "shade_by_map",
     "sharpen",
+    "shot_noise",
     "snow_bleach",
     "snow_texture",
     "soft_labels",
