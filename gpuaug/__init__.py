@@ -60,9 +60,17 @@ from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
+from gpuaug.transforms.repeat import FiveCrop, Repeat, TenCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.temporal import (
+    CenterTemporalCrop,
+    RandomFrameDrop,
+    RandomSpeed,
+    RandomTemporalCrop,
+    UniformTemporalSubsample,
+)
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
@@ -87,6 +95,7 @@ __all__ = [
     "Beta",
     "Categorical",
     "CenterCrop",
+    "CenterTemporalCrop",
     "ChannelDropout",
     "ClampBoundingBoxes",
     "CoarseDropout",
@@ -102,6 +111,7 @@ __all__ = [
     "CutMix",
     "Distribution",
     "ElasticTransform",
+    "FiveCrop",
     "GaussianBlur",
     "GaussianNoise",
     "Grayscale",
@@ -141,6 +151,7 @@ __all__ = [
     "RandomCrop",
     "RandomEqualize",
     "RandomErasing",
+    "RandomFrameDrop",
     "RandomGamma",
     "RandomGrayscale",
     "RandomHorizontalFlip",
@@ -158,9 +169,12 @@ __all__ = [
     "RandomShortestSize",
     "RandomSizedCrop",
     "RandomSolarize",
+    "RandomSpeed",
+    "RandomTemporalCrop",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
+    "Repeat",
     "Resize",
     "ResizeMix",
     "SafeRotate",
@@ -172,12 +186,14 @@ __all__ = [
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",
+    "TenCrop",
     "ThinPlateSpline",
     "ThreeAugment",
     "ToDtype",
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "UniformTemporalSubsample",
     "auto_augment",
     "collate",
     "compact",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from cases import CASES, Case
+from cases import CASES, ROWS, Case
 
 import gpuaug as ga
 from gpuaug.render import backend
@@ -17,6 +17,13 @@ from gpuaug.transforms.compose import Container
 @pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_contract(case: Case, check: Callable[..., None]) -> None:
+    check(case.make, case.shape)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=list(CHECKS))
+@pytest.mark.parametrize("case", ROWS, ids=[case.name for case in ROWS])
+def test_contract_of_rows(case: Case, check: Callable[..., None]) -> None:
+    """With other samples, or other frames, than before."""
     check(case.make, case.shape)
 
 
@@ -37,4 +44,4 @@ def test_every_public_transform_has_a_case() -> None:
         for name in ga.__all__
         if isinstance(getattr(ga, name), type) and issubclass(getattr(ga, name), Transform | Container)
     }
-    assert public == {case.name for case in CASES}
+    assert public == {case.name for case in [*CASES, *ROWS]}

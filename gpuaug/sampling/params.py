@@ -17,7 +17,7 @@ from gpuaug.sampling.plain import from_plain, to_plain
 
 __all__ = ["Geometry", "Params"]
 
-_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha")
+_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha", "mirrored")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Params:
     """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
     labels: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     """Names of what a parameter counts, by transform and parameter."""
+    copies: int = 1
+    """How many times every sample was given: those of all samples stand copy after copy."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.
@@ -213,7 +215,7 @@ class Params:
         if isinstance(index, list):
             index = torch.tensor(index, device=self.ids.device)
         some = self.map(lambda t: t[index])
-        some.canvas, some.partial = _some(self.canvas, index), True
+        some.canvas, some.partial, some.copies = _some(self.canvas, index), True, 1
         some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
         return some
 
