@@ -81,6 +81,7 @@ from gpuaug.transforms.tone import (
     RandomSolarize,
 )
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
+from gpuaug.views import MultiView, TwoViews, ViewParams
 
 __version__ = "0.1.0"
 
@@ -128,6 +129,7 @@ __all__ = [
     "LongestMaxSize",
     "MixUp",
     "Mosaic",
+    "MultiView",
     "Normal",
     "Normalize",
     "OneOf",
@@ -192,8 +194,10 @@ __all__ = [
     "ToDtype",
     "TrivialAugmentWide",
     "TruncatedNormal",
+    "TwoViews",
     "Uniform",
     "UniformTemporalSubsample",
+    "ViewParams",
     "auto_augment",
     "collate",
     "compact",

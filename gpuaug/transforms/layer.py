@@ -198,6 +198,10 @@ class Layer(Changing):
 
         return Captured(self, inputs, ids, copy, strength)
 
+    def _recorded(self) -> list[Layer]:
+        """Return the modules whose tensors a recording of a call reads."""
+        return [self] if self.training else [self, self._evaluation_layer()]
+
     def train(self, mode: bool = True) -> Layer:
         """Switch between augmenting (True) and the validation preprocessing (False)."""
         super().train(mode)
@@ -255,10 +259,10 @@ class Layer(Changing):
         clock: Stateful,
         copies: int,
     ) -> tuple[Tensor, Tensor, Draws]:
-        """Return seed and clock, ids and draws for samples given `copies` times."""
+        """Return seed and clock, ids and draws for samples given `copies` times, the first as the copy `copy`."""
         layout = self._layout if told is None or told.strength is None else self._strong
         if self._drawing(told):
-            state, ids, numbered = clock._clock(samples, device, ids, copy * copies, copies)
+            state, ids, numbered = clock._clock(samples, device, ids, copy, copies)
             return state.clone(), ids, layout.draw(state, ids, numbered, told)
         ids = torch.arange(samples, device=device).repeat(copies)
         return self._zero, ids, layout.draw(self._zero, ids, self._zero, told) if layout.groups else {}

@@ -80,6 +80,7 @@ def begin(
     drawing: bool = True,
     clock: Stateful | None = None,
     count: int = 1,
+    first: int | None = None,
     name: str = "",
 ) -> Opened:
     """Read the inputs of a call and draw for it.
@@ -88,11 +89,12 @@ def begin(
         layer: what is called.
         inputs: what `forward` takes.
         ids: (B,) ids of the samples.
-        copy: number of the first copy.
+        copy: tells repeats of the same samples apart.
         strength: as `forward`.
         drawing: whether it augments; else it is the preprocessing of `eval()` mode.
         clock: whose seed and clock count, where not the layer's own.
         count: how many times each sample is given, before anything.
+        first: number of the first copy, for a layer that is one of several views; else it follows from `copy`.
         name: set before names where something is drawn for the batch.
     """
     owner = type(layer).__name__
@@ -107,7 +109,8 @@ def begin(
         classes = {key: value.repeat(copies) for key, value in told.classes.items()}
         told = Told(classes, None if told.strength is None else told.strength.repeat(copies))
     device, samples = batch.image.device, batch.samples
-    state, ids, draws = running._draw(samples, device, ids if drawing else None, copy, told, clock, copies)
+    first = copy * copies if first is None else first
+    state, ids, draws = running._draw(samples, device, ids if drawing else None, first, told, clock, copies)
     frames: Values = {}
     shown: Tensor | None = None
     if any(node.transform.retimes for node in running.nodes):
@@ -131,7 +134,7 @@ def reopened(layer: Layer, inputs: tuple[Any, ...], batch: Batch, write: Write, 
 def sampled(layer: Layer, batch: Batch, copy: int) -> tuple[Batch, Params]:
     """Return the batch of all copies and what is drawn for it, of a batch that was read; for looking, with copies."""
     device, copies = batch.image.device, copies_from(layer.nodes)[0]
-    state, ids, draws = layer._draw(batch.samples, device, None, copy, None, layer, copies)
+    state, ids, draws = layer._draw(batch.samples, device, None, copy * copies, None, layer, copies)
     frames: Values = {}
     shown: Tensor | None = None
     if any(node.transform.retimes for node in layer.nodes):
