@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional
+from gpuaug import functional, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -39,6 +39,7 @@ from gpuaug.transforms.color import (
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.copy_paste import CopyPaste
+from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.crop_and_pad import CropAndPad, PadIfNeeded
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
@@ -52,6 +53,8 @@ from gpuaug.transforms.flip import (
     SquareSymmetry,
 )
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
+from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
@@ -59,11 +62,14 @@ from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
+from gpuaug.transforms.planckian import PlanckianJitter
+from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
 from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.repeat import FiveCrop, Repeat, TenCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.sharpen import Emboss, Sharpen
 from gpuaug.transforms.temporal import (
     CenterTemporalCrop,
     RandomFrameDrop,
@@ -72,6 +78,7 @@ from gpuaug.transforms.temporal import (
     UniformTemporalSubsample,
 )
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
+from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
     RandomAutocontrast,
     RandomEqualize,
@@ -81,6 +88,7 @@ from gpuaug.transforms.tone import (
     RandomSolarize,
 )
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
+from gpuaug.tta import TTA
 from gpuaug.views import MultiView, TwoViews, ViewParams
 
 __version__ = "0.1.0"
@@ -88,12 +96,15 @@ __version__ = "0.1.0"
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "TTA",
+    "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
+    "Blur",
     "Categorical",
     "CenterCrop",
     "CenterTemporalCrop",
@@ -110,8 +121,10 @@ __all__ = [
     "CropAndPad",
     "CropNonEmptyMaskIfExists",
     "CutMix",
+    "Defocus",
     "Distribution",
     "ElasticTransform",
+    "Emboss",
     "FiveCrop",
     "GaussianBlur",
     "GaussianNoise",
@@ -119,6 +132,7 @@ __all__ = [
     "GridDistortion",
     "GridDropout",
     "HueSaturationValue",
+    "Illumination",
     "Integers",
     "KeypointParams",
     "Lambda",
@@ -129,6 +143,7 @@ __all__ = [
     "LongestMaxSize",
     "MixUp",
     "Mosaic",
+    "MotionBlur",
     "MultiView",
     "Normal",
     "Normalize",
@@ -140,13 +155,20 @@ __all__ = [
     "Params",
     "PerClass",
     "Piecewise",
+    "PlanckianJitter",
+    "PlasmaBrightnessContrast",
+    "PlasmaShadow",
+    "RGBShift",
     "Ragged",
     "Ramp",
     "RandAugment",
+    "RandScaleIntensity",
+    "RandShiftIntensity",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
     "RandomAutocontrast",
+    "RandomBiasField",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
@@ -156,6 +178,7 @@ __all__ = [
     "RandomFrameDrop",
     "RandomGamma",
     "RandomGrayscale",
+    "RandomHSV",
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
@@ -173,6 +196,7 @@ __all__ = [
     "RandomSolarize",
     "RandomSpeed",
     "RandomTemporalCrop",
+    "RandomToneCurve",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
@@ -185,6 +209,7 @@ __all__ = [
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
+    "Sharpen",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",
@@ -192,12 +217,14 @@ __all__ = [
     "ThinPlateSpline",
     "ThreeAugment",
     "ToDtype",
+    "ToSepia",
     "TrivialAugmentWide",
     "TruncatedNormal",
     "TwoViews",
     "Uniform",
     "UniformTemporalSubsample",
     "ViewParams",
+    "Vignetting",
     "auto_augment",
     "collate",
     "compact",
@@ -209,4 +236,5 @@ __all__ = [
     "register",
     "save",
     "to_dict",
+    "tta",
 ]

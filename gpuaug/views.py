@@ -12,7 +12,9 @@ from torch import Tensor
 from gpuaug.sampling.params import Params, way
 from gpuaug.sampling.state import Stateful, only_inferring
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.keeping import carrying
 from gpuaug.transforms.layer import Layer
+from gpuaug.transforms.node import Node
 from gpuaug.transforms.rows import Opened, begin, copies_from
 
 __all__ = ["MultiView", "TwoViews", "ViewParams"]
@@ -188,8 +190,7 @@ class MultiView(Stateful):
             copy: tells repeats of the same samples apart.
             strength: as `forward`.
         """
-        opened = self._open(inputs, ids, copy, strength, True)
-        return ViewParams({name: one.params for name, one in opened.items()})
+        return self._drawn(self._open(inputs, ids, copy, strength, True, False))
 
     def replay(self, *inputs: Any) -> Any:
         """Apply given parameters: `replay(images, params)`, a pure function.
@@ -222,15 +223,15 @@ class MultiView(Stateful):
         Returns:
             The views by name; with `return_params`, a pair of them and the ViewParams.
         """
-        opened = self._open(inputs, ids, copy, strength, self.training)
+        opened = self._open(inputs, ids, copy, strength, self.training, not only_inferring())
         if self.training and any(one.drew for one in opened.values()) and not only_inferring():
             self._advance()
         made = {name: one.write(carry(one.layer, one.batch, one.params.values)) for name, one in opened.items()}
         out = self._given(made)
-        return (out, ViewParams({name: one.params for name, one in opened.items()})) if return_params else out
+        return (out, self._drawn(opened)) if return_params else out
 
     def _open(
-        self, inputs: tuple[Any, ...], ids: Tensor | None, copy: int, strength: Any, drawing: bool
+        self, inputs: tuple[Any, ...], ids: Tensor | None, copy: int, strength: Any, drawing: bool, keep: bool
     ) -> dict[str, Opened]:
         """Draw for every view: copies count through all of them."""
         each = [self.counts[name] * copies_from(layer.nodes)[0] for name, layer in self.views.items()]
@@ -242,6 +243,7 @@ class MultiView(Stateful):
                 ids,
                 strength=strength,
                 drawing=drawing,
+                keep=keep,
                 clock=self,
                 count=self.counts[name],
                 first=first,
@@ -249,6 +251,11 @@ class MultiView(Stateful):
             )
             first += copies
         return opened
+
+    def _drawn(self, opened: dict[str, Opened]) -> ViewParams:
+        """Return what was drawn for every view."""
+        params = {name: carrying(one.layer.nodes, one.params, one.batch, one.met) for name, one in opened.items()}
+        return ViewParams(params)
 
     def _given(self, made: dict[str, Any]) -> Any:
         """Return the views as `forward` gives them."""
@@ -310,6 +317,11 @@ class MultiView(Stateful):
         return Captured(self, inputs, ids, copy, strength)
 
     # What a recording asks of a layer.
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The transforms of all views."""
+        return [node for layer in self.views.values() for node in layer.nodes]
 
     def _draw_sizes(self, device: torch.device) -> dict[str, Any]:
         """Return what a recording depends on: what captured calls of the views cannot follow."""

@@ -130,12 +130,30 @@ CASES = [
     Case(lambda: ga.RandAugment(2, 9)),
     Case(lambda: ga.TrivialAugmentWide(interpolation="bilinear"), shown=lambda: ga.TrivialAugmentWide()),
     Case(lambda: ga.AutoAugment("svhn")),
-    Case(lambda: ga.AugMix(5)),
+    Case(lambda: ga.AugMix(5, mixture_width=2, chain_depth=2), shown=lambda: ga.AugMix(5)),
     Case(lambda: ga.ThreeAugment()),
     Case(lambda: ga.SelectiveChannelTransform(ga.ColorJitter(0.3, 0.3, 0.3, 0.1), (3, 1, 0)), (5, 23, 17)),
     # Tone and colour of the catalogue.
+    Case(lambda: ga.RandomToneCurve(0.3, per_channel=True, p=0.5)),
+    Case(lambda: ga.RGBShift((-60, 60), 0.3, p=0.5), shown=lambda: ga.RGBShift(60, 60, 60)),
+    Case(lambda: ga.PlanckianJitter("cied", p=0.5), shown=lambda: ga.PlanckianJitter(temperature_limit=3500.0)),
+    Case(lambda: ga.ToSepia(p=0.5)),
+    Case(lambda: ga.RandomHSV(p=0.5)),
+    Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
+    Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
     # Light and weather.
+    Case(lambda: ga.Illumination("gaussian", p=0.5), shown=lambda: ga.Illumination("gaussian", 0.9, "darken")),
+    Case(lambda: ga.Vignetting(p=0.5), shown=lambda: ga.Vignetting((0.8, 0.9))),
+    Case(lambda: ga.RandomBiasField(0.3, p=0.5), shown=lambda: ga.RandomBiasField(0.6)),
+    Case(lambda: ga.PlasmaBrightnessContrast(p=0.5), shown=lambda: ga.PlasmaBrightnessContrast((0.4, 0.5), 0.3)),
+    Case(lambda: ga.PlasmaShadow(plasma_size=16, p=0.5), shown=lambda: ga.PlasmaShadow((0.8, 0.9))),
     # Blur and lens.
+    Case(lambda: ga.Blur((3, 7), p=0.5), shown=lambda: ga.Blur((7, 9), p=1.0)),
+    Case(lambda: ga.MotionBlur((3, 9), p=0.5), shown=lambda: ga.MotionBlur((13, 15), p=1.0)),
+    Case(lambda: ga.Defocus((1, 9), p=0.5), shown=lambda: ga.Defocus((4, 5), p=1.0)),
+    Case(lambda: ga.AdvancedBlur((3, 5), p=0.5), shown=lambda: ga.AdvancedBlur((9, 11), (3, 5), (0.5, 1), p=1.0)),
+    Case(lambda: ga.Sharpen(p=0.5), shown=lambda: ga.Sharpen((0.5, 0.8), (0.9, 1.0), p=1.0)),
+    Case(lambda: ga.Emboss(p=0.5), shown=lambda: ga.Emboss((0.6, 0.9), (0.8, 1.2), p=1.0)),
     # Noise, sensor and compression.
     # Occlusion.
     # Sizes and crops.

@@ -266,7 +266,7 @@ def policy_params(policy: Policy, images: Tensor, params: Any) -> Any:
     ("make", "message"),
     [
         (lambda: ga.RandAugment(-1), "RandAugment: num_ops must be at least 0, got -1"),
-        (lambda: ga.RandAugment(2, 31), "RandAugment: magnitude must be below num_magnitude_bins (31), got 31"),
+        (lambda: ga.RandAugment(2, 31), "RandAugment: magnitude must be within [0, 30], got 31"),
         (lambda: ga.RandAugment(2.5), "RandAugment: num_ops must be a whole number, got 2.5"),
         (lambda: ga.TrivialAugmentWide(1), "TrivialAugmentWide: num_magnitude_bins must be at least 2, got 1"),
         (lambda: ga.AutoAugment("coco"), "AutoAugment: policy must be one of imagenet, cifar10, svhn, got 'coco'"),

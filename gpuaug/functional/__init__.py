@@ -12,12 +12,15 @@ from gpuaug.functional.color import (
     permute_channels,
     rgb_to_grayscale,
 )
+from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -39,13 +42,20 @@ __all__ = [
     "adjust_hue_saturation_value",
     "adjust_saturation",
     "adjust_sharpness",
+    "adjust_tone_curve",
+    "advanced_blur",
     "affine",
     "autocontrast",
+    "box_blur",
     "brightness_contrast",
+    "color_matrix",
+    "contrast_by_map",
     "copy_paste",
     "crop",
     "cutmix",
+    "defocus",
     "drop_channels",
+    "emboss",
     "equalize",
     "erase",
     "filter2d",
@@ -54,8 +64,10 @@ __all__ = [
     "grid_dropout",
     "horizontal_flip",
     "invert",
+    "look_up",
     "mix_labels",
     "mixup",
+    "motion_blur",
     "normalize",
     "normalize_by_image",
     "permute_channels",
@@ -66,6 +78,11 @@ __all__ = [
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "scale_hsv",
+    "scale_shift",
+    "shade",
+    "shade_by_map",
+    "sharpen",
     "soft_labels",
     "solarize",
     "solarize_add",

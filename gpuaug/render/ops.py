@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional import occlude
-from gpuaug.functional._door import Pixels, planar, split
+from gpuaug.functional._door import Pixels, planar, row, split
 from gpuaug.sampling.noise import normal_noise
 
 __all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "erase_with_value"]
@@ -16,13 +15,6 @@ __all__ = ["add_noise", "drop_grid", "erase_with_color", "erase_with_noise", "er
 def _noise(x: Pixels, key: Tensor) -> Tensor:
     planes = split(x)
     return normal_noise(key, len(planes), *planes[0].shape[1:])
-
-
-def _row(x: Pixels, value: tuple[float, ...]) -> Tensor:
-    """Return one value for all channels or one for each, (1, C, 1, 1), without a copy from the host."""
-    plane = split(x)[0]
-    row = [torch.full((), v, dtype=plane.dtype, device=plane.device) for v in value]
-    return torch.stack(row).view(1, -1, 1, 1)
 
 
 @planar
@@ -35,7 +27,7 @@ def add_noise(x: Pixels, mean: Tensor, std: Tensor, key: Tensor, *, clip: bool) 
 @planar
 def erase_with_value(x: Pixels, boxes: Tensor, *, value: tuple[float, ...]) -> Tensor:
     """Fill rectangles with one value, or one for each channel."""
-    out: Tensor = F.erase.working(x, boxes, _row(x, value))
+    out: Tensor = F.erase.working(x, boxes, row(x, value))
     return out
 
 
@@ -57,5 +49,5 @@ def erase_with_color(x: Pixels, boxes: Tensor, key: Tensor) -> Tensor:
 @planar
 def drop_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tuple[float, ...]) -> Tensor:
     """Fill a grid of holes with one value, or one for each channel."""
-    out: Tensor = occlude.drop_grid(x, unit, hole, shift, _row(x, fill))
+    out: Tensor = occlude.drop_grid(x, unit, hole, shift, row(x, fill))
     return out

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gpuaug.functional.light import MODES as SHADES
+from gpuaug.functional.light import PROFILES, order_of
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
 
@@ -20,6 +22,7 @@ __all__ = [
     "Operation",
     "crosses",
     "extra_of",
+    "filter_of",
     "has_kernel",
     "statistics",
 ]
@@ -80,6 +83,16 @@ def _listed(name: str) -> Callable[[Choice], Numbers]:
     return lambda choice: tuple(choice.static[name])
 
 
+def _wide(choice: Choice) -> int:
+    """Return, as bits, which operands have a number for each channel."""
+    return sum(1 << n for n, operand in enumerate(choice.operands) if operand.dim() == 2)
+
+
+def _table_size(choice: Choice) -> int:
+    table = choice.operands[0]
+    return 2 * (int(table.shape[-1]) - 1) + int(table.dim() == 3)
+
+
 def _scales(choice: Choice) -> Numbers:
     slope, shift = unit_rows(choice.static["values"])
     return (*slope, *shift)
@@ -116,10 +129,39 @@ _PIXELS = {
     "solarize_add": Operation(24),
 }
 
-_TINTS: dict[str, Operation] = {}
+_TINTS = {
+    "color_matrix": Operation(32, ("clip",), _flag("clip"), crosses=True),
+    "look_up": Operation(33, extra=_table_size),
+    "scale_shift": Operation(34, extra=_wide),
+    "adjust_tone_curve": Operation(35, extra=_wide),
+    "scale_hsv": Operation(36, crosses=True),
+}
 """Tone and colour of the catalogue: codes from 32."""
 
-_LIGHT: dict[str, Operation] = {}
+
+def _colors(choice: Choice) -> Numbers:
+    return tuple(choice.static["color"] or (1.0,) * (choice.static.get("mode") == "toward"))
+
+
+def _map_size(choice: Choice) -> int:
+    rows, columns = choice.operands[0].shape[1:]
+    return int(rows + (columns << 13))
+
+
+def _formula(choice: Choice) -> int:
+    profile, clip = PROFILES.index(choice.static["profile"]), int(choice.static["clip"])
+    return profile + (clip << 4) + (order_of(choice.operands[1].shape[1]) << 8) + (len(_colors(choice)) << 12)
+
+
+def _map(choice: Choice) -> int:
+    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice) << 12)
+
+
+_LIGHT: dict[str, Operation] = {
+    "shade": Operation(64, ("profile", "color", "clip"), _formula, _colors),
+    "shade_by_map": Operation(65, ("mode", "color"), _map, _colors),
+    "contrast_by_map": Operation(66, extra=_map_size, measures=_measuring("sums")),
+}
 """Light and weather: codes from 64."""
 
 _GRAIN: dict[str, Operation] = {}
@@ -130,8 +172,12 @@ CODES = {name: operation.code for name, operation in OPERATIONS.items()}
 """Pixel operations that have a kernel, by the name of their choice."""
 
 FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
-"""Neighbourhood filters that have a kernel (`kernels/filter.py`)."""
-_FILTER_STATIC: dict[str, tuple[str, ...]] = {"gaussian_blur": ("kernel_size",)}
+"""Neighbourhood filters that have a kernel (`kernels/filter.py`); the one after `filter2d` clamps its result."""
+_FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
+    "gaussian_blur": (("kernel_size",),),
+    "adjust_sharpness": ((),),
+    "filter2d": ((), ("clip",)),
+}
 
 Head = Callable[[Tensor, float, Choice], Tensor]
 HEADS: dict[str, Head] = {}
@@ -151,8 +197,16 @@ def has_kernel(choice: Choice) -> bool:
     if choice.name in CODES:
         return tuple(choice.static) == OPERATIONS[choice.name].static
     if choice.name in FILTERS and choice.values is None:
-        return tuple(choice.static) == _FILTER_STATIC.get(choice.name, ())
+        return tuple(choice.static) in _FILTER_STATIC[choice.name]
     return choice.name in HEADS and choice.values is None and choice.channels is None
+
+
+def filter_of(choice: Choice) -> tuple[int, int, int]:
+    """Return the code of a filter, and how far it reaches along x and y."""
+    wide, high = choice.static.get("kernel_size", (3, 3))
+    if choice.name == "filter2d":
+        high, wide = choice.operands[0].shape[1:]
+    return FILTERS[choice.name] + int(choice.static.get("clip", False)), wide // 2, high // 2
 
 
 def statistics(choice: Choice) -> tuple[str, ...]:

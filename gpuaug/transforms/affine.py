@@ -21,14 +21,13 @@ from gpuaug.sampling.distributions import (
     as_distribution,
     static_range,
 )
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.params import Geometry
 from gpuaug.sampling.varying import Varying, is_number, least, most
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context
 
 __all__ = ["GivenMap", "RandomAffine", "RandomPerspective", "RandomRotation"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def _center(center: Any, owner: str) -> tuple[float, float] | None:
@@ -79,7 +78,7 @@ class RandomRotation(Geometric):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -156,8 +155,8 @@ class RandomAffine(Geometric):
     def __init__(
         self,
         degrees: Range,
-        translate: Sequence[float] | None = None,
-        scale: Sequence[float] | Distribution | None = None,
+        translate: Sequence[Number] | None = None,
+        scale: Range | None = None,
         shear: Range | None = None,
         interpolation: Any = None,
         fill: Any = None,
@@ -166,7 +165,7 @@ class RandomAffine(Geometric):
         balanced_scale: bool = False,
         antialias: bool | None = None,
         fit_output: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -275,8 +274,8 @@ class RandomPerspective(Geometric):
 
     def __init__(
         self,
-        distortion_scale: float | Varying = 0.5,
-        p: float = 0.5,
+        distortion_scale: Number = 0.5,
+        p: Number = 0.5,
         interpolation: Any = None,
         fill: Any = None,
         *,

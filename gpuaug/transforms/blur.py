@@ -9,14 +9,13 @@ from gpuaug import functional as F
 from gpuaug.functional.blur import blur_one
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Constant, Distribution, as_distribution
+from gpuaug.sampling.distributions import Constant, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Filter
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["GaussianBlur", "RandomAdjustSharpness"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class GaussianBlur(Filter):
@@ -54,7 +53,7 @@ class GaussianBlur(Filter):
         kernel_size: int | Sequence[int],
         sigma: Range = (0.1, 2.0),
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
@@ -110,7 +109,7 @@ class RandomAdjustSharpness(Filter):
     def __init__(
         self,
         sharpness_factor: Range,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

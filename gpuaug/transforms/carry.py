@@ -130,7 +130,7 @@ def _filled(mask: Any, where: Tensor, fill: float) -> Any:
 
 def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node]) -> Any:
     """Return classes (B, C, h, w), or an index map (B, h, w), of any resolution, in the output."""
-    if not any(moves(values[node.name]) for node in nodes):
+    if not any(moves(node, values) for node in nodes):
         return mask
     fill = layer.target_fill.get(target, 1 if target == PADDING else 0)
     planes = mask[:, None] if isinstance(mask, Tensor) and mask.dim() == 3 else mask

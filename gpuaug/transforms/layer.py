@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
+from gpuaug.data.kept import Met
 from gpuaug.data.told import read_told
 from gpuaug.geometry.canvas import following, numbers
 from gpuaug.render.plan import Plan
@@ -22,16 +23,19 @@ from gpuaug.sampling.state import Stateful, only_inferring
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
+from gpuaug.transforms.keeping import as_drawn, carrying, check_kept
 from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
 from gpuaug.transforms.rows import begin, check_rows, copies_from, held, reopened
-from gpuaug.transforms.track import geometry_of, moves
+from gpuaug.transforms.track import count_of, geometry_of, moves
 
 __all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
 
 Values = dict[str, dict[str, Tensor]]
 """What was drawn, by transform and parameter."""
 
+Drawn = tuple[Tensor, Tensor, Draws]
+"""Seed and clock, ids, and what was drawn before it is settled."""
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
 
@@ -81,6 +85,7 @@ class Layer(Changing):
         gated = [declaration.gated() for declaration in names.declarations]
         if gated != names.declarations:
             self._strong = Layout(gated, self._times)
+        check_kept(self.nodes)
         self._enlist()
         self._follow_sizes()
         drawn = any(d.random or d.p is not None for d in names.declarations)
@@ -113,7 +118,8 @@ class Layer(Changing):
             copy: tells repeats of the same samples apart.
             strength: as `forward`.
         """
-        return begin(self, inputs, ids, copy, strength).params
+        opened = begin(self, inputs, ids, copy, strength, keep=False)
+        return carrying(opened.layer.nodes, opened.params, opened.batch, opened.met)
 
     def replay(self, *inputs: Any) -> Any:
         """Apply given parameters: `replay(images, params)`, a pure function.
@@ -145,7 +151,7 @@ class Layer(Changing):
             from gpuaug.transforms.fixed import undoing
 
             layer = undoing(self, params)
-        return write(carry(layer, batch, params.values))
+        return write(carry(layer, as_drawn(batch, params), params.values))
 
     def forward(
         self,
@@ -165,17 +171,19 @@ class Layer(Changing):
             strength: (B,) from 0, where nothing happens, to 1, or one number. Every drawn value v with a neutral value
                 n (an angle's 0, a factor's 1) becomes n + strength * (v - n), whole numbers rounded. A transform
                 without neutral values (flips, inversion, erasing, mixes) is applied with probability strength * p.
-                Containers and policies keep what they draw, and crops to a size their places.
+                Published policies scale their levels; an operation that does something at level 0 too, as equalize
+                does, is applied with probability strength. Containers keep what they draw, and crops to a size their
+                places.
             return_params: also return the `Params`.
 
         Returns:
             What came in, augmented, in the same structure; with `return_params`, a pair of it and the Params.
         """
-        opened = begin(self, inputs, ids, copy, strength, drawing=self.training)
+        opened = begin(self, inputs, ids, copy, strength, drawing=self.training, keep=not only_inferring())
         if self.training and opened.drew and not only_inferring():
             self._advance()
         out = opened.write(carry(opened.layer, opened.batch, opened.params.values))
-        return (out, opened.params) if return_params else out
+        return (out, carrying(opened.layer.nodes, opened.params, opened.batch, opened.met)) if return_params else out
 
     def capture(
         self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, strength: Tensor | float | None = None
@@ -250,16 +258,10 @@ class Layer(Changing):
         return self._random or (told is not None and told.strength is not None and self._strong is not self._layout)
 
     def _draw(
-        self,
-        samples: int,
-        device: torch.device,
-        ids: Tensor | None,
-        copy: int,
-        told: Told | None,
-        clock: Stateful,
-        copies: int,
-    ) -> tuple[Tensor, Tensor, Draws]:
+        self, batch: Batch, ids: Tensor | None, copy: int, told: Told | None, clock: Stateful, copies: int
+    ) -> Drawn:
         """Return seed and clock, ids and draws for samples given `copies` times, the first as the copy `copy`."""
+        samples, device = batch.samples, batch.image.device
         layout = self._layout if told is None or told.strength is None else self._strong
         if self._drawing(told):
             state, ids, numbered = clock._clock(samples, device, ids, copy, copies)
@@ -267,14 +269,15 @@ class Layer(Changing):
         ids = torch.arange(samples, device=device).repeat(copies)
         return self._zero, ids, layout.draw(self._zero, ids, self._zero, told) if layout.groups else {}
 
-    def _settled(self, batch: Batch, draws: Draws, state: Tensor, ids: Tensor, frames: Values) -> Params:
+    def _settled(self, batch: Batch, drawn: Drawn, frames: Values, met: Met | None = None) -> Params:
         """Return parameters for what was drawn; which `frames` are shown is known."""
+        state, ids, draws = drawn
         image = batch.image
         if image.dtype == torch.int16 and self.settings.value_range is None:
             raise ValueError(
                 f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
             )
-        n = batch.samples
+        n = batch.samples if met is None else met.slots.shape[0]
         values: Values = {}
         contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
@@ -287,6 +290,8 @@ class Layer(Changing):
             raw, gate = node.raw(held(draws, context.before, n), values)
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)
+            if node.transform.kept is not None:
+                context = replace(context, met=met)
             active = node.transform.active(context)
             values[node.name] = node.transform.settle(raw, gate, context) if active else {}
         names = tuple(node.name for node in self.nodes)
@@ -352,7 +357,7 @@ class Layer(Changing):
         A transform that is limited to other inputs is left out, one that is limited to this one is not.
         """
         nodes = self.nodes if nodes is None else nodes
-        contexts = self.contexts(batch, nodes, reading is None, key=key)
+        contexts = self.contexts(batch, nodes, reading is None, count_of(values, len(batch)), key)
         image = batch.image
         plan = Plan(batch.canvas, batch.channels, image.dtype)
         plan.reading = reading
@@ -368,9 +373,9 @@ class Layer(Changing):
         plan.rounds, plan.backend = not self.fuse, self.backend
         for node, context in zip(nodes, contexts, strict=True):
             keys = node.transform.keys
-            if not moves(values[node.name]) and (reading is not None if keys is None else key not in keys):
+            if not moves(node, values) and (reading is not None if keys is None else key not in keys):
                 continue
-            if node.transform.mixes and not moves(values[node.name]):  # switched off
+            if node.transform.mixes and not moves(node, values):  # switched off
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
             if not node.transform.mute:

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug.data.kept import Kept
 from gpuaug.functional.labels import soft_labels
 from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, larger, ratio, rectangle, smaller
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Reader
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.crop import Size, as_size
@@ -37,6 +39,14 @@ class Mosaic(BatchMix, Reader):
     `RandomAffine` or `RandomPerspective` and `CenterCrop(s)`, in a `Compose(fill=114)`; a sample that `p` leaves out is
     then augmented as without the mosaic.
 
+    With a `buffer`, samples and all that is annotated on them are kept as they come in, on their device: this takes
+    the memory of so many samples and of one batch more, for good, and one copy of the batch in each call; nothing
+    waits. The first batches meet who is there. It starts anew where shapes, dtypes or the device change (but for the
+    number of objects, which grows to the largest, with empty rows) or a batch is larger than the first, with `reseed`,
+    and in copies and pickles; it is no part of `state_dict`, and `eval()`, `enabled = False` and inference mode leave
+    it as it is. Draws are those of the seed, among whoever is there. `sample` and `return_params=True` copy the buffer
+    into the Params, so that these can be replayed.
+
     Args:
         target_size: (height, width) of the canvas of the mosaic, or a number for a square; None keeps the input's.
         cell_shape: (height, width) that each image is fitted to, or a number for a square; None keeps its size.
@@ -48,6 +58,7 @@ class Mosaic(BatchMix, Reader):
         fill: value where no tile is, in the input's unit; black by default.
         num_classes: number of classes, for labels of samples that are integers.
         labels_getter: as in `MixUp`.
+        buffer: number of samples of earlier batches, the last ones, that are drawn from too; 0 takes the batch alone.
         p: probability for each sample; 0 is neutral. A sample that is left out is shown whole, fitted to its cell, in
             the middle of the canvas: unchanged with the defaults. `enabled = False` leaves out all, for last epochs.
 
@@ -61,7 +72,8 @@ class Mosaic(BatchMix, Reader):
         from what it was before. Labels of samples are mixed by the area of the tiles.
 
     Raises:
-        ValueError: for images of several sizes without `target_size`; for integer labels without `num_classes`.
+        ValueError: for images of several sizes without `target_size`, or with a `buffer`; for clips with a `buffer`;
+            for a `buffer` that does not come first; for integer labels without `num_classes`.
 
     Source: albumentations.Mosaic, whose `fit_mode` is "cover" by default; the geometry is YOLO's.
 
@@ -81,13 +93,14 @@ class Mosaic(BatchMix, Reader):
         *,
         target_size: Size | None = None,
         cell_shape: Size | None = None,
-        center_range: Any = (0.3, 0.7),
+        center_range: Range = (0.3, 0.7),
         fit_mode: str = "contain",
         interpolation: Any = None,
         fill: Any = None,
         num_classes: int | None = None,
         labels_getter: Any = "default",
-        p: float = 0.5,
+        buffer: int = 0,
+        p: Number = 0.5,
     ) -> None:
         """Check the arguments; see the class."""
         BatchMix.__init__(self, p, labels_getter)
@@ -97,6 +110,9 @@ class Mosaic(BatchMix, Reader):
         if fit_mode not in FIT_MODES:
             raise ValueError(f"Mosaic: fit_mode must be one of {', '.join(FIT_MODES)}, got {fit_mode!r}")
         self.fit_mode, self.num_classes = fit_mode, num_classes
+        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
+            raise ValueError(f"Mosaic: buffer must be a whole number of samples, not negative, got {buffer!r}")
+        self.kept = Kept(buffer) if buffer else None
         center = as_distribution(center_range, owner="Mosaic", name="center_range", low=0.0, high=1.0)
         self.declare(center=(center, 2), _partner=(Uniform(0.0, 1.0), TILES - 1))
 
@@ -123,8 +139,11 @@ class Mosaic(BatchMix, Reader):
         count = like.shape[0]
         if not self.enabled:
             gate = torch.zeros_like(like, dtype=torch.bool)
-        own = torch.arange(count, device=like.device)
-        others = (raw["_partner"] * count).to(torch.int64).clamp(max=max(count - 1, 0))
+        if context.met is None:
+            own = torch.arange(count, device=like.device)
+            others = (raw["_partner"] * count).to(torch.int64).clamp(max=max(count - 1, 0))
+        else:
+            own, others = context.met.slots, context.met.partner(raw["_partner"])
         size = _size(after, like)
         values = {
             "partner": torch.cat((own[:, None], others), dim=1),

@@ -18,7 +18,7 @@ from gpuaug.transforms.carry import fills, picked, rendered
 from gpuaug.transforms.frames import by_frame
 from gpuaug.transforms.mixing import Group, grouped, measured_again, merged, placed, uncovered
 from gpuaug.transforms.move import move
-from gpuaug.transforms.track import moves, still, track
+from gpuaug.transforms.track import count_of, moves, still, track
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Layer, Node, Values
@@ -84,11 +84,11 @@ def _through(
     layer: Layer, batch: Batch, rows: Instances, values: Values, nodes: Sequence[Node], rules: _Rules
 ) -> Instances:
     """Return objects after the first nodes of a pipeline: from one mix to the next."""
-    contexts = layer.contexts(batch)
+    contexts = layer.contexts(batch, count=count_of(values, len(batch)))
     canvas, start = batch.canvas, 0
     planes = None if rows.masks is None else _Planes([rows.masks], [[]], [Group()], canvas, rows.valid.shape[1])
     for i, node in enumerate(nodes):
-        if not (node.transform.mixes and moves(values[node.name])):
+        if not (node.transform.mixes and moves(node, values)):
             continue
         part = slice(start, i)
         rows = _segment(layer, rows, planes, values, nodes[part], contexts[part], canvas, rules.meanwhile())
@@ -179,7 +179,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     before, sees = layer.nodes[:place], layer.nodes[place].transform.sees
     contexts = layer.contexts(batch)
     rows, mask, image = batch.instances, batch.mask, None
-    moved = any(moves(values[node.name]) for node in before)
+    moved = any(moves(node, values) for node in before)
     if rows is not None and ("objects" in sees or "masks" in sees) and (moved or any(map(fills, before))):
         method = layer.settings.bbox.rotate_method
         if "masks" not in sees and (method != "mask" or rows.masks is None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -12,7 +12,8 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, smaller, whole
 from gpuaug.render.warp import Kind
-from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution, static_range
+from gpuaug.sampling.distributions import LogUniform, Uniform, as_distribution, static_range
+from gpuaug.sampling.law import Range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
@@ -281,8 +282,8 @@ class RandomResizedCrop(Window):
     def __init__(
         self,
         size: Size,
-        scale: Sequence[float] | Distribution = (0.08, 1.0),
-        ratio: Sequence[float] | Distribution = (3.0 / 4.0, 4.0 / 3.0),
+        scale: Range = (0.08, 1.0),
+        ratio: Range = (3.0 / 4.0, 4.0 / 3.0),
         interpolation: Any = None,
         antialias: bool | None = True,
         *,

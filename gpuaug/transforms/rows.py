@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Write, are_images, open_door
+from gpuaug.data.kept import Met
 from gpuaug.data.ragged import Ragged
 from gpuaug.sampling.layout import Draws, Told
 from gpuaug.sampling.params import Params
+from gpuaug.transforms.keeping import meeting
 
 if TYPE_CHECKING:
     from gpuaug.sampling.state import Stateful
@@ -36,6 +38,8 @@ class Opened:
     params: Params
     drew: bool
     """Whether something was drawn, so that the clock goes on."""
+    met: Met | None = None
+    """Where the batch stands among samples of earlier ones."""
 
 
 def check_rows(nodes: Sequence[Node]) -> None:
@@ -78,6 +82,7 @@ def begin(
     strength: Any = None,
     *,
     drawing: bool = True,
+    keep: bool = True,
     clock: Stateful | None = None,
     count: int = 1,
     first: int | None = None,
@@ -92,6 +97,7 @@ def begin(
         copy: tells repeats of the same samples apart.
         strength: as `forward`.
         drawing: whether it augments; else it is the preprocessing of `eval()` mode.
+        keep: whether a mix that keeps samples for later batches keeps these.
         clock: whose seed and clock count, where not the layer's own.
         count: how many times each sample is given, before anything.
         first: number of the first copy, for a layer that is one of several views; else it follows from `copy`.
@@ -108,18 +114,19 @@ def begin(
     if copies > 1 and told is not None:
         classes = {key: value.repeat(copies) for key, value in told.classes.items()}
         told = Told(classes, None if told.strength is None else told.strength.repeat(copies))
-    device, samples = batch.image.device, batch.samples
+    samples = batch.samples
     first = copy * copies if first is None else first
-    state, ids, draws = running._draw(samples, device, ids if drawing else None, first, told, clock, copies)
+    drawn = running._draw(batch, ids if drawing else None, first, told, clock, copies)
     frames: Values = {}
     shown: Tensor | None = None
     if any(node.transform.retimes for node in running.nodes):
-        frames, shown = _retimed(running, batch, draws, samples * copies)
+        frames, shown = _retimed(running, batch, drawn[2], samples * copies)
     if copies > 1 or shown is not None:
         batch, write = _expanded(running, inputs, batch, copies, shown)
-    params = running._settled(batch, draws, state, ids, frames)
+    batch, met = meeting(running.nodes, batch, keep)
+    params = running._settled(batch, drawn, frames, met)
     params.copies = copies
-    return Opened(running, batch, write, params, running._drawing(told))
+    return Opened(running, batch, write, params, running._drawing(told), met)
 
 
 def reopened(layer: Layer, inputs: tuple[Any, ...], batch: Batch, write: Write, params: Params) -> tuple[Batch, Write]:
@@ -133,12 +140,12 @@ def reopened(layer: Layer, inputs: tuple[Any, ...], batch: Batch, write: Write, 
 
 def sampled(layer: Layer, batch: Batch, copy: int) -> tuple[Batch, Params]:
     """Return the batch of all copies and what is drawn for it, of a batch that was read; for looking, with copies."""
-    device, copies = batch.image.device, copies_from(layer.nodes)[0]
-    state, ids, draws = layer._draw(batch.samples, device, None, copy * copies, None, layer, copies)
+    copies = copies_from(layer.nodes)[0]
+    drawn = layer._draw(batch, None, copy * copies, None, layer, copies)
     frames: Values = {}
     shown: Tensor | None = None
     if any(node.transform.retimes for node in layer.nodes):
-        frames, shown = _retimed(layer, batch, draws, batch.samples * copies)
+        frames, shown = _retimed(layer, batch, drawn[2], batch.samples * copies)
     if copies > 1 or shown is not None:
         rows = _rows(batch, copies, shown)
 
@@ -150,7 +157,7 @@ def sampled(layer: Layer, batch: Batch, copy: int) -> tuple[Batch, Params]:
         made = batch.map(taken)
         made.clips, made.frames = batch.clips, len(rows) // (batch.samples * copies)
         batch = made
-    params = layer._settled(batch, draws, state, ids, frames)
+    params = layer._settled(batch, drawn, frames)
     params.copies = copies
     return batch, params
 

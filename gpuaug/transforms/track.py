@@ -21,15 +21,21 @@ from gpuaug.sampling.params import Geometry
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Context, Node
 
-__all__ = ["Check", "Clamp", "Hide", "Stage", "Track", "geometry_of", "moves", "still", "track"]
+__all__ = ["Check", "Clamp", "Hide", "Stage", "Track", "count_of", "geometry_of", "moves", "still", "track"]
 
 FOLD = 0.25
 """Pixels: a point that Newton's method leaves farther off lies in a fold of its field."""
 
 
-def moves(values: dict[str, Tensor]) -> bool:
-    """Tell whether what was drawn for a transform moves pixels, or mixes those of samples."""
-    return "matrix" in values or "field" in values or "partner" in values
+def moves(node: Node, drawn: dict[str, dict[str, Tensor]]) -> bool:
+    """Tell whether a transform moves pixels, or mixes those of samples, by what was drawn."""
+    values = drawn[node.name]
+    return not node.transform.mute and ("matrix" in values or "field" in values or "partner" in values)
+
+
+def count_of(drawn: dict[str, dict[str, Tensor]], usual: int) -> int:
+    """Return for how many samples something was drawn; a batch may have rows of earlier ones beside them."""
+    return next((t.shape[0] for values in drawn.values() for t in values.values()), usual)
 
 
 @dataclass
@@ -249,7 +255,7 @@ def track(
                 pending = None
             stages.append(Hide(transform.occluded(values, largest(canvas))))
             continue
-        if not moves(values):
+        if not moves(node, drawn):
             continue
         if "field" in values:  # a pass of its own, which cuts on both sides
             if pending is not None:
@@ -283,7 +289,7 @@ def track(
 
 def geometry_of(nodes: Sequence[Node], drawn: dict[str, dict[str, Tensor]], canvas: Canvas) -> Geometry:
     """Return what is known of the composed map of a pipeline on a canvas without looking at its numbers."""
-    moving: list[Any] = [node.transform for node in nodes if moves(drawn[node.name])]
+    moving: list[Any] = [node.transform for node in nodes if moves(node, drawn)]
     for transform in moving:
         canvas = following(canvas, transform.output_canvas)
     maps = [transform for transform in moving if not transform.mixes]

@@ -114,8 +114,8 @@ def filter_kernel(
 
     Where:
         scratch: for each program its planes as rendered, `planes` values each, in rows of `pitch`.
-        FILTER: kind (1 Gaussian, 2 sharpness, 3 a kernel), gate or -1, operand, reach along x and y, the channels it is
-            limited to as bits, channels before it.
+        FILTER: kind (1 Gaussian, 2 sharpness, 3 a kernel, 4 the same clamped), gate or -1, operand, reach along x and
+            y, the channels it is limited to as bits, channels before it.
         TH, TW: size of a tile, made of blocks of BH x BW.
     """
     GAUSSIAN: tl.constexpr = FILTER[0] == 1
@@ -183,8 +183,10 @@ def filter_kernel(
                         p = tl.load(store + k * planes + (v + reach_y) * pitch + u + reach_x, mask=mask, other=0.0)
                     elif GAUSSIAN:
                         p = _blur_across(store + k * planes, v, u, mask, reach_x, value, inverse_x, pitch)
-                    elif FILTER[0] == 3:
+                    elif FILTER[0] == 3 or FILTER[0] == 4:
                         p = _convolved(store + k * planes, v, u, mask, given, FILTER[3], FILTER[4], pitch)
+                        if FILTER[0] == 4:
+                            p = clamp(p)
                     else:
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = put(a, b, c, d, p, k)
