@@ -72,12 +72,21 @@ from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
 from gpuaug.transforms.principal import FancyPCA
 from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
+from gpuaug.transforms.repeat import FiveCrop, Repeat, TenCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
+from gpuaug.transforms.sharpen import Emboss, Sharpen
+from gpuaug.transforms.temporal import (
+    CenterTemporalCrop,
+    RandomFrameDrop,
+    RandomSpeed,
+    RandomTemporalCrop,
+    UniformTemporalSubsample,
+)
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
@@ -91,6 +100,7 @@ from gpuaug.transforms.tone import (
 from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 from gpuaug.tta import TTA
+from gpuaug.views import MultiView, TwoViews, ViewParams
 
 __version__ = "0.1.0"
 
@@ -112,6 +122,7 @@ __all__ = [
     "Blur",
     "Categorical",
     "CenterCrop",
+    "CenterTemporalCrop",
     "ChannelDropout",
     "ChromaticAberration",
     "ClampBoundingBoxes",
@@ -132,6 +143,7 @@ __all__ = [
     "ElasticTransform",
     "Emboss",
     "FancyPCA",
+    "FiveCrop",
     "GaussianBlur",
     "GaussianNoise",
     "GlassBlur",
@@ -156,6 +168,7 @@ __all__ = [
     "Mosaic",
     "MotionBlur",
     "MultiplicativeNoise",
+    "MultiView",
     "Normal",
     "Normalize",
     "OneOf",
@@ -190,6 +203,7 @@ __all__ = [
     "RandomEqualize",
     "RandomErasing",
     "RandomFog",
+    "RandomFrameDrop",
     "RandomGamma",
     "RandomGrayscale",
     "RandomHSV",
@@ -214,10 +228,13 @@ __all__ = [
     "RandomSnow",
     "RandomSolarize",
     "RandomSunFlare",
+    "RandomSpeed",
+    "RandomTemporalCrop",
     "RandomToneCurve",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
+    "Repeat",
     "Resize",
     "ResizeMix",
     "SafeRotate",
@@ -232,14 +249,18 @@ __all__ = [
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",
+    "TenCrop",
     "ThinPlateSpline",
     "ThreeAugment",
     "ToDtype",
     "ToSepia",
     "TrivialAugmentWide",
     "TruncatedNormal",
+    "TwoViews",
     "Uniform",
     "UnsharpMask",
+    "UniformTemporalSubsample",
+    "ViewParams",
     "Vignetting",
     "XYMasking",
     "ZoomBlur",

@@ -17,7 +17,7 @@ class Case:
     """A transform with its arguments, and the images it is tried on."""
 
     make: Callable[[], Layer]
-    shape: tuple[int, int, int] = (3, 23, 17)
+    shape: tuple[int, ...] = (3, 23, 17)
     shown: Callable[[], Layer] | None = None
     """The same for photographs of 120x160, for the gallery, where `make` has arguments for small images."""
 
@@ -214,3 +214,16 @@ CASES = [
         shown=lambda: ga.Compose(classification((120, 160), 9)),
     ),
 ]
+
+CLIP = (4, 3, 13, 11)
+ROWS = [
+    Case(lambda: ga.Repeat(3)),
+    Case(lambda: ga.FiveCrop((9, 8))),
+    Case(lambda: ga.TenCrop((9, 8))),
+    Case(lambda: ga.UniformTemporalSubsample(6), CLIP),
+    Case(lambda: ga.CenterTemporalCrop(2), CLIP),
+    Case(lambda: ga.RandomTemporalCrop(2), CLIP),
+    Case(lambda: ga.RandomSpeed(3, (0.3, 1.5)), CLIP),
+    Case(lambda: ga.RandomFrameDrop(0.5, p=0.5), CLIP),
+]
+"""Transforms after which there are other samples or other frames than before."""
