@@ -79,7 +79,6 @@ from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
-from gpuaug.transforms.sharpen import Emboss, Sharpen
 from gpuaug.transforms.temporal import (
     CenterTemporalCrop,
     RandomFrameDrop,
@@ -167,8 +166,8 @@ __all__ = [
     "MixUp",
     "Mosaic",
     "MotionBlur",
-    "MultiplicativeNoise",
     "MultiView",
+    "MultiplicativeNoise",
     "Normal",
     "Normalize",
     "OneOf",
@@ -227,8 +226,8 @@ __all__ = [
     "RandomSizedCrop",
     "RandomSnow",
     "RandomSolarize",
-    "RandomSunFlare",
     "RandomSpeed",
+    "RandomSunFlare",
     "RandomTemporalCrop",
     "RandomToneCurve",
     "RandomTranspose",
@@ -258,8 +257,8 @@ __all__ = [
     "TruncatedNormal",
     "TwoViews",
     "Uniform",
-    "UnsharpMask",
     "UniformTemporalSubsample",
+    "UnsharpMask",
     "ViewParams",
     "Vignetting",
     "XYMasking",

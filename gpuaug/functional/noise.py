@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.functional._door import each, join, pixelwise, planar, split
-from gpuaug.functional.color import hue_of, need_rgb, rgb, rgb_of
+from gpuaug.functional.color import hsv_of, need_rgb, rgb, rgb_of
 
 __all__ = ["iso_noise", "line_noise", "multiplicative_noise", "pixel_dropout", "salt_and_pepper", "shot_noise"]
 
@@ -193,7 +193,7 @@ def iso_noise(image: Tensor, color_shift: Tensor | float, intensity: Tensor | fl
     if gray:
         light = planes[0]
     else:
-        hue, value, chroma = hue_of(*planes)
+        hue, value, chroma = hsv_of(*planes)
         light = value - 0.5 * chroma
     strength = intensity.to(light.dtype).view(-1, 1, 1)  # type: ignore[union-attr]
     flat = light.flatten(1)
