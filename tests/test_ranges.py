@@ -265,5 +265,23 @@ def test_as_many_transforms_as_are_drawn() -> None:
         two = (taken[taken.sum(1) == 2] * torch.tensor([1, 4, 16])).sum(1).unique(return_counts=True)[1] / 2000
         expected = [1, 2, 1, 2, 2, 1] if replace else [1, 1, 1]
         assert (two - torch.tensor(expected) / sum(expected)).abs().max() < 0.05
-        with pytest.raises(ValueError, match="SomeOf: n must be integers .* or a distribution of integers, got Normal"):
+        with pytest.raises(ValueError, match="SomeOf: n must be integers with 0 <= low <= high, or a distribution"):
             some(ga.Normal(2, 0.1), replace)
+
+
+def test_compiled_calls_take_them_without_compiling_again() -> None:
+    """Those of the numbers that are not drawn but compared: by class and by epoch."""
+    torch._dynamo.reset()
+
+    def make() -> ga.Compose:
+        number = ga.PerClass({1: ga.Linear(0.25, 0.75, over=1)}, default=0.5, key="camera")
+        return ga.Compose([ga.GridDropout(number, holes_number_xy=(ga.Linear(2, 6, over=1), 3), p=1.0)], seed=4)
+
+    layer, eager = make(), make()
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    given = {"image": example(4, (3, 26, 34)), "camera": torch.tensor([0, 1, 1, 0])}
+    for epoch in range(2):
+        layer.set_epoch(epoch), eager.set_epoch(epoch)
+        with torch._dynamo.config.patch(error_on_recompile=epoch > 0):
+            assert torch.allclose(compiled(given)["image"], eager(given)["image"], atol=1e-5)
+    torch._dynamo.reset()
