@@ -147,9 +147,9 @@ OTHER = {
         "size", "target_size", "cell_shape", "height", "width", "min_size", "max_size", "padding", "pad_if_needed",
         "pad_to", "pad_divisor", "eval_crop_pct",
     ),
-    "how much is planned or compiled: operations, taps, knots, tries": (
+    "how much is planned, compiled or kept: operations, taps, knots, tries, samples": (
         "num_ops", "num_magnitude_bins", "mixture_width", "chain_depth", "num_steps", "num_control_points",
-        "kernel_size", "trials", "replace", "num_output_channels",
+        "kernel_size", "trials", "replace", "num_output_channels", "buffer",
     ),
     "what is chosen among, or a table by class already": (
         "transforms", "policy", "sampler_options", "class_weights", "ignore_values", "ignore_channels", "mask_indices",
