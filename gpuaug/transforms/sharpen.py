@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from gpuaug.functional import taps
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.correlate import Correlating
 from gpuaug.transforms.layer import Context
 
 __all__ = ["Emboss", "Sharpen"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class Sharpen(Correlating):
@@ -58,7 +57,7 @@ class Sharpen(Correlating):
         method: str = "kernel",
         kernel_size: int = 5,
         sigma: float = 1.0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -122,7 +121,7 @@ class Emboss(Correlating):
         self,
         alpha_range: Range = (0.2, 0.5),
         strength_range: Range = (0.2, 0.7),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
