@@ -97,6 +97,7 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "RandomHSV.hgain": [(ga.RandomHSV, 0.25, 0.75)],
     "RandomHSV.sgain": [(lambda v: ga.RandomHSV(sgain=v), 0.25, 0.75)],
     "RandomHSV.vgain": [(lambda v: ga.RandomHSV(vgain=v), 0.25, 0.75)],
+    "RandomToneCurve.scale": [(ga.RandomToneCurve, 0.125, 0.375)],
     "RandomScale.scale_limit": [(ga.RandomScale, 0.125, 0.375), (lambda v: ga.RandomScale((v, 0.5)), 0.125, 0.375)],
     "RandomSizedCrop.min_max_height": [(lambda v: ga.RandomSizedCrop((4, v), 12), 8, 16)],
     "SafeRotate.limit": [(ga.SafeRotate, 8, 24), (lambda v: ga.SafeRotate((v, 32)), 8, 24)],
@@ -196,7 +197,8 @@ OTHER = {
     ),
     "how much is planned or compiled: operations, taps, knots, tries": (
         "num_ops", "num_magnitude_bins", "mixture_width", "chain_depth", "num_steps", "num_control_points",
-        "kernel_size", "trials", "replace", "num_output_channels", "plasma_size", "RandomBiasField.order", "buffer", "fit_output",
+        "kernel_size", "trials", "replace", "num_output_channels", "plasma_size", "RandomBiasField.order", "buffer",
+        "fit_output",
         "sample_independently",
     ),
     "what is chosen among, or a table by class already": (
@@ -208,7 +210,8 @@ OTHER = {
         "interpolation", "fill", "antialias", "channels", "keys", "expand", "center", "labels_getter", "padding_mode",
         "value", "fill_mask", "hide_keypoints", "clip", "blending", "pairing", "mode", "num_classes", "correct_lam",
         "label_smoothing", "multi_label", "return_pairs", "fit_mode", "balanced_scale", "brightness_by_max",
-        "Normalize.mean", "Normalize.std", "normalization", "dtype", "ToDtype.scale", "memory_format", "clamping_mode", "format",
+        "Normalize.mean", "Normalize.std", "normalization", "dtype", "ToDtype.scale", "memory_format", "clamping_mode",
+        "format",
     ),
     "a rule about rows": ("min_area",),
     "of the pipeline": (

@@ -67,7 +67,7 @@ class RandomToneCurve(Photometric):
 
     def __init__(
         self,
-        scale: float = 0.1,
+        scale: Number = 0.1,
         per_channel: bool = False,
         p: Number = 0.5,
         *,
