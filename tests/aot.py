@@ -77,6 +77,7 @@ PIPELINES["bands"] = [
     ga.RandomRotation(10),
     ga.Normalize([0.5] * 13, [0.2] * 13, **HALVES),  # type: ignore[arg-type]
 ]
+PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 
 

@@ -16,7 +16,7 @@ from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
-__all__ = ["Illumination", "RandomBiasField", "Shading", "Vignetting", "columns", "extent", "one_of"]
+__all__ = ["Illumination", "RandomBiasField", "Shading", "Vignetting", "as_whole", "columns", "extent", "one_of"]
 
 
 def one_of(value: Any, names: tuple[str, ...], owner: str, name: str) -> str:
@@ -24,6 +24,13 @@ def one_of(value: Any, names: tuple[str, ...], owner: str, name: str) -> str:
     if value not in names:
         raise ValueError(f"{owner}: {name} must be one of {', '.join(names)}, got {value!r}")
     return str(value)
+
+
+def as_whole(value: Any, owner: str, name: str, low: int) -> int:
+    """Return a whole number that is not too small, or raise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+        raise ValueError(f"{owner}: {name} must be a whole number of at least {low}, got {value!r}")
+    return value
 
 
 def extent(context: Context) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional._constants import Constants
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Normal, as_distribution, static_range
 from gpuaug.sampling.law import Number, Range
@@ -16,7 +17,6 @@ from gpuaug.sampling.varying import parts
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
-from gpuaug.transforms.operations import Constants
 from gpuaug.transforms.tint import need_channels
 
 __all__ = ["PlanckianJitter"]

@@ -6,6 +6,7 @@ import triton.language as tl
 from gpuaug.render.kernels.head import clamp
 from gpuaug.render.kernels.hue import from_hue, hue_of
 from gpuaug.render.kernels.operands import entry, number
+from gpuaug.render.kernels.statistics import level
 
 __all__ = ["tint"]
 
@@ -54,6 +55,12 @@ def _looked_up(ops, strides, AT: tl.constexpr, sample, v, k: tl.constexpr, LAST:
     at = ops[AT] + sample * strides[AT] + (k * (LAST + 1) if WIDE else 0) + below
     low, high = tl.load(at).to(tl.float32), tl.load(at + 1).to(tl.float32)
     return low + (high - low) * (place - below.to(tl.float32))
+
+
+@triton.jit
+def _matched(ops, strides, AT: tl.constexpr, sample, v, k: tl.constexpr, share):
+    """Return a share of what the level of a value becomes."""
+    return v + (tl.load(ops[AT] + sample * strides[AT] + k * 256 + level(v)) - v) * share
 
 
 @triton.jit
@@ -112,4 +119,26 @@ def tint(
             purity = clamp(purity * number(ops, strides, AT + 1, sample))
             value = clamp(value * gain)
             a, b, c = from_hue(hue + number(ops, strides, AT, sample) * 6.0, value, value * purity)
+    elif CODE == 37:  # fancy_pca
+        a = clamp(a + entry(ops, strides, STAT, sample, 0))
+        if C > 1:
+            b = clamp(b + entry(ops, strides, STAT, sample, 1))
+        if C > 2:
+            c = clamp(c + entry(ops, strides, STAT, sample, 2))
+        if C > 3:
+            d = clamp(d + entry(ops, strides, STAT, sample, 3))
+    elif CODE == 38:  # adapt_pixels
+        p, q, r, s = _mixed(ops, strides, STAT, sample, a, b, c, d, C)
+        share = number(ops, strides, AT + 1, sample)
+        a, b = a + (clamp(p) - a) * share, b + (clamp(q) - b) * share
+        c, d = c + (clamp(r) - c) * share, d + (clamp(s) - d) * share
+    elif CODE == 39:  # match_histogram
+        share = number(ops, strides, AT + 1, sample)
+        a = _matched(ops, strides, STAT, sample, a, K0, share)
+        if C > 1:
+            b = _matched(ops, strides, STAT, sample, b, K1, share)
+        if C > 2:
+            c = _matched(ops, strides, STAT, sample, c, K2, share)
+        if C > 3:
+            d = _matched(ops, strides, STAT, sample, d, K3, share)
     return a, b, c, d
