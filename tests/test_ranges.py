@@ -97,6 +97,17 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "RandomHSV.hgain": [(ga.RandomHSV, 0.25, 0.75)],
     "RandomHSV.sgain": [(lambda v: ga.RandomHSV(sgain=v), 0.25, 0.75)],
     "RandomHSV.vgain": [(lambda v: ga.RandomHSV(vgain=v), 0.25, 0.75)],
+    "FDA.beta_limit": [(lambda v: ga.FDA(beta_limit=(0.0, v)), 0.0625, 0.125)],
+    "JPEG.quality": [(lambda v: ga.JPEG((10, v)), 30, 50)],
+    "Downscale.scale_range": [(lambda v: ga.Downscale((0.25, v)), 0.5, 0.75)],
+    "GlassBlur.sigma": [(ga.GlassBlur, 0.5, 1.0)],
+    "GridMask.ratio": [(lambda v: ga.GridMask(ratio=v), 0.25, 0.75)],
+    "MedianBlur.blur_limit": [(lambda v: ga.MedianBlur((3, v)), 5, 9)],
+    "PixelDropout.dropout_prob": [(ga.PixelDropout, 0.25, 0.75)],
+    "RandomClouds.roughness": [(lambda v: ga.RandomClouds(roughness=v), 0.25, 0.75)],
+    "RandomSunFlare.angle_range": [(lambda v: ga.RandomSunFlare(angle_range=(0.25, v)), 0.5, 1.0)],
+    "UnsharpMask.blur_limit": [(lambda v: ga.UnsharpMask((3, v)), 5, 9)],
+    "UnsharpMask.sigma_limit": [(lambda v: ga.UnsharpMask(sigma_limit=(0.5, v)), 1.0, 2.0)],
     "RandomToneCurve.scale": [(ga.RandomToneCurve, 0.125, 0.375)],
     "RandomScale.scale_limit": [(ga.RandomScale, 0.125, 0.375), (lambda v: ga.RandomScale((v, 0.5)), 0.125, 0.375)],
     "RandomSizedCrop.min_max_height": [(lambda v: ga.RandomSizedCrop((4, v), 12), 8, 16)],
@@ -169,12 +180,15 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
 COUNTED = {
     "ChannelDropout.channel_drop_range", "CoarseDropout.num_holes_range", "ConstrainedCoarseDropout.num_holes_range",
     "RandomErasing.max_count", "SomeOf.n", "AdvancedBlur.blur_limit", "Blur.blur_limit", "MotionBlur.blur_limit",
+    "FDA.beta_limit", "MedianBlur.blur_limit", "UnsharpMask.blur_limit",
 }  # fmt: skip
 """Of which the largest number lays out the columns: they are compared where the schedule is at that."""
 P: dict[str, Make] = {
     "RandomApply": lambda p: ga.RandomApply([ga.RandomInvert(1.0)], p),
     "OneOf": lambda p: ga.OneOf([ga.RandomInvert(0.5), ga.RandomGamma()], p),
     "SomeOf": lambda p: ga.SomeOf([ga.RandomInvert(1.0), ga.RandomGamma()], p=p),
+    "JPEG": lambda p: ga.JPEG(50, p=p),
+    "XYMasking": lambda p: ga.XYMasking(1, 1, 3, 3, p=p),
     "CropAndPad": lambda p: ga.CropAndPad(3, p=p),
     "RandScaleIntensity": lambda p: ga.RandScaleIntensity(0.5, p=p),
     "RandShiftIntensity": lambda p: ga.RandShiftIntensity(0.5, p=p),
@@ -214,6 +228,18 @@ OTHER = {
         "format",
     ),
     "a rule about rows": ("min_area",),
+    "of clips, which the batch here is not": (
+        "num_frames", "stride", "num_samples", "Repeat.n", "RandomFrameDrop.rate", "RandomSpeed.speed_range",
+        "RandomFrameDrop.p", "RandomSpeed.p",
+    ),
+    "a setting of the picture that is one for all samples": (
+        "reference_images", "subsampling", "fog_color", "depth_mode", "depth", "direction", "interpolation_pair",
+        "max_delta", "iterations", "class_counts", "kappa", "tau", "elementwise", "transform_type", "drop_value",
+        "mask_drop_value", "softness", "cloud_color", "alpha_coef", "num_creases_range", "drop_length", "drop_width",
+        "drop_color", "blur_value", "brightness_coefficient", "rain_type", "shadow_roi", "num_shadows_limit",
+        "shadow_dimension", "brightness_coeff", "flare_roi", "src_radius", "src_color", "num_flare_circles_range",
+        "vertical_flip", "threshold", "num_masks_x", "num_masks_y", "mask_x_length", "mask_y_length", "FancyPCA.alpha",
+    ),
     "of the pipeline": (
         "eval", "seed", "fuse", "bbox_params", "keypoint_params", "mirror_labels", "roles", "value_range", "backend",
         "rank", "save_state",
@@ -226,9 +252,31 @@ def layers() -> dict[str, type]:
     return {name: cls for name, cls in found.items() if isinstance(cls, type) and issubclass(cls, Layer)}
 
 
+def automatic() -> list[tuple[str, Make, float, float]]:
+    """Return the ranges that no row above names: those whose default is a pair, of which the upper end varies."""
+    found = []
+    for name, cls in layers().items():
+        arguments = inspect.signature(cls).parameters
+        other = {n for names in OTHER.values() for n in names}
+        for argument, given in arguments.items():
+            place, pair = f"{name}.{argument}", given.default
+            if place in RANGES or {argument, place} & other or given.annotation != "Range":
+                continue
+            assert isinstance(pair, tuple) and len(pair) == 2, f"{place} needs a row of its own"
+            step = (pair[1] - pair[0]) // 4 * 2 if isinstance(pair[1], int) else (pair[1] - pair[0]) / 2
+            more = {"p": 1.0} if "p" in arguments else {}
+
+            def make(v: Any, cls: Any = cls, argument: str = argument, low: Any = pair[0], more: Any = more) -> Any:
+                return cls(**{argument: (low, v)}, **more)
+
+            found.append((place, make, pair[1] - step, pair[1]))
+    return found
+
+
 def test_every_argument_is_accounted_for() -> None:
     """A new range argument fails here until it is among those that are tried below."""
     other = {name for names in OTHER.values() for name in names}
+    other |= {place.rpartition("-")[0] or place for place, *_ in automatic()}
     taken = set()
     for name, cls in layers().items():
         for argument in inspect.signature(cls).parameters:
@@ -263,8 +311,9 @@ ONE_BY_ONE = [
     *(
         (f"{name}.p", P.get(name, lambda p, cls=cls: cls(p=p)), 0.25, 0.75)
         for name, cls in layers().items()
-        if "p" in inspect.signature(cls).parameters and name != "RandomChoice"
+        if "p" in inspect.signature(cls).parameters and name not in ("RandomChoice", "RandomFrameDrop", "RandomSpeed")
     ),
+    *automatic(),
 ]
 
 
