@@ -15,6 +15,7 @@ from gpuaug.functional.adapt import FRAMES, adapt_one, match_one
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn, Filter, Photometric, Transform
 from gpuaug.transforms.color import choice
@@ -22,8 +23,6 @@ from gpuaug.transforms.layer import Context
 from gpuaug.transforms.mix import partners
 
 __all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def as_references(images: Any, owner: str) -> Tensor | None:
@@ -152,7 +151,7 @@ class HistogramMatching(_Reference, Photometric):
         self,
         reference_images: Any = None,
         blend_ratio: Range = (0.5, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -216,7 +215,7 @@ class PixelDistributionAdaptation(_Reference, Photometric):
         reference_images: Any = None,
         blend_ratio: Range = (0.25, 1.0),
         transform_type: str = "pca",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -280,7 +279,7 @@ class FDA(_Reference, Filter):
         self,
         reference_images: Any = None,
         beta_limit: Range = (0.0, 0.1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import normal_noise
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
@@ -22,7 +23,6 @@ from gpuaug.transforms.plasma import as_octaves, plasma
 
 __all__ = ["AtmosphericFog", "RandomClouds", "RandomFog", "as_color", "check_color"]
 
-Range = float | Sequence[float] | Distribution
 Color = float | Sequence[float]
 
 
@@ -88,7 +88,7 @@ class AtmosphericFog(Shading):
         density_range: Range = (1.0, 3.0),
         fog_color: Color = (200, 200, 200),
         depth_mode: str = "linear",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         depth: str | None = None,
         channels: tuple[int, ...] | None = None,
@@ -190,7 +190,7 @@ class RandomFog(_Veil):
         self,
         alpha_coef: float = 0.08,
         fog_coef_range: Range = (0.3, 1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -292,7 +292,7 @@ class RandomClouds(_Veil):
         cloud_color: Color = 245,
         plasma_size: int = 64,
         roughness: Range = 0.5,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Integers, Uniform, as_distribution
+from gpuaug.sampling.distributions import Integers, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["Illumination", "RandomBiasField", "Shading", "Vignetting", "as_whole", "columns", "extent", "one_of"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def one_of(value: Any, names: tuple[str, ...], owner: str, name: str) -> str:
@@ -118,7 +117,7 @@ class Illumination(Shading):
         angle_range: Range = (0, 360),
         center_range: Range = (0.1, 0.9),
         sigma_range: Range = (0.2, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -211,7 +210,7 @@ class Vignetting(Shading):
         self,
         intensity_range: Range = (0.2, 0.5),
         center_range: Range = (0.3, 0.7),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -276,7 +275,7 @@ class RandomBiasField(Shading):
         coefficients: Range = 0.5,
         order: int = 3,
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:

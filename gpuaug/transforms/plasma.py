@@ -11,6 +11,7 @@ from gpuaug import functional as F
 from gpuaug.functional.light import fractal, nodes
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import uniform_noise
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
@@ -18,8 +19,6 @@ from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
 
 __all__ = ["PlasmaBrightnessContrast", "PlasmaShadow", "as_octaves", "plasma"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def as_octaves(size: Any, owner: str, name: str = "plasma_size") -> int:
@@ -41,7 +40,7 @@ class _Plasma(Photometric):
         self,
         plasma_size: int,
         roughness: Range,
-        p: float,
+        p: Number,
         channels: tuple[int, ...] | None,
         keys: Sequence[str] | None,
         **random: Distribution,
@@ -99,7 +98,7 @@ class PlasmaBrightnessContrast(_Plasma):
         contrast_range: Range = (-0.3, 0.3),
         plasma_size: int = 64,
         roughness: Range = 0.5,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -165,7 +164,7 @@ class PlasmaShadow(_Plasma):
         shadow_intensity_range: Range = (0.3, 0.7),
         plasma_size: int = 64,
         roughness: Range = 0.5,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

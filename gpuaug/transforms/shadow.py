@@ -11,15 +11,14 @@ from torch import Tensor
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.counts import as_counts
-from gpuaug.sampling.distributions import Distribution, Normal, Uniform, as_distribution
+from gpuaug.sampling.distributions import Normal, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.light import Shading, as_whole, columns, extent, one_of
 
 __all__ = ["RandomPageShadow", "RandomPaperCreases", "RandomShadow", "as_roi"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def as_roi(value: Any, owner: str, name: str) -> tuple[float, float, float, float]:
@@ -83,7 +82,7 @@ class RandomShadow(Photometric):
         num_shadows_limit: Sequence[int] = (1, 2),
         shadow_dimension: int = 5,
         shadow_intensity_range: Range = (0.5, 0.5),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -162,7 +161,7 @@ class RandomPageShadow(Shading):
         softness_range: Range = (0.05, 0.4),
         angle_range: Range = (0, 360),
         offset_range: Range = (0.3, 0.8),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -233,7 +232,7 @@ class RandomPaperCreases(Photometric):
         width_range: Range = (0.005, 0.02),
         wear_range: Range = (0.0, 0.5),
         mode: str = "folds",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
