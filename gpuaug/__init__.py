@@ -30,6 +30,7 @@ from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
+from gpuaug.transforms.clahe import CLAHE
 from gpuaug.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -64,6 +65,7 @@ from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.principal import FancyPCA
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.stain import HEStain
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
@@ -79,6 +81,7 @@ from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 __version__ = "0.1.0"
 
 __all__ = [
+    "CLAHE",
     "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
@@ -110,6 +113,7 @@ __all__ = [
     "Grayscale",
     "GridDistortion",
     "GridDropout",
+    "HEStain",
     "HistogramMatching",
     "HueSaturationValue",
     "Integers",

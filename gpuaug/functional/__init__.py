@@ -15,11 +15,13 @@ from gpuaug.functional.color import (
 )
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
+from gpuaug.functional.lightness import clahe
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
+from gpuaug.functional.stain import he_stain, macenko_stains, restain, vahadane_stains
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
 from gpuaug.functional.tone import (
     adjust_gamma,
@@ -48,6 +50,7 @@ __all__ = [
     "affine",
     "autocontrast",
     "brightness_contrast",
+    "clahe",
     "color_matrix",
     "copy_paste",
     "crop",
@@ -61,10 +64,12 @@ __all__ = [
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
+    "he_stain",
     "horizontal_flip",
     "invert",
     "look_up",
     "low_amplitude",
+    "macenko_stains",
     "match_histogram",
     "mix_labels",
     "mixup",
@@ -77,6 +82,7 @@ __all__ = [
     "remix_share",
     "resize_mix",
     "resized_crop",
+    "restain",
     "rgb_to_grayscale",
     "rot90",
     "rotate",
@@ -87,6 +93,7 @@ __all__ = [
     "solarize_add",
     "spectral_saliency",
     "transpose",
+    "vahadane_stains",
     "vertical_flip",
     "warp",
 ]

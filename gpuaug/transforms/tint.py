@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from gpuaug import functional as F
-from gpuaug.functional.tint import mix_one
+from gpuaug.functional.tint import mix_one, scale_into, scale_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Normal, as_distribution, static_range
 from gpuaug.sampling.varying import least, most
@@ -159,7 +159,7 @@ class RGBShift(Photometric):
         """Return the shift."""
         need_channels("RGBShift", context.channels, 3)
         shift = torch.stack([values["r_shift"], values["g_shift"], values["b_shift"]], dim=1)
-        return [[choice(F.scale_shift, torch.ones_like(shift[:, 0]), shift)]]
+        return [[scaled(torch.ones_like(shift[:, 0]), shift)]]
 
 
 class RandomHSV(Photometric):
@@ -270,4 +270,11 @@ def tinted(matrix: torch.Tensor, clip: bool = True) -> Choice:
     """Return the map of colours by matrices (B, C, C + 1)."""
     made = choice(F.color_matrix, matrix, clip=clip)
     made.apply_one = mix_one
+    return made
+
+
+def scaled(scale: torch.Tensor, shift: torch.Tensor) -> Choice:
+    """Return values times a scale, and more, each (B,) or (B, C)."""
+    made = choice(F.scale_shift, scale, shift)
+    made.apply_one, made.write_one = scale_one, scale_into
     return made
