@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional
+from gpuaug import functional, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -26,7 +26,7 @@ from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRota
 from gpuaug.transforms.augmix import AugMix
 from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
-from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.blur import GaussianBlur, MedianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
@@ -40,7 +40,9 @@ from gpuaug.transforms.color import (
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
 from gpuaug.transforms.copy_paste import CopyPaste
+from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
+from gpuaug.transforms.crop_and_pad import CropAndPad, PadIfNeeded
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
 from gpuaug.transforms.domain import FDA, HistogramMatching, PixelDistributionAdaptation
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
@@ -52,8 +54,11 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.fog import AtmosphericFog, RandomClouds, RandomFog
 from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
+from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
+from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
 from gpuaug.transforms.noise import GaussianNoise
@@ -62,9 +67,14 @@ from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
+from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
 from gpuaug.transforms.principal import FancyPCA
+from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
+from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
+from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
 from gpuaug.transforms.stain import HEStain
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
@@ -76,7 +86,9 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
+from gpuaug.tta import TTA
 
 __version__ = "0.1.0"
 
@@ -85,15 +97,20 @@ __all__ = [
     "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "TTA",
+    "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
+    "AtmosphericFog",
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
     "BboxParams",
     "Beta",
+    "Blur",
     "Categorical",
     "CenterCrop",
     "ChannelDropout",
+    "ChromaticAberration",
     "ClampBoundingBoxes",
     "CoarseDropout",
     "ColorJitter",
@@ -103,19 +120,25 @@ __all__ = [
     "ConvertBoundingBoxFormat",
     "CopyPaste",
     "Cosine",
+    "CropAndPad",
     "CropNonEmptyMaskIfExists",
     "CutMix",
+    "Defocus",
     "Distribution",
+    "Downscale",
     "ElasticTransform",
+    "Emboss",
     "FancyPCA",
     "GaussianBlur",
     "GaussianNoise",
+    "GlassBlur",
     "Grayscale",
     "GridDistortion",
     "GridDropout",
     "HEStain",
     "HistogramMatching",
     "HueSaturationValue",
+    "Illumination",
     "Integers",
     "KeypointParams",
     "Lambda",
@@ -124,19 +147,24 @@ __all__ = [
     "Linear",
     "LogUniform",
     "LongestMaxSize",
+    "MedianBlur",
     "MixUp",
     "Mosaic",
+    "MotionBlur",
     "Normal",
     "Normalize",
     "OneOf",
     "OpticalDistortion",
     "Pad",
+    "PadIfNeeded",
     "Padded",
     "Params",
     "PerClass",
     "Piecewise",
     "PixelDistributionAdaptation",
     "PlanckianJitter",
+    "PlasmaBrightnessContrast",
+    "PlasmaShadow",
     "RGBShift",
     "Ragged",
     "Ramp",
@@ -147,12 +175,15 @@ __all__ = [
     "RandomAffine",
     "RandomApply",
     "RandomAutocontrast",
+    "RandomBiasField",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
+    "RandomClouds",
     "RandomCrop",
     "RandomEqualize",
     "RandomErasing",
+    "RandomFog",
     "RandomGamma",
     "RandomGrayscale",
     "RandomHSV",
@@ -160,26 +191,36 @@ __all__ = [
     "RandomInvert",
     "RandomIoUCrop",
     "RandomOrder",
+    "RandomPageShadow",
+    "RandomPaperCreases",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
+    "RandomRain",
     "RandomResize",
     "RandomResizedCrop",
     "RandomRotate90",
     "RandomRotation",
+    "RandomScale",
+    "RandomShadow",
     "RandomShortestSize",
+    "RandomSizedCrop",
+    "RandomSnow",
     "RandomSolarize",
+    "RandomSunFlare",
     "RandomToneCurve",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
     "Resize",
     "ResizeMix",
+    "SafeRotate",
     "SaliencyMix",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
+    "Sharpen",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",
@@ -190,6 +231,9 @@ __all__ = [
     "TrivialAugmentWide",
     "TruncatedNormal",
     "Uniform",
+    "UnsharpMask",
+    "Vignetting",
+    "ZoomBlur",
     "auto_augment",
     "collate",
     "compact",
@@ -201,4 +245,5 @@ __all__ = [
     "register",
     "save",
     "to_dict",
+    "tta",
 ]

@@ -13,13 +13,19 @@ from gpuaug.functional.color import (
     permute_channels,
     rgb_to_grayscale,
 )
+from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
+from gpuaug.functional.lens import chromatic_aberration, downscale, zoom_blur
+from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
 from gpuaug.functional.lightness import clahe
+from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
+from gpuaug.functional.mosaic import mosaic
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.shadow import cast_shadows, crease
 from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
 from gpuaug.functional.stain import he_stain, macenko_stains, restain, vahadane_stains
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
@@ -34,7 +40,15 @@ from gpuaug.functional.tone import (
     solarize,
     solarize_add,
 )
+from gpuaug.functional.unsharp import unsharp_mask
 from gpuaug.functional.warp import affine, perspective, rotate, warp
+from gpuaug.functional.weather import (
+    rain,
+    snow_bleach,
+    snow_texture,
+    sun_flare,
+    sun_halo,
+)
 
 __all__ = [
     "adapt_pixels",
@@ -47,15 +61,24 @@ __all__ = [
     "adjust_saturation",
     "adjust_sharpness",
     "adjust_tone_curve",
+    "advanced_blur",
     "affine",
     "autocontrast",
+    "box_blur",
     "brightness_contrast",
+    "cast_shadows",
+    "chromatic_aberration",
     "clahe",
     "color_matrix",
+    "contrast_by_map",
     "copy_paste",
+    "crease",
     "crop",
     "cutmix",
+    "defocus",
+    "downscale",
     "drop_channels",
+    "emboss",
     "equalize",
     "erase",
     "fancy_pca",
@@ -71,14 +94,18 @@ __all__ = [
     "low_amplitude",
     "macenko_stains",
     "match_histogram",
+    "median_blur",
     "mix_labels",
     "mixup",
+    "mosaic",
+    "motion_blur",
     "normalize",
     "normalize_by_image",
     "permute_channels",
     "perspective",
     "posterize",
     "quantiles_of",
+    "rain",
     "remix_share",
     "resize_mix",
     "resized_crop",
@@ -88,12 +115,21 @@ __all__ = [
     "rotate",
     "scale_hsv",
     "scale_shift",
+    "shade",
+    "shade_by_map",
+    "sharpen",
+    "snow_bleach",
+    "snow_texture",
     "soft_labels",
     "solarize",
     "solarize_add",
     "spectral_saliency",
+    "sun_flare",
+    "sun_halo",
     "transpose",
+    "unsharp_mask",
     "vahadane_stains",
     "vertical_flip",
     "warp",
+    "zoom_blur",
 ]

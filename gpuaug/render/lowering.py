@@ -22,7 +22,7 @@ from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.meeting import blended, tiled
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
-from gpuaug.render.registry import CODES, FILTERS, HEADS, OPERATIONS, extra_of, has_kernel, statistics
+from gpuaug.render.registry import CODES, HEADS, OPERATIONS, extra_of, filter_of, has_kernel, statistics
 from gpuaug.render.triton_filter import filtered
 from gpuaug.render.triton_tiles import tiles
 from gpuaug.render.warp import Warp
@@ -179,11 +179,9 @@ class _Run:
             self._write()
         o = self.open
         channels = choice.channels or tuple(range(o.channels))
-        reach = choice.static.get("kernel_size", (3, 3))
-        if choice.name == "filter2d":
-            reach = (choice.operands[0].shape[2], choice.operands[0].shape[1])
+        code, across, down = filter_of(choice)
         on = -1 if choice.on is None else self._operand(choice.on)
-        what = [FILTERS[choice.name], on, self._operand(choice.operands[0]), reach[0] // 2, reach[1] // 2]
+        what = [code, on, self._operand(choice.operands[0]), across, down]
         groups = self.groups if len(self.groups) > 1 else [tuple(range(o.channels))]
         limited = [sum(1 << n for n, c in enumerate(group) if c in channels) for group in groups]
         o.filter = [n for group, bits in zip(groups, limited, strict=True) for n in (*what, bits, len(group))]

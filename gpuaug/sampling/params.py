@@ -63,6 +63,8 @@ class Params:
     """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
     labels: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     """Names of what a parameter counts, by transform and parameter."""
+    kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """Samples of earlier batches that these meet, a copy: images and annotations, by transform."""
 
     def inverse(self) -> Params:
         """Return parameters that take what was made in the output's frame back to the input's.
@@ -110,6 +112,7 @@ class Params:
         """Return the parameters on another device."""
         moved = self.map(lambda t: t.to(device))
         moved.state = self.state.to(device)
+        moved.kept = {name: {k: t.to(device) for k, t in ring.items()} for name, ring in self.kept.items()}
         return moved
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,6 +126,8 @@ class Params:
             >>> torch.equal(augment.replay(images, ga.Params.from_dict(json.loads(text))), out)
             True
         """
+        if self.kept:
+            raise ValueError("Params: to_dict holds no images, got those of earlier batches: pickle them")
         values = {name: {k: to_plain(t) for k, t in drawn.items()} for name, drawn in self.values.items()}
         geometry = [_listed(getattr(self.geometry, f.name)) for f in fields(Geometry)]
         made = {"values": values, "state": to_plain(self.state), "ids": to_plain(self.ids), "geometry": geometry}

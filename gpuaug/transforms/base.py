@@ -11,11 +11,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug.data.kept import Kept
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import Reading, as_fill, as_interpolation
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.layout import Declaration
 from gpuaug.sampling.varying import Times
 from gpuaug.transforms.changing import check_p
@@ -73,10 +75,16 @@ class Transform(Layer):
     draws_size: bool = False
     """Whether its output canvas is drawn, for the whole batch."""
     sees: tuple[str, ...] = ()
-    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
+    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image", "dense"."""
+    dense: str | None = None
+    """Name of the further input that it `sees`."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
     mixes_labels: ClassVar[bool] = False
+    kept: Kept | None = None
+    """For one that mixes: samples of earlier batches."""
+    enabled: bool = True
+    """Whether a mix is switched on."""
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
@@ -91,14 +99,14 @@ class Transform(Layer):
     """Whether keypoints are lost where the image is occluded."""
     labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Names of what a parameter counts, by parameter."""
-    blends: ClassVar[bool] = False
+    blends: bool = False
     """Whether it shows an image in several places at once, so that no annotation has one."""
     neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
 
-    def __init__(self, p: float = 1.0) -> None:
+    def __init__(self, p: Number = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
         super().__init__()
         self.p = check_p(p, type(self).__name__)
@@ -192,7 +200,7 @@ class Reader(Transform):
     """A transform that reads images at positions between pixels and outside them: it says how."""
 
     def __init__(
-        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
+        self, p: Number = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
     ) -> None:
         """Remember how pixels are read; None takes the Compose's setting, and bilinear, 0 and True if it has none."""
         super().__init__(p)
@@ -298,7 +306,7 @@ class Photometric(Transform):
     """Whether it is always one operation, which then shares a place of the program with others chosen among."""
 
     def __init__(
-        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """Remember the bands and the inputs it is limited to."""
         super().__init__(p)
@@ -338,7 +346,7 @@ class Filter(Transform):
     selectable: ClassVar[bool] = True
 
     def __init__(
-        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """Remember the bands and the inputs it is limited to."""
         super().__init__(p)

@@ -117,6 +117,8 @@ class Captured(nn.Module):
         """Record a call; see the class."""
         super().__init__()
         self._owner = type(layer).__name__
+        if any(node.transform.kept is not None for node in layer.nodes):
+            raise ValueError(f"{self._owner}: capture cannot record a buffer of earlier batches: compile it")
         leaves, self._spec = tree_flatten((inputs, ids, strength))
         self._check_leaves(leaves)
         self.__dict__["layer"] = layer  # not a submodule: whoever holds the layer saves its state

@@ -13,6 +13,7 @@ from gpuaug.functional.blur import sharpen_one
 from gpuaug.functional.tone import equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
 from gpuaug.transforms.layer import Context
 
@@ -24,7 +25,6 @@ __all__ = [
     "RandomGrayscale",
 ]
 
-Range = float | Sequence[float] | Distribution
 _OF_ONE: dict[str, Any] = {"adjust_sharpness": sharpen_one, "equalize": equalize_one, "solarize": solarize_one}
 """What does the same to one sample on the CPU, in less time."""
 
@@ -84,7 +84,7 @@ class ColorJitter(Photometric):
         saturation: Range | None = None,
         hue: Range | None = None,
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
@@ -205,7 +205,7 @@ class RandomGrayscale(Photometric):
     single = True
 
     def __init__(
-        self, p: float = 0.1, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 0.1, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
@@ -254,7 +254,7 @@ class RandomBrightnessContrast(Photometric):
         brightness_range: Range = (-0.2, 0.2),
         contrast_range: Range = (-0.2, 0.2),
         brightness_by_max: bool = True,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         per_channel: bool = False,
         channels: tuple[int, ...] | None = None,
@@ -320,7 +320,7 @@ class HueSaturationValue(Photometric):
         hue_shift_range: Range = (-20, 20),
         sat_shift_range: Range = (-30, 30),
         val_shift_range: Range = (-20, 20),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

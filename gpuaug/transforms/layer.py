@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, open_door
+from gpuaug.data.kept import Met
 from gpuaug.data.told import read_told
 from gpuaug.geometry.canvas import following, numbers
 from gpuaug.render.plan import Plan
@@ -22,9 +23,10 @@ from gpuaug.sampling.state import only_inferring
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
+from gpuaug.transforms.keeping import as_drawn, carrying, check_kept, meeting
 from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
-from gpuaug.transforms.track import geometry_of, moves
+from gpuaug.transforms.track import count_of, geometry_of, moves
 
 __all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
 
@@ -80,6 +82,7 @@ class Layer(Changing):
         gated = [declaration.gated() for declaration in names.declarations]
         if gated != names.declarations:
             self._strong = Layout(gated, self._times)
+        check_kept(self.nodes)
         self._enlist()
         self._follow_sizes()
         drawn = any(d.random or d.p is not None for d in names.declarations)
@@ -112,7 +115,9 @@ class Layer(Changing):
             strength: as `forward`.
         """
         batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        return self._sized(batch)._sample(batch, ids, copy, self._told(inputs, batch, strength))
+        told = self._told(inputs, batch, strength)
+        source, met = meeting(self.nodes, batch, keep=False)
+        return carrying(self.nodes, self._sized(batch)._sample(source, ids, copy, told, met), source, met)
 
     def replay(self, *inputs: Any) -> Any:
         """Apply given parameters: `replay(images, params)`, a pure function.
@@ -139,7 +144,7 @@ class Layer(Changing):
         from gpuaug.transforms.fixed import undoing
 
         layer = undoing(self, params) if params.geometry.inverted else self._of_sizes(params.sizes)
-        return write(carry(layer, batch, params.values))
+        return write(carry(layer, as_drawn(batch, params), params.values))
 
     def forward(
         self,
@@ -159,7 +164,9 @@ class Layer(Changing):
             strength: (B,) from 0, where nothing happens, to 1, or one number. Every drawn value v with a neutral value
                 n (an angle's 0, a factor's 1) becomes n + strength * (v - n), whole numbers rounded. A transform
                 without neutral values (flips, inversion, erasing, mixes) is applied with probability strength * p.
-                Containers and policies keep what they draw, and crops to a size their places.
+                Published policies scale their levels; an operation that does something at level 0 too, as equalize
+                does, is applied with probability strength. Containers keep what they draw, and crops to a size their
+                places.
             return_params: also return the `Params`.
 
         Returns:
@@ -168,11 +175,12 @@ class Layer(Changing):
         batch, write = open_door(inputs, type(self).__name__, self.settings)
         layer: Layer = self._sized(batch) if self.training else self._evaluation_layer()
         told = self._told(inputs, batch, strength) if self.training else None
-        params = layer._sample(batch, ids if self.training else None, copy, told)
+        source, met = meeting(layer.nodes, batch, keep=not only_inferring())
+        params = layer._sample(source, ids if self.training else None, copy, told, met)
         if self.training and self._drawing(told) and not only_inferring():
             self._advance()
-        out = write(carry(layer, batch, params.values))
-        return (out, params) if return_params else out
+        out = write(carry(layer, source, params.values))
+        return (out, carrying(layer.nodes, params, source, met)) if return_params else out
 
     def capture(
         self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, strength: Tensor | float | None = None
@@ -246,13 +254,15 @@ class Layer(Changing):
         """Tell whether something is drawn: a gate of what always applies is, where a strength scales it."""
         return self._random or (told is not None and told.strength is not None and self._strong is not self._layout)
 
-    def _sample(self, batch: Batch, ids: Tensor | None, copy: int, told: Told | None = None) -> Params:
+    def _sample(
+        self, batch: Batch, ids: Tensor | None, copy: int, told: Told | None = None, met: Met | None = None
+    ) -> Params:
         image = batch.image
         if image.dtype == torch.int16 and self.settings.value_range is None:
             raise ValueError(
                 f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
             )
-        n = batch.samples
+        n = batch.samples if met is None else met.slots.shape[0]
         layout = self._layout if told is None or told.strength is None else self._strong
         if self._drawing(told):
             state, ids, copies = self._clock(n, image.device, ids, copy)
@@ -271,6 +281,8 @@ class Layer(Changing):
             raw, gate = node.raw(draws, values)
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)
+            if node.transform.kept is not None:
+                context = replace(context, met=met)
             active = node.transform.active(context)
             values[node.name] = node.transform.settle(raw, gate, context) if active else {}
         names = tuple(node.name for node in self.nodes)
@@ -333,7 +345,7 @@ class Layer(Changing):
         A transform that is limited to other inputs is left out, one that is limited to this one is not.
         """
         nodes = self.nodes if nodes is None else nodes
-        contexts = self.contexts(batch, nodes, reading is None, key=key)
+        contexts = self.contexts(batch, nodes, reading is None, count_of(values, len(batch)), key)
         image = batch.image
         plan = Plan(batch.canvas, batch.channels, image.dtype)
         plan.reading = reading
@@ -346,9 +358,9 @@ class Layer(Changing):
         plan.rounds, plan.backend = not self.fuse, self.backend
         for node, context in zip(nodes, contexts, strict=True):
             keys = node.transform.keys
-            if not moves(values[node.name]) and (reading is not None if keys is None else key not in keys):
+            if not moves(node, values) and (reading is not None if keys is None else key not in keys):
                 continue
-            if node.transform.mixes and not moves(values[node.name]):  # switched off
+            if node.transform.mixes and not moves(node, values):  # switched off
                 continue
             node.transform.contribute(plan, values[node.name], context, node)
             if not node.transform.mute:

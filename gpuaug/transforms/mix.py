@@ -13,9 +13,10 @@ from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Beta, Distribution
+from gpuaug.sampling.distributions import Beta, Constant, Distribution
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.unit import Unit
-from gpuaug.sampling.varying import is_number
+from gpuaug.sampling.varying import Varying, is_number, least, most
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
@@ -74,11 +75,11 @@ def shared(mode: str, drawn: Tensor) -> Tensor:
     return drawn.index_select(0, torch.minimum(place, place.flip(0)))
 
 
-def as_share(alpha: float, owner: str) -> Distribution:
+def as_share(alpha: Number, owner: str) -> Distribution:
     """Return the law Beta(alpha, alpha), or raise."""
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha <= LARGEST:
+    if not (is_number(alpha) or isinstance(alpha, Varying)) or not 0 < least(alpha) <= most(alpha) <= LARGEST:
         raise ValueError(f"{owner}: alpha must be a number above 0 and at most {LARGEST}, got {alpha!r}")
-    return Unit() if alpha == 1 else Beta(float(alpha), float(alpha))  # the same law for 1, and cheaper
+    return Unit() if alpha == 1 else Beta(alpha, alpha)  # the same law for 1, and cheaper
 
 
 def _counts(given: Any, num_classes: int | None, multi_label: bool) -> Constants:
@@ -98,10 +99,12 @@ class Mixing(BatchMix):
     """A mix of two samples: who meets whom, the share `lam` of a sample's own, and labels by it."""
 
     mixes_labels: ClassVar[bool] = True
+    shrinks: ClassVar[bool] = False
+    """Whether the other image is made smaller."""
 
     def __init__(
         self,
-        p: float,
+        p: Number,
         num_classes: int | None,
         labels_getter: Any,
         mode: str,
@@ -130,9 +133,10 @@ class Mixing(BatchMix):
 
     def declare_mix(self, **random: Any) -> None:
         """Name the distributions that are drawn for each sample, and for who meets whom."""
+        fixed = {name: random.pop(name) for name in list(random) if isinstance(random[name], Constant)}
         if self.pairing == "perm":
             random["_pair"] = Unit()
-        self.declare(**random)
+        self.declare(**random, **fixed)  # whose columns are not read, so that the others are where they are without
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `partner` (B,), `lam` (B,), and what else says how they are mixed; a gate is shared as draws are."""
@@ -150,6 +154,18 @@ class Mixing(BatchMix):
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `lam` (B,), 1 for those that the gate leaves out, and what else was drawn."""
         raise NotImplementedError  # pragma: no cover
+
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return what is seen of the other image."""
+        raise NotImplementedError  # pragma: no cover
+
+    def most_shrunk(self, context: Context) -> float:
+        """Return a static bound on how many pixels of the other image a pixel spans along an axis."""
+        return 1.0
+
+    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
+        """Begin a pass."""
+        plan.blend(self.blend(values, context))
 
     def check_labels(self, labels: Tensor) -> None:
         """Raise for labels that cannot be mixed."""
@@ -240,7 +256,7 @@ class MixUp(Mixing):
     def __init__(
         self,
         *,
-        alpha: float = 1.0,
+        alpha: Number = 1.0,
         num_classes: int | None = None,
         labels_getter: Any = "default",
         mode: str = "elem",
@@ -248,7 +264,7 @@ class MixUp(Mixing):
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
         class_counts: Sequence[float] | Tensor | None = None,
         kappa: float = 3.0,
         tau: float = 0.5,
@@ -269,6 +285,10 @@ class MixUp(Mixing):
         lam = drawn["lam"]
         return {"lam": lam if gate is None else torch.where(gate, lam, 1.0)}
 
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return the other's share, everywhere."""
+        return Blend(values["partner"], 1 - values["lam"])
+
     def check_labels(self, labels: Tensor) -> None:
         """Raise for labels that cannot be mixed, or have other classes than are counted."""
         super().check_labels(labels)
@@ -286,10 +306,6 @@ class MixUp(Mixing):
         number = labels.argmax(dim=1) if labels.dim() == 2 else labels.to(torch.int64).clamp(0, len(counts) - 1)
         own = counts.index_select(0, number)
         return remix_share(lam, own, own.index_select(0, partner), self.kappa, self.tau)
-
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Begin a pass."""
-        plan.blend(Blend(values["partner"], 1 - values["lam"]))
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects, and those of the other."""

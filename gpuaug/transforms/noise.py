@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 
 __all__ = ["KEY", "GaussianNoise", "as_key"]
 
-Range = float | Sequence[float] | Distribution
 
 KEY = (Uniform(0.0, 1.0), 2)
 """Two columns from which a sample's noise key is made."""
@@ -68,7 +68,7 @@ class GaussianNoise(Photometric):
         sigma: Range = 0.1,
         clip: bool = True,
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
