@@ -12,6 +12,7 @@ from kernels import images, rendered
 
 import gpuaug as ga
 from gpuaug import functional as F
+from gpuaug.diagnose import count
 from gpuaug.functional.lightness import lightness, relit
 from gpuaug.testing import example
 
@@ -110,3 +111,13 @@ def test_ragged_batches() -> None:
     layer = ga.CLAHE((3.0, 3.0), (2, 3), p=1.0)
     for image, out in zip(mixed, layer(mixed), strict=True):
         assert torch.allclose(out, layer(image[None])[0], atol=1e-5)
+
+
+def test_bytes() -> None:
+    """It joins its pass, which reads the image twice: at most 8 times the least that can be moved."""
+    layer = ga.Compose([ga.RandomHorizontalFlip(), ga.CLAHE(p=1.0), ga.RandomInvert()], seed=0, backend="triton")
+    x = torch.empty((8, 3, 224, 224), dtype=torch.uint8, device="meta")
+    layer(x)
+    counts = count(layer, x)
+    assert counts.image_sized <= 2 and counts.traffic <= 2.5, counts.names
+    assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0)

@@ -108,15 +108,20 @@ def he_stain(
     return restain(image, tissue, background)
 
 
-def _densities(image: Tensor) -> Tensor:
-    """Return optical densities (B, N, 3) of pixels on a lattice, of all pixels where these are few."""
+def lattice(image: Tensor) -> Tensor:
+    """Return pixels on a lattice of an image (B, C, H, W), all of them where these are few."""
     x = image.detach()
     for axis in (2, 3):
         size = x.shape[axis]
         if size > SIDE:
             place = torch.arange(SIDE, device=x.device)
             x = x.index_select(axis, torch.div(place * size + size // 2, SIDE, rounding_mode="floor"))
-    return -torch.log(x.clamp(min=DARKEST)).flatten(2).transpose(1, 2)
+    return x
+
+
+def _densities(image: Tensor) -> Tensor:
+    """Return optical densities (B, N, 3) of pixels on a lattice."""
+    return -torch.log(lattice(image).clamp(min=DARKEST)).flatten(2).transpose(1, 2)
 
 
 def _ordered(stains: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from gpuaug import functional as F
-from gpuaug.functional.stain import RUIFROK, restaining
+from gpuaug.functional.stain import RUIFROK, lattice, restaining
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Integers, as_distribution
@@ -124,7 +124,7 @@ class HEStain(Photometric):
         need_channels("HEStain", context.channels, 3)
         number = raw.pop("_preset", None)
         if self.method in _FOUND:
-            matrix = _FOUND[self.method](unit_of(context.image, context))
+            matrix = _FOUND[self.method](unit_of(lattice(context.image), context))
         elif number is None:
             matrix = self._presets.on(context.like.device).expand(context.like.shape[0], -1, -1).clone()
         else:
