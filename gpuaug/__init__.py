@@ -39,6 +39,7 @@ from gpuaug.transforms.color import (
     RandomGrayscale,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.compress import JPEG
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
@@ -59,23 +60,34 @@ from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
-from gpuaug.transforms.noise import GaussianNoise
+from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndPepper
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
 from gpuaug.transforms.principal import FancyPCA
 from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
+from gpuaug.transforms.repeat import FiveCrop, Repeat, TenCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
+from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
 from gpuaug.transforms.stain import HEStain
+from gpuaug.transforms.temporal import (
+    CenterTemporalCrop,
+    RandomFrameDrop,
+    RandomSpeed,
+    RandomTemporalCrop,
+    UniformTemporalSubsample,
+)
 from gpuaug.transforms.timm import ThreeAugment, auto_augment
 from gpuaug.transforms.tint import RandomHSV, RandomToneCurve, RGBShift, ToSepia
 from gpuaug.transforms.tone import (
@@ -89,6 +101,7 @@ from gpuaug.transforms.tone import (
 from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 from gpuaug.tta import TTA
+from gpuaug.views import MultiView, TwoViews, ViewParams
 
 __version__ = "0.1.0"
 
@@ -97,6 +110,7 @@ __all__ = [
     "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "JPEG",
     "TTA",
     "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
@@ -104,11 +118,13 @@ __all__ = [
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
+    "BandingNoise",
     "BboxParams",
     "Beta",
     "Blur",
     "Categorical",
     "CenterCrop",
+    "CenterTemporalCrop",
     "ChannelDropout",
     "ChromaticAberration",
     "ClampBoundingBoxes",
@@ -129,15 +145,18 @@ __all__ = [
     "ElasticTransform",
     "Emboss",
     "FancyPCA",
+    "FiveCrop",
     "GaussianBlur",
     "GaussianNoise",
     "GlassBlur",
     "Grayscale",
     "GridDistortion",
     "GridDropout",
+    "GridMask",
     "HEStain",
     "HistogramMatching",
     "HueSaturationValue",
+    "ISONoise",
     "Illumination",
     "Integers",
     "KeypointParams",
@@ -151,6 +170,8 @@ __all__ = [
     "MixUp",
     "Mosaic",
     "MotionBlur",
+    "MultiView",
+    "MultiplicativeNoise",
     "Normal",
     "Normalize",
     "OneOf",
@@ -162,6 +183,7 @@ __all__ = [
     "PerClass",
     "Piecewise",
     "PixelDistributionAdaptation",
+    "PixelDropout",
     "PlanckianJitter",
     "PlasmaBrightnessContrast",
     "PlasmaShadow",
@@ -184,6 +206,7 @@ __all__ = [
     "RandomEqualize",
     "RandomErasing",
     "RandomFog",
+    "RandomFrameDrop",
     "RandomGamma",
     "RandomGrayscale",
     "RandomHSV",
@@ -207,32 +230,42 @@ __all__ = [
     "RandomSizedCrop",
     "RandomSnow",
     "RandomSolarize",
+    "RandomSpeed",
     "RandomSunFlare",
+    "RandomTemporalCrop",
     "RandomToneCurve",
     "RandomTranspose",
     "RandomVerticalFlip",
     "RandomZoomOut",
+    "Repeat",
     "Resize",
     "ResizeMix",
     "SafeRotate",
     "SaliencyMix",
+    "SaltAndPepper",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
     "Sharpen",
+    "ShotNoise",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",
+    "TenCrop",
     "ThinPlateSpline",
     "ThreeAugment",
     "ToDtype",
     "ToSepia",
     "TrivialAugmentWide",
     "TruncatedNormal",
+    "TwoViews",
     "Uniform",
+    "UniformTemporalSubsample",
     "UnsharpMask",
+    "ViewParams",
     "Vignetting",
+    "XYMasking",
     "ZoomBlur",
     "auto_augment",
     "collate",

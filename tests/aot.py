@@ -86,6 +86,7 @@ PIPELINES["tints"] = [
     ga.RandomToneCurve(per_channel=True),
     NORMALIZE,
 ]
+PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 
 

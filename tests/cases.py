@@ -17,7 +17,7 @@ class Case:
     """A transform with its arguments, and the images it is tried on."""
 
     make: Callable[[], Layer]
-    shape: tuple[int, int, int] = (3, 23, 17)
+    shape: tuple[int, ...] = (3, 23, 17)
     shown: Callable[[], Layer] | None = None
     """The same for photographs of 120x160, for the gallery, where `make` has arguments for small images."""
 
@@ -184,7 +184,19 @@ CASES = [
         shown=lambda: ga.Downscale(p=1.0),
     ),
     # Noise, sensor and compression.
+    Case(lambda: ga.JPEG((20, 90), p=0.5), shown=lambda: ga.JPEG((5, 15))),
+    Case(lambda: ga.SaltAndPepper((0.05, 0.2), p=0.5)),
+    Case(lambda: ga.MultiplicativeNoise((0.5, 1.5), True, True, p=0.5)),
+    Case(lambda: ga.PixelDropout((0.1, 0.4), drop_value=None, p=0.5), shown=lambda: ga.PixelDropout(0.2)),
+    Case(lambda: ga.ShotNoise((0.05, 0.3), p=0.5)),
+    Case(lambda: ga.ISONoise((0.1, 0.3), (0.5, 1.5), p=0.5), shown=lambda: ga.ISONoise((0.1, 0.2), (0.8, 1.0))),
+    Case(lambda: ga.BandingNoise((0.05, 0.2), per_channel=True, p=0.5), shown=lambda: ga.BandingNoise(0.1)),
     # Occlusion.
+    Case(
+        lambda: ga.XYMasking(2, (1, 2), (2, 4), 3, "random", p=0.5),
+        shown=lambda: ga.XYMasking((2, 2), (1, 2), (10, 20), (10, 20)),
+    ),
+    Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
     Case(lambda: ga.CropAndPad((-4, 5), fill=0.5, p=0.5), shown=lambda: ga.CropAndPad((-40, 30), fill=60)),
@@ -204,3 +216,16 @@ CASES = [
         shown=lambda: ga.Compose(classification((120, 160), 9)),
     ),
 ]
+
+CLIP = (4, 3, 13, 11)
+ROWS = [
+    Case(lambda: ga.Repeat(3)),
+    Case(lambda: ga.FiveCrop((9, 8))),
+    Case(lambda: ga.TenCrop((9, 8))),
+    Case(lambda: ga.UniformTemporalSubsample(6), CLIP),
+    Case(lambda: ga.CenterTemporalCrop(2), CLIP),
+    Case(lambda: ga.RandomTemporalCrop(2), CLIP),
+    Case(lambda: ga.RandomSpeed(3, (0.3, 1.5)), CLIP),
+    Case(lambda: ga.RandomFrameDrop(0.5, p=0.5), CLIP),
+]
+"""Transforms after which there are other samples or other frames than before."""

@@ -15,6 +15,7 @@ from gpuaug.functional.color import (
 )
 from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
+from gpuaug.functional.jpeg import jpeg
 from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.functional.lens import chromatic_aberration, downscale, zoom_blur
 from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
@@ -22,7 +23,15 @@ from gpuaug.functional.lightness import clahe
 from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.mosaic import mosaic
-from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout
+from gpuaug.functional.noise import (
+    iso_noise,
+    line_noise,
+    multiplicative_noise,
+    pixel_dropout,
+    salt_and_pepper,
+    shot_noise,
+)
+from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout, grid_mask
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.shadow import cast_shadows, crease
@@ -87,9 +96,13 @@ __all__ = [
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
+    "grid_mask",
     "he_stain",
     "horizontal_flip",
     "invert",
+    "iso_noise",
+    "jpeg",
+    "line_noise",
     "look_up",
     "low_amplitude",
     "macenko_stains",
@@ -99,10 +112,12 @@ __all__ = [
     "mixup",
     "mosaic",
     "motion_blur",
+    "multiplicative_noise",
     "normalize",
     "normalize_by_image",
     "permute_channels",
     "perspective",
+    "pixel_dropout",
     "posterize",
     "quantiles_of",
     "rain",
@@ -113,11 +128,13 @@ __all__ = [
     "rgb_to_grayscale",
     "rot90",
     "rotate",
+    "salt_and_pepper",
     "scale_hsv",
     "scale_shift",
     "shade",
     "shade_by_map",
     "sharpen",
+    "shot_noise",
     "snow_bleach",
     "snow_texture",
     "soft_labels",

@@ -173,7 +173,8 @@ class _Run:
             if self.open.touched:
                 self._write()
             o = self.open
-            self.open = self._source(HEADS[choice.name](o.image, o.scale, choice), 1.0, o.canvas)
+            made = HEADS[choice.name](o.image, o.scale, choice)
+            self.open = self._source(made, o.scale if made.dtype == torch.uint8 else 1.0, o.canvas)
             return
         if self.open.filter is not None or self.open.meets:
             self._write()

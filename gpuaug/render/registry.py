@@ -13,6 +13,7 @@ from gpuaug.render import triton_lens
 from gpuaug.render.derived import frame_changes, matching_tables, principal_shifts
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
+from gpuaug.render.triton_jpeg import compressed
 
 __all__ = [
     "CODES",
@@ -85,6 +86,10 @@ def _length(name: str) -> Callable[[Choice], int]:
 
 def _flag(name: str) -> Callable[[Choice], int]:
     return lambda choice: int(choice.static[name])
+
+
+def _flags(*names: str) -> Callable[[Choice], int]:
+    return lambda choice: sum(int(choice.static[name]) << n for n, name in enumerate(names))
 
 
 def _listed(name: str) -> Callable[[Choice], Numbers]:
@@ -215,7 +220,20 @@ _LIGHT: dict[str, Operation] = {
 }
 """Light and weather: codes from 64."""
 
-_GRAIN: dict[str, Operation] = {}
+_GRAIN: dict[str, Operation] = {
+    "salt_and_pepper": Operation(96),
+    "multiplicative_noise": Operation(97, ("per_channel", "elementwise"), _flags("per_channel", "elementwise")),
+    "pixel_dropout": Operation(
+        98,
+        ("per_channel", "value"),
+        lambda choice: 64 * choice.static["per_channel"] + len(choice.static["value"]),
+        _listed("value"),
+    ),
+    "shot_noise": Operation(99),
+    "iso_noise": Operation(100, measures=_measuring("lightness", "lightness_squares"), crosses=True),
+    "grid_mask": Operation(102, ("fill",), _length("fill"), _listed("fill")),
+    "line_noise": Operation(101, ("columns", "per_channel"), _flags("columns", "per_channel")),
+}
 """Noise, sensor and occlusion: codes from 96."""
 
 OPERATIONS = {**_PIXELS, **_TINTS, **_LIGHT, **_GRAIN}
@@ -238,12 +256,13 @@ HEADS: dict[str, Head] = {
     "chromatic_aberration": triton_lens.aberrate,
     "scatter": triton_lens.scatter,
     "downscale": triton_lens.coarsen,
+    "jpeg": compressed,
 }
 """Filters with an operator of their own, for what is more than a small neighbourhood.
 
 Given images (B, C, H, W) of any dtype, what their values are divided by to get working units, and the choice, it
-returns working float32 images, in which samples that `choice.on` leaves out are as they were. The operator must
-register what it gives on fake tensors, and import its kernels at the first launch.
+returns working float32 images, or uint8 ones of uint8, in which samples that `choice.on` leaves out are as they were.
+The operator must register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
 TORCH_ONLY = frozenset({"adapt_spectrum", "lambda"})

@@ -51,7 +51,8 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     _refuse_blending(layer, batch)
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
-    out = Batch(rendered(batch.image, layer.plan(batch, values)), box_format=box_format)
+    source = batch.image if batch.source is None else batch.source
+    out = Batch(rendered(source, layer.plan(batch, values)), box_format=box_format)
     moving = any(moves(node, values) for node in layer.nodes)
     touching = any(fills(node) or node.transform.hide_keypoints for node in layer.nodes)
     judged = s.bbox.filters or any(

@@ -105,6 +105,10 @@ class Transform(Layer):
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
+    copies: int = 1
+    """How many samples it makes of one: see `gpuaug.transforms.rows`."""
+    retimes: ClassVar[bool] = False
+    """Whether it says which frames of a clip are shown."""
 
     def __init__(self, p: Number = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -179,6 +183,10 @@ class Transform(Layer):
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Join the plan."""
         raise NotImplementedError  # pragma: no cover  (each kind defines it)
+
+    def frames_after(self, frames: int) -> int:
+        """Return how many frames of a clip there are after the transform."""
+        return frames
 
     def pick(self, u: float, times: Times) -> int:
         """Return the size for a number drawn from [0, 1) at a time, for a transform that `draws_size`."""

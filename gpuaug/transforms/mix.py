@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug.functional._constants import Constants
 from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
@@ -21,7 +22,6 @@ from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mixing import Group
-from gpuaug.transforms.operations import Constants
 
 __all__ = ["MixUp", "Mixing", "as_share", "partners", "shared"]
 

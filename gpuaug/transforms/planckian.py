@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gpuaug.functional._constants import Constants
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Normal, as_distribution, static_range
 from gpuaug.sampling.law import Number
 from gpuaug.sampling.varying import parts
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
-from gpuaug.transforms.operations import Constants
 from gpuaug.transforms.tint import need_channels, scaled
 
 __all__ = ["PlanckianJitter"]

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Integers, Normal, Uniform, as_distribution
+from gpuaug.sampling.counts import as_counts
+from gpuaug.sampling.distributions import Distribution, Normal, Uniform, as_distribution
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.light import Shading, as_whole, columns, extent, one_of
-from gpuaug.transforms.occlude import as_counts
 
 __all__ = ["RandomPageShadow", "RandomPaperCreases", "RandomShadow", "as_roi"]
 
@@ -92,11 +92,12 @@ class RandomShadow(Photometric):
         super().__init__(p, channels, keys)
         owner = "RandomShadow"
         self.roi = as_roi(shadow_roi, owner, "shadow_roi")
-        low, self.most = as_counts(num_shadows_limit, owner, "num_shadows_limit")
+        counts = as_counts(num_shadows_limit, owner, "num_shadows_limit")
+        self.most = int(counts.support()[1])
         self.corners = as_whole(shadow_dimension, owner, "shadow_dimension", 3)
         law = as_distribution(shadow_intensity_range, owner=owner, name="shadow_intensity_range", low=0.0, high=1.0)
         self.declare(
-            count=Integers(low, self.most),
+            count=counts,
             intensity=(law, self.most),
             _place=(Uniform(0.0, 1.0), 2 * self.corners * self.most),
         )
@@ -240,7 +241,8 @@ class RandomPaperCreases(Photometric):
         """See the class."""
         super().__init__(p, channels, keys)
         owner = "RandomPaperCreases"
-        low, self.most = as_counts(num_creases_range, owner, "num_creases_range")
+        counts = as_counts(num_creases_range, owner, "num_creases_range")
+        self.most = int(counts.support()[1])
         self.mode = one_of(mode, ("folds", "crumples"), owner, "mode")
         random: dict[str, Any] = {
             "strength": as_distribution(strength_range, owner=owner, name="strength_range", low=0.0, high=1.0),
@@ -251,7 +253,7 @@ class RandomPaperCreases(Photometric):
             "_sign": Uniform(0.0, 1.0),
             "_across": Uniform(0.0, 1.0),
         }
-        self.declare(count=Integers(low, self.most), **{name: (law, self.most) for name, law in random.items()})
+        self.declare(count=counts, **{name: (law, self.most) for name, law in random.items()})
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return what was drawn, (B, K) each, and the creases: `lines` (B, K, 4) and their `amounts` (B, K, 3)."""

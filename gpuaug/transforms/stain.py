@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gpuaug import functional as F
+from gpuaug.functional._constants import Constants
 from gpuaug.functional.stain import RUIFROK, lattice, restaining
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Choice, Plan
@@ -16,7 +17,6 @@ from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.domain import unit_of
 from gpuaug.transforms.layer import Context
-from gpuaug.transforms.operations import Constants
 from gpuaug.transforms.tint import need_channels
 
 __all__ = ["HEStain"]

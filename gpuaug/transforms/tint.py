@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from gpuaug import functional as F
+from gpuaug.functional._constants import Constants
 from gpuaug.functional.tint import mix_one, scale_into, scale_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Normal, as_distribution, static_range
@@ -15,7 +16,6 @@ from gpuaug.sampling.varying import least, most
 from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
-from gpuaug.transforms.operations import Constants
 
 __all__ = ["RGBShift", "RandomHSV", "RandomToneCurve", "ToSepia", "need_channels"]
 

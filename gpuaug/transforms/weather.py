@@ -12,7 +12,8 @@ from torch import Tensor
 from gpuaug import functional as F
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Integers, Uniform, as_distribution
+from gpuaug.sampling.counts import as_counts
+from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.noise import normal_noise, uniform_noise
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
@@ -20,7 +21,6 @@ from gpuaug.transforms.fog import Color, as_color, check_color
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.light import as_whole, columns, extent, one_of
 from gpuaug.transforms.noise import KEY, as_key
-from gpuaug.transforms.occlude import as_counts
 from gpuaug.transforms.shadow import as_roi, existing, several
 
 __all__ = ["RandomRain", "RandomSnow", "RandomSunFlare"]
@@ -257,12 +257,13 @@ class RandomSunFlare(Photometric):
         self.src_radius = as_whole(src_radius, owner, "src_radius", 2)
         self.src_color = as_color(src_color, owner, "src_color")
         self.method = one_of(method, ("overlay", "physics_based"), owner, "method")
-        low, self.most = as_counts(num_flare_circles_range, owner, "num_flare_circles_range")
+        counts = as_counts(num_flare_circles_range, owner, "num_flare_circles_range")
+        self.most = int(counts.support()[1])
         angle = as_distribution(angle_range, owner=owner, name="angle_range")
         random: dict[str, Any] = {"_place": (Uniform(0.0, 1.0), 2)}
         if method == "overlay":
             one = Uniform(0.0, 1.0)
-            random.update(angle=angle, count=Integers(low, self.most), alpha=(Uniform(0.05, 0.2), self.most))
+            random.update(angle=angle, count=counts, alpha=(Uniform(0.05, 0.2), self.most))
             random.update(_along=(one, self.most), _size=(one, self.most), _tint=(one, 3 * self.most))
         self.declare(**random)
 

@@ -3,9 +3,9 @@
 import triton
 import triton.language as tl
 
-from gpuaug.sampling.kernels import normal_lanes
+from gpuaug.sampling.kernels import normal_lanes, uniform_lanes
 
-__all__ = ["component", "constant", "entry", "laid", "lanes", "number"]
+__all__ = ["component", "constant", "entry", "laid", "lanes", "number", "uniforms"]
 
 
 @triton.jit
@@ -68,3 +68,18 @@ def laid(ops, strides, AT: tl.constexpr, sample, y, x, h, w, ROWS: tl.constexpr,
     top = tl.load(at + y0 * COLUMNS + x0) * (1.0 - fx) + tl.load(at + y0 * COLUMNS + x1) * fx
     bottom = tl.load(at + y1 * COLUMNS + x0) * (1.0 - fx) + tl.load(at + y1 * COLUMNS + x1) * fx
     return (top * (1.0 - fy) + bottom * fy).to(tl.float32)
+
+
+@triton.jit
+def uniforms(key, pixel, K0: tl.constexpr, K1: tl.constexpr, K2: tl.constexpr, K3: tl.constexpr):
+    """Return uniform noise of four channels, as `lanes` does normal noise."""
+    if K0 % 4 == 0 and K1 == K0 + 1 and K2 == K0 + 2 and K3 == K0 + 3:
+        return uniform_lanes(key, pixel, K0 // 4)
+    else:
+        return uniform(key, pixel, K0), uniform(key, pixel, K1), uniform(key, pixel, K2), uniform(key, pixel, K3)
+
+
+@triton.jit
+def uniform(key, pixel, K: tl.constexpr):
+    u0, u1, u2, u3 = uniform_lanes(key, pixel, K // 4)
+    return u0 if K % 4 == 0 else (u1 if K % 4 == 1 else (u2 if K % 4 == 2 else u3))

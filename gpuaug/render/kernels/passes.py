@@ -6,7 +6,7 @@ import triton.language as tl
 from gpuaug.render.kernels.pixels import luma
 from gpuaug.render.kernels.program import run, select, write
 from gpuaug.render.kernels.source import look, room_of, size_of
-from gpuaug.render.kernels.statistics import level, mean_of
+from gpuaug.render.kernels.statistics import level, lightness, mean_of, partials
 
 __all__ = ["measure_kernel", "prepare_kernel", "render_kernel", "table_kernel"]
 
@@ -137,7 +137,8 @@ def measure_kernel(
     Of channels that go in groups it measures one: PLANES planes, which are the COLUMNS of SEEN.
     KIND: 0 sum of gray values, 1 sums by channel, 2 extremes by channel, 3 histograms (added to `out`), 4 and 5 sums of
     squares about the mean of each channel, or of all, 6 sums of products about the means of all pairs of channels, of
-    which all are planes. Parts are stored one by one: a sum that does not depend on the order in which programs end.
+    which all are planes, 7 sum of lightness, 8 sum of its squares about the mean. Parts are stored one by one: a sum
+    that does not depend on the order in which programs end.
     """
     K0: tl.constexpr = COLUMNS & 127
     K1: tl.constexpr = (COLUMNS >> 7) & 127
@@ -174,6 +175,12 @@ def measure_kernel(
             a, b, c, d = select(a, b, c, d, CHANNELS)
             if KIND == 0:
                 s0 += tl.where(valid, luma(a, b, c, PLANES), 0.0)
+            elif KIND >= 7:
+                v = lightness(a, b, c, PLANES)
+                if KIND == 8:
+                    v -= tl.sum(partials(ops, strides, STAT, far, 0, PARTS, 1), 0) / (h * w).to(tl.float32)
+                    v = v * v
+                s0 += tl.where(valid, v, 0.0)
             elif KIND == 2:
                 s0, t0 = tl.minimum(s0, tl.where(valid, a, start)), tl.maximum(t0, tl.where(valid, a, -start))
                 s1, t1 = tl.minimum(s1, tl.where(valid, b, start)), tl.maximum(t1, tl.where(valid, b, -start))
@@ -232,7 +239,7 @@ def measure_kernel(
                 tl.atomic_add(at + K2 * 256, n2)
             if PLANES > 3:
                 tl.atomic_add(at + K3 * 256, n3)
-        elif KIND == 0:
+        elif KIND == 0 or KIND >= 7:
             tl.store(out + far * PARTS + part, _total(s0))
         elif KIND == 6:
             at = out + (far * PARTS + part) * (SEEN * SEEN)
