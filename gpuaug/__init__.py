@@ -30,6 +30,7 @@ from gpuaug.transforms.blur import GaussianBlur, MedianBlur, RandomAdjustSharpne
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
+from gpuaug.transforms.clahe import CLAHE
 from gpuaug.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -79,6 +80,7 @@ from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
+from gpuaug.transforms.stain import HEStain
 from gpuaug.transforms.temporal import (
     CenterTemporalCrop,
     RandomFrameDrop,
@@ -104,6 +106,7 @@ from gpuaug.views import MultiView, TwoViews, ViewParams
 __version__ = "0.1.0"
 
 __all__ = [
+    "CLAHE",
     "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
@@ -150,6 +153,7 @@ __all__ = [
     "GridDistortion",
     "GridDropout",
     "GridMask",
+    "HEStain",
     "HistogramMatching",
     "HueSaturationValue",
     "ISONoise",

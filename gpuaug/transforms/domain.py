@@ -22,7 +22,7 @@ from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.mix import partners
 
-__all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation"]
+__all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation", "unit_of"]
 
 
 def as_references(images: Any, owner: str) -> Tensor | None:
@@ -76,7 +76,7 @@ class _Reference(Transform):
         values = super().settle(raw, gate, context)
         if self._references is None:
             source, _ = partners("perm", u.shape[0], u, u.device)
-            images = _unit(context.image, context)
+            images = unit_of(context.image, context)
         else:
             if self._references.device != u.device:
                 self._references = self._references.to(u.device)
@@ -102,7 +102,7 @@ class _Reference(Transform):
         return torch.cat([found[next(order)] if on else blank for on in gate.tolist()])
 
 
-def _unit(images: Any, context: Context) -> Tensor:
+def unit_of(images: Any, context: Context) -> Tensor:
     """Return images as they are seen on the scale 0..1, without gradients."""
     black, white = context.values.black, context.values.white
     x: Tensor = images.detach().to(torch.float32)

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 import torch
 
-from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution
 from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
-from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
+from gpuaug.transforms.tint import scaled
 
 __all__ = ["RandScaleIntensity", "RandShiftIntensity"]
 
@@ -89,7 +88,7 @@ class RandScaleIntensity(_Intensity):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the scale."""
-        return [[choice(F.scale_shift, 1 + values["factor"], torch.zeros_like(values["factor"]))]]
+        return [[scaled(1 + values["factor"], torch.zeros_like(values["factor"]))]]
 
 
 class RandShiftIntensity(_Intensity):
@@ -134,4 +133,4 @@ class RandShiftIntensity(_Intensity):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the shift."""
-        return [[choice(F.scale_shift, torch.ones_like(values["offset"]), values["offset"])]]
+        return [[scaled(torch.ones_like(values["offset"]), values["offset"])]]

@@ -9,7 +9,7 @@ import torch
 
 from gpuaug import functional as F
 from gpuaug.functional._constants import Constants
-from gpuaug.functional.tint import mix_one
+from gpuaug.functional.tint import mix_one, scale_into, scale_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Normal, as_distribution, static_range
 from gpuaug.sampling.law import Number, Range
@@ -158,7 +158,7 @@ class RGBShift(Photometric):
         """Return the shift."""
         need_channels("RGBShift", context.channels, 3)
         shift = torch.stack([values["r_shift"], values["g_shift"], values["b_shift"]], dim=1)
-        return [[choice(F.scale_shift, torch.ones_like(shift[:, 0]), shift)]]
+        return [[scaled(torch.ones_like(shift[:, 0]), shift)]]
 
 
 class RandomHSV(Photometric):
@@ -269,4 +269,11 @@ def tinted(matrix: torch.Tensor, clip: bool = True) -> Choice:
     """Return the map of colours by matrices (B, C, C + 1)."""
     made = choice(F.color_matrix, matrix, clip=clip)
     made.apply_one = mix_one
+    return made
+
+
+def scaled(scale: torch.Tensor, shift: torch.Tensor) -> Choice:
+    """Return values times a scale, and more, each (B,) or (B, C)."""
+    made = choice(F.scale_shift, scale, shift)
+    made.apply_one, made.write_one = scale_one, scale_into
     return made
