@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.light_one import shade_by_map_one, shade_one, write_shade, write_shade_by_map
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Integers, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
@@ -16,7 +17,17 @@ from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
-__all__ = ["Illumination", "RandomBiasField", "Shading", "Vignetting", "as_whole", "columns", "extent", "one_of"]
+__all__ = [
+    "Illumination",
+    "RandomBiasField",
+    "Shading",
+    "Vignetting",
+    "as_whole",
+    "by_map",
+    "columns",
+    "extent",
+    "one_of",
+]
 
 
 def one_of(value: Any, names: tuple[str, ...], owner: str, name: str) -> str:
@@ -56,6 +67,13 @@ def radial(h: Tensor, factor: Tensor | float) -> Tensor:
     return columns(torch.zeros_like(h), 0.0, factor, 0.0, 0.0, factor)
 
 
+def by_map(field: Tensor, mode: str, color: tuple[float, ...] | None = None) -> Choice:
+    """Return the pixel operation `shade_by_map`."""
+    made = choice(F.shade_by_map, field, mode=mode, color=color)
+    made.apply_one, made.write_one = shade_by_map_one, write_shade_by_map
+    return made
+
+
 class Shading(Photometric):
     """A transform that gives `shade` its operands: `frame`, `coefficients` and `amount`."""
 
@@ -69,7 +87,9 @@ class Shading(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
         operands = (values["frame"], values["coefficients"], values["amount"])
-        return [[choice(F.shade, *operands, profile=self.profile, color=self.color, clip=self.clip)]]
+        made = choice(F.shade, *operands, profile=self.profile, color=self.color, clip=self.clip)
+        made.apply_one, made.write_one = shade_one, write_shade
+        return [[made]]
 
 
 class Illumination(Shading):

@@ -16,6 +16,7 @@ from gpuaug.sampling.noise import uniform_noise
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
+from gpuaug.transforms.light import by_map
 from gpuaug.transforms.noise import KEY, as_key
 
 __all__ = ["PlasmaBrightnessContrast", "PlasmaShadow", "as_octaves", "plasma"]
@@ -123,7 +124,7 @@ class PlasmaBrightnessContrast(_Plasma):
         brighter, stronger = (values["plasma"] * values[n][:, None, None] for n in ("brightness", "contrast"))
         contrast = choice(F.contrast_by_map, stronger)
         contrast.measures = True
-        return [[choice(F.shade_by_map, brighter, mode="add", color=None)], [contrast]]
+        return [[by_map(brighter, "add")], [contrast]]
 
 
 class PlasmaShadow(_Plasma):
@@ -178,4 +179,4 @@ class PlasmaShadow(_Plasma):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the gain."""
         gain = 1 - values["plasma"] * values["intensity"][:, None, None]
-        return [[choice(F.shade_by_map, gain, mode="gain", color=None)]]
+        return [[by_map(gain, "gain")]]

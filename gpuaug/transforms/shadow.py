@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.light_one import cast_shadows_one, crease_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.counts import as_counts
 from gpuaug.sampling.distributions import Normal, Uniform, as_distribution
@@ -118,7 +119,9 @@ class RandomShadow(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
-        return [[choice(F.cast_shadows, values["corners"], values["intensity"])]]
+        made = choice(F.cast_shadows, values["corners"], values["intensity"])
+        made.apply_one = cast_shadows_one
+        return [[made]]
 
 
 class RandomPageShadow(Shading):
@@ -280,4 +283,6 @@ class RandomPaperCreases(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
-        return [[choice(F.crease, values["lines"], values["amounts"])]]
+        made = choice(F.crease, values["lines"], values["amounts"])
+        made.apply_one = crease_one
+        return [[made]]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.light_one import rain_one, sun_flare_one, write_rain
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.counts import as_counts
@@ -125,7 +126,9 @@ class RandomRain(Photometric):
             "color": self.drop_color,
             "brightness": self.brightness_coefficient,
         }
-        return [[choice(F.rain, values["drops"], values["frame"], **static)]]
+        made = choice(F.rain, values["drops"], values["frame"], **static)
+        made.apply_one, made.write_one = rain_one, write_rain
+        return [[made]]
 
 
 class RandomSnow(Photometric):
@@ -319,4 +322,6 @@ class RandomSunFlare(Photometric):
         if self.method == "physics_based":
             return [[choice(F.sun_halo, values["center"], values["fade"], **static)]]
         operands = (values["circles"], values["colors"], values["center"], values["through"])
-        return [[choice(F.sun_flare, *operands, **static)]]
+        made = choice(F.sun_flare, *operands, **static)
+        made.apply_one = sun_flare_one
+        return [[made]]
