@@ -78,6 +78,15 @@ PIPELINES["bands"] = [
     ga.Normalize([0.5] * 13, [0.2] * 13, **HALVES),  # type: ignore[arg-type]
 ]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
+PIPELINES["lens"] = [
+    *CROP,
+    ga.MedianBlur(p=1.0),
+    ga.UnsharpMask(p=1.0),
+    ga.ZoomBlur(p=1.0),
+    ga.GlassBlur(p=1.0),
+    ga.ChromaticAberration(p=1.0),
+    ga.Downscale(interpolation_pair={"downscale": "area", "upscale": "bilinear"}, p=1.0),
+]
 
 
 class Driver:
