@@ -139,8 +139,8 @@ class GlassBlur(Filter):
         self.declare(sigma=law, _key=KEY)
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Return `sigma` and the `key` of the steps."""
-        return {"sigma": raw["sigma"], "key": as_key(raw["_key"])}
+        """Return `sigma`, and the key of the steps as `glass`: one for all frames of a clip."""
+        return {"sigma": raw["sigma"], "glass": as_key(raw["_key"])}
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Begin three passes."""
@@ -149,7 +149,7 @@ class GlassBlur(Filter):
         for step in range(3):
             blur = choice(F.gaussian_blur, values["sigma"], kernel_size=(self._taps, self._taps))
             blur.apply_one = blur_one
-            part = Choice("scatter", ops.scatter, (values["key"],), dict(static)) if step == 1 else blur
+            part = Choice("scatter", ops.scatter, (values["glass"],), dict(static)) if step == 1 else blur
             part.channels, part.on = node.channels, values.get("gate")
             plan.filter(part)
 
