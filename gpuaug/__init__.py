@@ -59,6 +59,7 @@ from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndP
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.patch_mask import RandomBlockMask, RandomJEPAMask, RandomPatchMask
 from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
@@ -140,6 +141,7 @@ __all__ = [
     "RandomAffine",
     "RandomApply",
     "RandomAutocontrast",
+    "RandomBlockMask",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
@@ -151,7 +153,9 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
+    "RandomJEPAMask",
     "RandomOrder",
+    "RandomPatchMask",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
