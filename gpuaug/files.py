@@ -22,6 +22,7 @@ from gpuaug.transforms.compose import Container
 from gpuaug.transforms.fixed import Fixed
 from gpuaug.transforms.given import GIVEN
 from gpuaug.transforms.layer import Layer
+from gpuaug.transforms.timm import TimmAugMix, TimmAutoAugment, TimmRandAugment
 
 __all__ = ["fingerprint", "from_dict", "load", "register", "save", "to_dict"]
 
@@ -32,7 +33,7 @@ DEEPEST = 64
 _SETTINGS: tuple[type, ...] = (BboxParams, KeypointParams)
 _KINDS: dict[str, Any] = {"transform": Layer, "distribution": Distribution, "varying": Varying, "settings": _SETTINGS}
 _FORMATS = ("contiguous_format", "channels_last")
-_registered: dict[str, type] = {"Fixed": Fixed}
+_registered: dict[str, type] = {c.__name__: c for c in (Fixed, TimmAugMix, TimmAutoAugment, TimmRandAugment)}
 
 Functions = Mapping[str, Callable[..., Any]]
 

@@ -125,7 +125,7 @@ def test_nothing_waits() -> None:
     ("make", "message"),
     [
         (lambda: ga.AugMix(0), "AugMix: severity must be at least 1, got 0"),
-        (lambda: ga.AugMix(11), "AugMix: severity must be at most 10, got 11"),
+        (lambda: ga.AugMix(11), "AugMix: severity must be at least 1 and at most 10, got 11"),
         (lambda: ga.AugMix(mixture_width=0), "AugMix: mixture_width must be at least 1, got 0"),
         (lambda: ga.AugMix(alpha=0), "AugMix: alpha must be positive, and at most 32 here, got 0"),
         (lambda: ga.AugMix(chain_depth=2.0), "AugMix: chain_depth must be a whole number, got 2.0"),

@@ -217,7 +217,7 @@ def test_alpha_of_zero_and_gates_leave_samples_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ga.ElasticTransform(-1), "ElasticTransform: alpha must not be negative, got -1"),
+        (lambda: ga.ElasticTransform(-1), "ElasticTransform: alpha must be within .0, inf., got -1"),
         (lambda: ga.ElasticTransform(sigma=0), "ElasticTransform: sigma must be positive, got 0"),
         (lambda: ga.OpticalDistortion(0.5), "OpticalDistortion: distort_limit .*0.5"),
         (lambda: ga.GridDistortion(0), "GridDistortion: num_steps must be an integer >= 1, got 0"),

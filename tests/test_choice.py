@@ -96,7 +96,7 @@ def test_some_of_takes_every_subset_as_often() -> None:
     assert (chosen.sum(1) == 2).all()
     code = (chosen.long() * torch.tensor([1, 2, 4, 8])).sum(1)
     assert fits(code.bincount(minlength=16), [float(bin(c).count("1") == 2) for c in range(16)])
-    assert ga.SomeOf([ga.RandomInvert(p=1.0)], n=5).n == 1
+    assert ga.SomeOf([ga.RandomInvert(p=1.0)], n=5).most == 1
 
 
 def test_some_of_applies_in_the_order_of_the_list() -> None:
@@ -289,7 +289,7 @@ def test_a_replay_of_some_samples() -> None:
         (lambda: ga.RandomChoice([ga.CenterCrop(4)]), "RandomChoice: a transform that changes size"),
         (lambda: ga.OneOf([ga.RandomInvert(p=0.0)]), "OneOf: transforms must not all have p=0"),
         (lambda: ga.OneOf([ga.RandomInvert()], p=2), "OneOf: p must be between 0 and 1, got 2"),
-        (lambda: ga.SomeOf([ga.RandomInvert()], n=-1), "SomeOf: n must be a whole number, not negative, got -1"),
+        (lambda: ga.SomeOf([ga.RandomInvert()], n=-1), "SomeOf: n must be integers with 0 <= low <= high, got -1"),
         (lambda: ga.RandomOrder([ga.Resize(4)]), "RandomOrder: a transform that changes size"),
     ],
 )

@@ -14,7 +14,6 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug.testing import annotated, example
-from gpuaug.transforms.policy import Policy
 
 N = 300
 X = torch.zeros(N, 3, 6, 9)
@@ -62,6 +61,28 @@ def test_labels_are_found_where_a_batch_has_them() -> None:
     images, same = layer(x, labels)
     assert images.shape == x.shape and same is labels
     assert "RandomRotation" in layer.explain(x)
+
+
+def test_keys_are_found_in_targets_and_in_what_follows_the_images() -> None:
+    layer = ga.Compose([ga.RandomRotation(ga.PerClass({1: (2, 3)}, default=0, key="camera"))], seed=2)
+    x, cameras = X[:3], torch.tensor([1, 0, 1])
+    expected = layer.sample({"image": x, "camera": cameras})["RandomRotation"].angle
+    assert (expected[[0, 2]] >= 2).all() and not expected[1].any()
+    boxes = torch.tensor([[1.0, 1.0, 4.0, 5.0]])
+    for form in (int, lambda v: v, lambda v: v[None]):  # as data sets give an image_id
+        targets = [{"boxes": boxes, "labels": torch.ones(1).long(), "camera": form(camera)} for camera in cameras]
+        for given in ((list(x), targets), (list(x), tuple(targets)), ((list(x), targets),)):
+            assert torch.equal(layer.sample(*given)["RandomRotation"].angle, expected)
+        kept = layer.eval()(list(x), targets)[1]
+        layer.train()
+        assert all(int(target["camera"]) == int(given["camera"]) for target, given in zip(kept, targets, strict=True))
+    assert torch.equal(layer.sample(x, {"camera": cameras})["RandomRotation"].angle, expected)
+    one = layer.sample(x[0], {"boxes": boxes, "camera": 1})["RandomRotation"].angle
+    assert one.shape == (1,) and one >= 2
+    for camera in (True, 0.5, torch.tensor([1, 2])):
+        targets = [{**target, "camera": camera} for target in targets]
+        with pytest.raises((TypeError, ValueError), match="camera"):
+            layer.sample(list(x), targets)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +214,7 @@ def test_without_strength_nothing_happens(case: Case) -> None:
     keeps = none.shape == x.shape and case.name not in (
         "Lambda", "ThreeAugment", "RandomIoUCrop", "Grayscale", "Normalize", "CenterCrop", "LetterBox", "Compose",
     )  # fmt: skip
-    published = isinstance(layer[0], Policy)  # draws operations, none of which is neutral, and has no p
-    if keeps and not published:
+    if keeps:
         assert torch.allclose(none, x, atol=2e-5), (none - x).abs().max()
 
 

@@ -343,7 +343,10 @@ def test_images_of_several_sizes_meet_once_they_have_one() -> None:
         (lambda: ga.MixUp(mode="all"), "MixUp: mode must be one of elem, pair, batch, got 'all'"),
         (lambda: ga.CutMix(pairing="x"), "CutMix: pairing must be one of perm, roll, flip or None, got 'x'"),
         (lambda: ga.MixUp(mode="pair", pairing="roll"), "MixUp: pairing must be 'flip' or None with mode='pair'"),
-        (lambda: ga.CutMix(cutmix_minmax=(0.8, 0.2)), "CutMix: cutmix_minmax must be 0 <= low <= high <= 1"),
+        (
+            lambda: ga.CutMix(cutmix_minmax=(0.8, 0.2)),
+            r"CutMix: cutmix_minmax must be \(low, high\) with low <= high, got",
+        ),
         (lambda: ga.ResizeMix(scale=(0.0, 0.5)), "ResizeMix: scale must be above 0 and up to 1"),
         (lambda: ga.ResizeMix(label_smoothing=1), r"ResizeMix: label_smoothing must be in \[0, 1\), got 1"),
         (lambda: ga.MixUp(num_classes=0), "MixUp: num_classes must be a positive integer or None, got 0"),

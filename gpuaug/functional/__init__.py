@@ -1,5 +1,6 @@
 """The operations as plain batched functions: images and one parameter for each sample in, images out."""
 
+from gpuaug.functional.adapt import adapt_pixels, fancy_pca, frame_of, match_histogram, quantiles_of
 from gpuaug.functional.blur import adjust_sharpness, filter2d, gaussian_blur
 from gpuaug.functional.color import (
     adjust_brightness,
@@ -12,10 +13,15 @@ from gpuaug.functional.color import (
     permute_channels,
     rgb_to_grayscale,
 )
+from gpuaug.functional.correlate import advanced_blur, box_blur, defocus, emboss, motion_blur, sharpen
 from gpuaug.functional.crop import crop, horizontal_flip, resized_crop, rot90, transpose, vertical_flip
 from gpuaug.functional.jpeg import jpeg
-from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
+from gpuaug.functional.lens import chromatic_aberration, downscale, zoom_blur
+from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
+from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
+from gpuaug.functional.mosaic import mosaic
 from gpuaug.functional.noise import (
     iso_noise,
     line_noise,
@@ -27,6 +33,9 @@ from gpuaug.functional.noise import (
 from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout, grid_mask
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
+from gpuaug.functional.shadow import cast_shadows, crease
+from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
+from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
 from gpuaug.functional.tone import (
     adjust_gamma,
     autocontrast,
@@ -38,9 +47,19 @@ from gpuaug.functional.tone import (
     solarize,
     solarize_add,
 )
+from gpuaug.functional.unsharp import unsharp_mask
 from gpuaug.functional.warp import affine, perspective, rotate, warp
+from gpuaug.functional.weather import (
+    rain,
+    snow_bleach,
+    snow_texture,
+    sun_flare,
+    sun_halo,
+)
 
 __all__ = [
+    "adapt_pixels",
+    "adapt_spectrum",
     "adjust_brightness",
     "adjust_contrast",
     "adjust_gamma",
@@ -48,16 +67,29 @@ __all__ = [
     "adjust_hue_saturation_value",
     "adjust_saturation",
     "adjust_sharpness",
+    "adjust_tone_curve",
+    "advanced_blur",
     "affine",
     "autocontrast",
+    "box_blur",
     "brightness_contrast",
+    "cast_shadows",
+    "chromatic_aberration",
+    "color_matrix",
+    "contrast_by_map",
     "copy_paste",
+    "crease",
     "crop",
     "cutmix",
+    "defocus",
+    "downscale",
     "drop_channels",
+    "emboss",
     "equalize",
     "erase",
+    "fancy_pca",
     "filter2d",
+    "frame_of",
     "gaussian_blur",
     "gaussian_noise",
     "grid_dropout",
@@ -67,8 +99,14 @@ __all__ = [
     "iso_noise",
     "jpeg",
     "line_noise",
+    "look_up",
+    "low_amplitude",
+    "match_histogram",
+    "median_blur",
     "mix_labels",
     "mixup",
+    "mosaic",
+    "motion_blur",
     "multiplicative_noise",
     "normalize",
     "normalize_by_image",
@@ -76,18 +114,32 @@ __all__ = [
     "perspective",
     "pixel_dropout",
     "posterize",
+    "quantiles_of",
+    "rain",
+    "remix_share",
     "resize_mix",
     "resized_crop",
     "rgb_to_grayscale",
     "rot90",
     "rotate",
     "salt_and_pepper",
+    "scale_hsv",
+    "scale_shift",
+    "shade",
+    "shade_by_map",
+    "sharpen",
     "shot_noise",
+    "snow_bleach",
+    "snow_texture",
     "soft_labels",
     "solarize",
     "solarize_add",
     "spectral_saliency",
+    "sun_flare",
+    "sun_halo",
     "transpose",
+    "unsharp_mask",
     "vertical_flip",
     "warp",
+    "zoom_blur",
 ]

@@ -19,6 +19,15 @@ class Constants:
         """Keep them on the host."""
         self._host = self._there = torch.tensor(rows, dtype=dtype)
 
+    @property
+    def count(self) -> int:
+        """How many rows."""
+        return len(self._host)
+
+    def __repr__(self) -> str:
+        """Show the first."""
+        return f"{self._host.tolist()!r:.40}"
+
     def on(self, device: torch.device) -> Tensor:
         """Return them on a device."""
         if self._host.device == device:  # a compiler need not look at where else they have been

@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, cast
 import torch
 from torch import Tensor
 
-__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "split"]
+__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "row", "split"]
 
 Pixels = Tensor | list[Tensor]
 """Images: (B, C, H, W), or, where a compiler is to make one kernel of it all, C planes (B, H, W)."""
@@ -118,6 +118,13 @@ def split(image: Pixels) -> list[Tensor]:
 def join(planes: list[Tensor], image: Pixels) -> Any:
     """Return channels in the form that `image` has."""
     return planes if isinstance(image, list) else torch.stack(planes, dim=1)
+
+
+def row(image: Pixels, values: tuple[float, ...]) -> Tensor:
+    """Return one value for all channels or one for each, (1, C, 1, 1), without a copy from the host."""
+    plane = split(image)[0]
+    numbers = [torch.full((), value, dtype=plane.dtype, device=plane.device) for value in values]
+    return torch.stack(numbers).view(1, -1, 1, 1)
 
 
 def beside(operand: Tensor, plane: Tensor) -> Tensor:

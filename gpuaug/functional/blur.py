@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ NEGLIGIBLE = 5.2
 
 SPARSE = 48
 """Taps up to which shifted images are added, instead of a convolution with all of a kernel."""
+DENSE = 120
+"""Taps up to which a convolution is quicker than the way through the spectrum."""
 
 
 def _weights(sigma: Tensor, size: int) -> list[Any]:
@@ -80,20 +83,21 @@ def blur_one(image: Tensor, sigma: Tensor, kernel_size: tuple[int, int]) -> Tens
 
 
 @pixelwise
-def filter2d(image: Tensor, kernel: Tensor) -> Tensor:
+def filter2d(image: Tensor, kernel: Tensor, clip: bool = False) -> Tensor:
     """Correlate each sample with a kernel of its own.
 
     Args:
         image: (B, C, H, W).
         kernel: (B, kh, kw), kh and kw odd, at most 2 H - 1 and 2 W - 1; all zeros but a one in the middle is neutral.
+        clip: whether floats are clamped to black and white.
 
     Shape:
-        (B, C, H, W) to the same; the border is reflected. Floats are not clamped.
+        (B, C, H, W) to the same; the border is reflected.
 
     Raises:
         ValueError: for a kernel of another shape.
 
-    Source: kornia.filters.filter2d (border_type "reflect"), torch.nn.functional.conv2d, to 1e-5.
+    Source: cv2.filter2D, kornia.filters.filter2d (border_type "reflect"), to 1e-5.
 
     Example:
         >>> import torch
@@ -111,22 +115,79 @@ def filter2d(image: Tensor, kernel: Tensor) -> Tensor:
     down, across = kernel.shape[1] // 2, kernel.shape[2] // 2
     weight = kernel.to(image.dtype)[:, None].expand(-1, channels, -1, -1).flatten(0, 1)[:, None]
     padded = F.pad(image, (across, across, down, down), mode="reflect")
-    out = F.conv2d(padded.flatten(0, 1)[None], weight, groups=batch * channels)
-    return out.view(batch, channels, h, w)
+    out = _convolved(padded.flatten(0, 1)[None], weight).view(batch, channels, h, w)
+    return out.clamp(0, 1) if clip else out
 
 
-def filter_one(image: Tensor, kernel: Tensor) -> Tensor:
-    """Correlate one sample (1, C, H, W) with a kernel that may be read, tap by tap where most are zero."""
+def _convolved(planes: Tensor, weight: Tensor) -> Tensor:
+    """Return planes (1, N, H, W), each under its kernel (N, 1, kh, kw), in their own precision."""
+    kind = planes.device.type
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        return F.conv2d(planes, weight, groups=weight.shape[0])
+
+
+def filter_one(image: Tensor, kernel: Tensor, clip: bool = False) -> Tensor:
+    """Correlate one sample (1, C, H, W) with a kernel that may be read: tap by tap where few of it are not zero."""
     taps = kernel[0].nonzero().tolist()
-    if len(taps) > SPARSE:
-        out: Tensor = filter2d.working(image, kernel)
-        return out
     h, w = image.shape[2:]
-    down, across = kernel.shape[1] // 2, kernel.shape[2] // 2
-    padded = F.pad(image, (across, across, down, down), mode="reflect")
-    total = torch.zeros_like(image)
-    for i, j in taps:
-        total.add_(padded[:, :, i : i + h, j : j + w], alpha=float(kernel[0, i, j]))
+    down, across = (max((abs(tap[axis] - kernel.shape[1 + axis] // 2) for tap in taps), default=0) for axis in (0, 1))
+    top, left = kernel.shape[1] // 2 - down, kernel.shape[2] // 2 - across
+    kernel = kernel[:, top : top + 2 * down + 1, left : left + 2 * across + 1]
+    padded = F.pad(image, (across, across, down, down), mode="reflect").contiguous()
+    if len(taps) <= SPARSE:
+        weights = [number for number in kernel[0].flatten().tolist() if number != 0]
+        moved = [padded[:, :, i - top : i - top + h, j - left : j - left + w] for i, j in taps]
+        total = moved[0] * weights[0] if taps else torch.zeros_like(image)
+        for part, number in zip(moved[1:], weights[1:], strict=True):
+            total.add_(part, alpha=number)
+    elif len(taps) <= DENSE:
+        weight = kernel.to(image.dtype)[:, None].expand(image.shape[1], -1, -1, -1)
+        total = _convolved(padded, weight)
+    else:
+        total = _by_spectrum(padded, kernel[0], h, w)
+    return total.clamp_(0, 1) if clip else total
+
+
+def _by_spectrum(padded: Tensor, kernel: Tensor, h: int, w: int) -> Tensor:
+    """Correlate by way of the Fourier transform, of lengths that it is quick for."""
+    size = (_smooth(padded.shape[2]), _smooth(padded.shape[3]))
+    taps = torch.fft.rfft2(kernel.to(padded.dtype), s=size).conj()
+    out: Tensor = torch.fft.irfft2(torch.fft.rfft2(padded, s=size).mul_(taps), s=size)
+    return out[:, :, :h, :w]
+
+
+def _smooth(n: int) -> int:
+    """Return the least length from n on that has no prime factor over 5."""
+    while True:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
+
+
+def box_one(image: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate one sample (1, C, H, W) with a square of equal weights, by few sums."""
+    row = [weight for weight in kernel[0, kernel.shape[1] // 2].tolist() if weight > 0]
+    size = len(row)
+    padded = F.pad(image, (size // 2,) * 4, mode="reflect")
+    out: Tensor = _window_sums(_window_sums(padded, size, 2), size, 3) * row[0]
+    return out
+
+
+def _window_sums(x: Tensor, size: int, axis: int) -> Tensor:
+    """Return the sums of all windows of `size` values, an odd number: of windows of 1, 2, 4, ... that make it up."""
+    count = x.shape[axis] - size + 1
+    total, run, wide, start = x.narrow(axis, 0, count), x, 1, 1
+    while 2 * wide <= size:
+        length = run.shape[axis] - wide
+        run = run.narrow(axis, 0, length) + run.narrow(axis, wide, length)
+        wide *= 2
+        if size & wide:
+            total = total + run.narrow(axis, start, count)
+            start += wide
     return total
 
 

@@ -33,7 +33,7 @@ def _luma(x: Pixels) -> Tensor:
     return torch.add(torch.add(planes[0] * RED, planes[1], alpha=GREEN), planes[2], alpha=BLUE)
 
 
-def _need_rgb(x: Pixels, name: str) -> int:
+def need_rgb(x: Pixels, name: str) -> int:
     channels = len(x) if isinstance(x, list) else x.shape[1]
     if channels not in (1, 3):
         raise ValueError(
@@ -100,7 +100,7 @@ def adjust_contrast(image: Tensor, factor: Tensor | float) -> Tensor:
         >>> adjust_contrast(torch.tensor([[[[0.25, 0.75]]]]), 0.0).flatten().tolist()
         [0.5, 0.5]
     """
-    _need_rgb(image, "adjust_contrast")
+    need_rgb(image, "adjust_contrast")
     mean = _luma(image).mean(dim=(1, 2))
     f = factor.to(mean.dtype)  # type: ignore[union-attr]
     return each(image, _blend, f, mean * (1 - f))  # type: ignore[no-any-return]
@@ -130,14 +130,14 @@ def adjust_saturation(image: Tensor, factor: Tensor | float) -> Tensor:
         >>> adjust_saturation(torch.rand(2, 3, 4, 5), 0.5).shape
         torch.Size([2, 3, 4, 5])
     """
-    _need_rgb(image, "adjust_saturation")
+    need_rgb(image, "adjust_saturation")
     if len(split(image)) == 1:
         return image
     gray = _luma(image)
     return each(image, _blend, factor, gray * (1 - beside(factor, gray)))  # type: ignore[arg-type,no-any-return]
 
 
-def _hue(red: Tensor, green: Tensor, blue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def hsv_of(red: Tensor, green: Tensor, blue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return six times the hue, in -3..3, the value and the chroma.
 
     Where g >= b, six times the hue is 1 + (g + b - r - min) / chroma in all three sectors, and its mirror image
@@ -150,7 +150,7 @@ def _hue(red: Tensor, green: Tensor, blue: Tensor) -> tuple[Tensor, Tensor, Tens
     return torch.copysign(size, green - blue), value, chroma
 
 
-def _from_hue(hue: Tensor, value: Tensor, chroma: Tensor) -> list[Tensor]:
+def rgb_of(hue: Tensor, value: Tensor, chroma: Tensor) -> list[Tensor]:
     """Return red, green and blue of six times the hue (any turn), value and chroma."""
     hue = hue - 6 * torch.round(hue * (1 / 6))
     shares = (hue.abs() - 1, 2 - (hue + 1).abs(), 2 - (hue - 1).abs())
@@ -181,12 +181,12 @@ def adjust_hue(image: Tensor, shift: Tensor | float) -> Tensor:
         >>> adjust_hue(torch.rand(2, 3, 4, 5), torch.tensor([0.1, -0.1])).shape
         torch.Size([2, 3, 4, 5])
     """
-    _need_rgb(image, "adjust_hue")
+    need_rgb(image, "adjust_hue")
     if len(split(image)) == 1:
         return image
-    hue, value, chroma = _hue(*split(image))
+    hue, value, chroma = hsv_of(*split(image))
     turned = hue + beside(shift, hue) * 6  # type: ignore[arg-type]
-    return join(_from_hue(turned, value, chroma), image)  # type: ignore[no-any-return]
+    return join(rgb_of(turned, value, chroma), image)  # type: ignore[no-any-return]
 
 
 @pixelwise
@@ -217,17 +217,17 @@ def adjust_hue_saturation_value(
         >>> adjust_hue_saturation_value(torch.rand(2, 3, 4, 5), 10, 20, -5).shape
         torch.Size([2, 3, 4, 5])
     """
-    _need_rgb(image, "adjust_hue_saturation_value")
+    need_rgb(image, "adjust_hue_saturation_value")
     first = split(image)[0]
     up = beside(val_shift, first) / 255  # type: ignore[arg-type]
     if len(split(image)) == 1:
         return join([(first + up).clamp(0, 1)], image)  # type: ignore[no-any-return]
-    hue, value, chroma = _hue(*(plane.clamp(0, 1) for plane in split(image)))
+    hue, value, chroma = hsv_of(*(plane.clamp(0, 1) for plane in split(image)))
     saturation = chroma / torch.where(value == 0, torch.ones_like(value), value)
     saturation = (saturation + beside(sat_shift, first) / 255).clamp(0, 1)  # type: ignore[arg-type]
     value = (value + up).clamp(0, 1)
     turned = hue + beside(hue_shift, first) * (6 / 180)  # type: ignore[arg-type]
-    return join(_from_hue(turned, value, value * saturation), image)  # type: ignore[no-any-return]
+    return join(rgb_of(turned, value, value * saturation), image)  # type: ignore[no-any-return]
 
 
 @pixelwise
@@ -254,7 +254,7 @@ def rgb_to_grayscale(image: Tensor, num_output_channels: int = 1) -> Tensor:
         >>> rgb_to_grayscale(torch.rand(2, 3, 4, 5)).shape
         torch.Size([2, 1, 4, 5])
     """
-    channels = _need_rgb(image, "rgb_to_grayscale")
+    channels = need_rgb(image, "rgb_to_grayscale")
     gray, count = _luma(image), num_output_channels or channels
     if isinstance(image, list):
         return [gray] * count

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.functional._door import each, join, pixelwise, planar, split
-from gpuaug.functional.color import _from_hue, _hue, _need_rgb, rgb
+from gpuaug.functional.color import hsv_of, need_rgb, rgb, rgb_of
 
 __all__ = ["iso_noise", "line_noise", "multiplicative_noise", "pixel_dropout", "salt_and_pepper", "shot_noise"]
 
@@ -187,13 +187,13 @@ def iso_noise(image: Tensor, color_shift: Tensor | float, intensity: Tensor | fl
         >>> iso_noise(torch.rand(2, 3, 4, 5), 0.05, 0.5, torch.randn(2, 2, 4, 5)).shape
         torch.Size([2, 3, 4, 5])
     """
-    _need_rgb(image, "iso_noise")
+    need_rgb(image, "iso_noise")
     planes = [plane.clamp(0, 1) for plane in split(image)]
     gray = len(planes) == 1
     if gray:
         light = planes[0]
     else:
-        hue, value, chroma = _hue(*planes)
+        hue, value, chroma = hsv_of(*planes)
         light = value - 0.5 * chroma
     strength = intensity.to(light.dtype).view(-1, 1, 1)  # type: ignore[union-attr]
     flat = light.flatten(1)
@@ -205,7 +205,7 @@ def iso_noise(image: Tensor, color_shift: Tensor | float, intensity: Tensor | fl
     share = chroma / (1 - (2 * light - 1).abs()).clamp(min=1e-6)
     chroma = share.clamp(max=1) * (1 - (2 * lit - 1).abs())
     turn = color_shift.to(light.dtype).view(-1, 1, 1) * strength * noise[:, 0]  # type: ignore[union-attr]
-    colors = _from_hue(hue + 6 * turn, lit + 0.5 * chroma, chroma)
+    colors = rgb_of(hue + 6 * turn, lit + 0.5 * chroma, chroma)
     return join([plane.clamp(0, 1) for plane in colors], image)  # type: ignore[no-any-return]
 
 

@@ -38,8 +38,9 @@ STATISTICS = {
     "histogram": 3,
     "squares": 4,
     "squares_of_all": 5,
-    "lightness": 6,
-    "lightness_squares": 7,
+    "products": 6,
+    "lightness": 7,
+    "lightness_squares": 8,
 }
 PARTS = 32
 """Most parts in which a sample is measured."""

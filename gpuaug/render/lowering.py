@@ -22,7 +22,7 @@ from gpuaug.render.launch import ROW, STATISTICS, parts_of
 from gpuaug.render.meeting import blended, tiled
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
-from gpuaug.render.registry import CODES, FILTERS, HEADS, OPERATIONS, extra_of, has_kernel, statistics
+from gpuaug.render.registry import CODES, HEADS, OPERATIONS, extra_of, filter_of, has_kernel, statistics
 from gpuaug.render.triton_filter import filtered
 from gpuaug.render.warp import Warp
 
@@ -179,11 +179,9 @@ class _Run:
             self._write()
         o = self.open
         channels = choice.channels or tuple(range(o.channels))
-        reach = choice.static.get("kernel_size", (3, 3))
-        if choice.name == "filter2d":
-            reach = (choice.operands[0].shape[2], choice.operands[0].shape[1])
+        code, across, down = filter_of(choice)
         on = -1 if choice.on is None else self._operand(choice.on)
-        what = [FILTERS[choice.name], on, self._operand(choice.operands[0]), reach[0] // 2, reach[1] // 2]
+        what = [code, on, self._operand(choice.operands[0]), across, down]
         groups = self.groups if len(self.groups) > 1 else [tuple(range(o.channels))]
         limited = [sum(1 << n for n, c in enumerate(group) if c in channels) for group in groups]
         o.filter = [n for group, bits in zip(groups, limited, strict=True) for n in (*what, bits, len(group))]
@@ -310,6 +308,7 @@ class _Run:
         row = [0] * (ROW - 5) + [seen, self._limit(choice), 0, 0, 0]
         measured_rows = self._program(row)
         limits = [measured_rows[at + n] for at in range(0, len(measured_rows), ROW) for n in (9, 10, 12)]
+        derive, all_found = OPERATIONS[choice.name].derive, []
         for statistic in statistics(choice):
             kind = STATISTICS[statistic]
             measured = ops.measure(
@@ -323,11 +322,21 @@ class _Run:
                 seen,
                 limits,
             )
-            if statistic == "histogram":
+            all_found.append(measured)
+            if statistic == "histogram" and derive is None:
                 measured = ops.table(measured, list(o.size), self._table(o.canvas, o.bands))
             o.operands.append(measured)
             found = len(o.operands) - 1 if found < 0 else found
+        if derive is not None and all_found:
+            o.operands.append(inner(derive(choice, all_found, self._pixels())))
+            found = len(o.operands) - 1
         return found
+
+    def _pixels(self) -> Tensor | int:
+        """Return how many pixels a canvas has, (B, 1, 1) where they differ."""
+        o = self.open
+        table = self._table(o.canvas, o.bands)
+        return o.size[0] * o.size[1] if table is None else (table[:, 0] * table[:, 1]).clamp(min=1).view(-1, 1, 1)
 
     # -- kernels
 

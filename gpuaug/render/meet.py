@@ -104,14 +104,15 @@ def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> 
     if share == 0:
         return own
     h, w = own.shape[2:]
-    if blend.whole and blend.matrix is None and blend.alpha is None:
+    chosen = blend.whole or share == 1
+    if chosen and blend.matrix is None and blend.alpha is None:
         if blend.rectangle is None:
             return x[j : j + 1]
         x0, y0, x1, y1 = _within(blend.rectangle, h, w)
         out = own.clone()
         out[:, :, y0:y1, x0:x1] = x[j : j + 1, :, y0:y1, x0:x1]
         return out
-    if blend.whole and blend.rectangle is not None and blend.matrix is not None and blend.alpha is None:
+    if chosen and blend.rectangle is not None and blend.matrix is not None and blend.alpha is None:
         x0, y0, x1, y1 = _within(blend.rectangle, h, w)
         if x1 <= x0 or y1 <= y0:
             return own

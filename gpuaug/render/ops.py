@@ -7,7 +7,8 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional import occlude
-from gpuaug.functional._door import Pixels, planar, split
+from gpuaug.functional._door import Pixels, planar, row, split
+from gpuaug.functional.color import rgb
 from gpuaug.sampling.noise import normal_noise, uniform_noise
 
 __all__ = [
@@ -19,23 +20,18 @@ __all__ = [
     "erase_with_color",
     "erase_with_noise",
     "erase_with_value",
+    "lay_snow",
     "make_iso_noise",
     "mask_grid",
     "multiply_by_noise",
     "put_salt_and_pepper",
+    "scatter",
 ]
 
 
 def _noise(x: Pixels, key: Tensor) -> Tensor:
     planes = split(x)
     return normal_noise(key, len(planes), *planes[0].shape[1:])
-
-
-def _row(x: Pixels, value: tuple[float, ...]) -> Tensor:
-    """Return one value for all channels or one for each, (1, C, 1, 1), without a copy from the host."""
-    plane = split(x)[0]
-    row = [torch.full((), v, dtype=plane.dtype, device=plane.device) for v in value]
-    return torch.stack(row).view(1, -1, 1, 1)
 
 
 @planar
@@ -46,9 +42,18 @@ def add_noise(x: Pixels, mean: Tensor, std: Tensor, key: Tensor, *, clip: bool) 
 
 
 @planar
+@rgb
+def lay_snow(x: Pixels, amount: Tensor, texture: Tensor, key: Tensor, *, coefficient: float) -> Tensor:
+    """Let snow lie, with sparkles drawn from `key` (B,)."""
+    noise = normal_noise(key, 1, *split(x)[0].shape[1:])
+    out: Tensor = F.snow_texture.working(x, amount, texture, noise, coefficient=coefficient)
+    return out
+
+
+@planar
 def erase_with_value(x: Pixels, boxes: Tensor, *, value: tuple[float, ...]) -> Tensor:
     """Fill rectangles with one value, or one for each channel."""
-    out: Tensor = F.erase.working(x, boxes, _row(x, value))
+    out: Tensor = F.erase.working(x, boxes, row(x, value))
     return out
 
 
@@ -70,8 +75,22 @@ def erase_with_color(x: Pixels, boxes: Tensor, key: Tensor) -> Tensor:
 @planar
 def drop_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, *, fill: tuple[float, ...]) -> Tensor:
     """Fill a grid of holes with one value, or one for each channel."""
-    out: Tensor = occlude.drop_grid(x, unit, hole, shift, _row(x, fill))
+    out: Tensor = occlude.drop_grid(x, unit, hole, shift, row(x, fill))
     return out
+
+
+def scatter(x: Tensor, key: Tensor, *, max_delta: int, iterations: int) -> Tensor:
+    """Show at each pixel one that lies a few steps away, each drawn from `key` (B,) where the last one led."""
+    b, channels, h, w = x.shape
+    noise = uniform_noise(key, 2 * iterations, h, w).flatten(2)
+    line = torch.arange(h, device=x.device)[:, None].expand(h, w).reshape(1, -1).expand(b, -1)
+    column = torch.arange(w, device=x.device).expand(h, w).reshape(1, -1).expand(b, -1)
+    place = torch.arange(h * w, device=x.device).expand(b, -1)
+    for step in noise.unflatten(1, (iterations, 2)).unbind(1):
+        dy, dx = (torch.floor(part.gather(1, place) * (2 * max_delta)).to(torch.int64) for part in step.unbind(1))
+        line, column = (line + dy - max_delta).clamp(0, h - 1), (column + dx - max_delta).clamp(0, w - 1)
+        place = line * w + column
+    return x.flatten(2).gather(2, place[:, None].expand(-1, channels, -1)).view_as(x)
 
 
 @planar
@@ -102,7 +121,7 @@ def drop_pixels(
     """Replace pixels with one value, or one for each channel; with none by a colour drawn from `color_key` (B,)."""
     count, (h, w) = len(split(x)), split(x)[0].shape[1:]
     noise = uniform_noise(key, count if per_channel else 1, h, w)
-    values = _row(x, value) if value else uniform_noise(color_key, count, 1, 1)
+    values = row(x, value) if value else uniform_noise(color_key, count, 1, 1)
     out: Tensor = F.pixel_dropout.working(x, prob, noise, values)
     return out
 
@@ -140,5 +159,5 @@ def add_line_noise(x: Pixels, sigma: Tensor, key: Tensor, *, columns: bool, per_
 def mask_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, turn: Tensor, *, fill: tuple[float, ...]) -> Tensor:
     """Fill the squares of a turned grid with one value, or one for each channel."""
     h, w = split(x)[0].shape[1:]
-    out: Tensor = occlude.put(x, occlude.turned_grid(unit, hole, shift, turn, h, w), _row(x, fill))
+    out: Tensor = occlude.put(x, occlude.turned_grid(unit, hole, shift, turn, h, w), row(x, fill))
     return out

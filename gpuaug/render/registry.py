@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gpuaug.functional.light import MODES as SHADES
+from gpuaug.functional.light import PROFILES, order_of
+from gpuaug.render import triton_lens
+from gpuaug.render.derived import frame_changes, matching_tables, principal_shifts
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
 from gpuaug.render.triton_jpeg import compressed
@@ -21,6 +25,7 @@ __all__ = [
     "Operation",
     "crosses",
     "extra_of",
+    "filter_of",
     "has_kernel",
     "statistics",
 ]
@@ -44,6 +49,10 @@ def _by_max(choice: Choice) -> tuple[str, ...]:
     return () if choice.static["brightness_by_max"] else ("sums",)
 
 
+def _by_kind(choice: Choice) -> tuple[str, ...]:
+    return ("extremes",) if choice.static["kind"] == "minmax" else ("sums", "products")
+
+
 def _rectangles(choice: Choice) -> int:
     return int(choice.operands[0].shape[1])
 
@@ -61,6 +70,8 @@ class Operation:
     constants: Callable[[Choice], Numbers] = _nothing
     measures: Callable[[Choice], tuple[str, ...]] = lambda choice: ()
     """Names of statistics of its input: see `launch.STATISTICS`."""
+    derive: Callable[[Choice, list[Tensor], Tensor | int], Tensor] | None = None
+    """What its kernel reads in place of what was measured, (B, ...): made of that and of the number of pixels."""
     crosses: bool = False
     """Whether its result in one channel depends on others, so that all must be in registers at once."""
 
@@ -83,6 +94,16 @@ def _flags(*names: str) -> Callable[[Choice], int]:
 
 def _listed(name: str) -> Callable[[Choice], Numbers]:
     return lambda choice: tuple(choice.static[name])
+
+
+def _wide(choice: Choice) -> int:
+    """Return, as bits, which operands have a number for each channel."""
+    return sum(1 << n for n, operand in enumerate(choice.operands) if operand.dim() == 2)
+
+
+def _table_size(choice: Choice) -> int:
+    table = choice.operands[0]
+    return 2 * (int(table.shape[-1]) - 1) + int(table.dim() == 3)
 
 
 def _scales(choice: Choice) -> Numbers:
@@ -121,10 +142,75 @@ _PIXELS = {
     "solarize_add": Operation(24),
 }
 
-_TINTS: dict[str, Operation] = {}
+_TINTS = {
+    "color_matrix": Operation(32, ("clip",), _flag("clip"), crosses=True),
+    "look_up": Operation(33, extra=_table_size),
+    "scale_shift": Operation(34, extra=_wide),
+    "adjust_tone_curve": Operation(35, extra=_wide),
+    "scale_hsv": Operation(36, crosses=True),
+    "fancy_pca": Operation(37, measures=_measuring("sums", "products"), derive=principal_shifts, crosses=True),
+    "adapt_pixels": Operation(38, ("kind",), measures=_by_kind, derive=frame_changes, crosses=True),
+    "match_histogram": Operation(39, measures=_measuring("histogram"), derive=matching_tables),
+}
 """Tone and colour of the catalogue: codes from 32."""
 
-_LIGHT: dict[str, Operation] = {}
+
+def _colors(choice: Choice) -> Numbers:
+    return tuple(choice.static["color"] or (1.0,) * (choice.static.get("mode") == "toward"))
+
+
+def _map_size(field: Tensor) -> int:
+    return int(field.shape[1] + (field.shape[2] << 13))
+
+
+def _sizes(operand: Tensor, *dims: int) -> int:
+    return sum(int(operand.shape[dim]) << (8 * place) for place, dim in enumerate(dims))
+
+
+def _formula(choice: Choice) -> int:
+    profile, clip = PROFILES.index(choice.static["profile"]), int(choice.static["clip"])
+    return profile + (clip << 4) + (order_of(choice.operands[1].shape[1]) << 8) + (len(_colors(choice)) << 12)
+
+
+def _map(choice: Choice) -> int:
+    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice.operands[0]) << 12)
+
+
+def _rain(choice: Choice) -> int:
+    return _sizes(choice.operands[0], 1, 2, 3) + (len(_colors(choice)) << 24)
+
+
+def _wet(choice: Choice) -> Numbers:
+    return (*(float(choice.static[name]) for name in ("width", "blur", "brightness")), *_colors(choice))
+
+
+def _coefficient(choice: Choice) -> Numbers:
+    return (choice.static["coefficient"],)
+
+
+def _flare(choice: Choice) -> int:
+    circles, colors, _, through = choice.operands
+    return int(circles.shape[1] + (through.shape[1] << 8) + (colors.shape[2] << 16) + (len(_colors(choice)) << 24))
+
+
+def _sun(choice: Choice) -> Numbers:
+    return (float(choice.static["radius"]), *_colors(choice))
+
+
+_LIGHT: dict[str, Operation] = {
+    "shade": Operation(64, ("profile", "color", "clip"), _formula, _colors),
+    "shade_by_map": Operation(65, ("mode", "color"), _map, _colors),
+    "contrast_by_map": Operation(66, extra=lambda choice: _map_size(choice.operands[0]), measures=_measuring("sums")),
+    "cast_shadows": Operation(67, extra=lambda choice: _sizes(choice.operands[0], 1, 2)),
+    "crease": Operation(68, extra=_rectangles),
+    "rain": Operation(69, ("width", "blur", "color", "brightness"), _rain, _wet),
+    "snow_bleach": Operation(70, ("coefficient",), constants=_coefficient, crosses=True),
+    "snow_texture": Operation(
+        71, ("coefficient",), lambda choice: _map_size(choice.operands[1]), _coefficient, crosses=True
+    ),
+    "sun_flare": Operation(72, ("radius", "color"), _flare, _sun),
+    "sun_halo": Operation(73, ("radius", "color"), lambda choice: len(_colors(choice)), _sun),
+}
 """Light and weather: codes from 64."""
 
 _GRAIN: dict[str, Operation] = {
@@ -147,12 +233,24 @@ OPERATIONS = {**_PIXELS, **_TINTS, **_LIGHT, **_GRAIN}
 CODES = {name: operation.code for name, operation in OPERATIONS.items()}
 """Pixel operations that have a kernel, by the name of their choice."""
 
-FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
-"""Neighbourhood filters that have a kernel (`kernels/filter.py`)."""
-_FILTER_STATIC: dict[str, tuple[str, ...]] = {"gaussian_blur": ("kernel_size",)}
+FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3, "median_blur": 5}
+"""Neighbourhood filters that have a kernel (`kernels/filter.py`); the one after `filter2d` clamps its result."""
+_FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
+    "gaussian_blur": (("kernel_size",),),
+    "adjust_sharpness": ((),),
+    "filter2d": ((), ("clip",)),
+    "median_blur": (("largest",),),
+}
 
 Head = Callable[[Tensor, float, Choice], Tensor]
-HEADS: dict[str, Head] = {"jpeg": compressed}
+HEADS: dict[str, Head] = {
+    "unsharp_mask": triton_lens.mask,
+    "zoom_blur": triton_lens.zoom,
+    "chromatic_aberration": triton_lens.aberrate,
+    "scatter": triton_lens.scatter,
+    "downscale": triton_lens.coarsen,
+    "jpeg": compressed,
+}
 """Filters with an operator of their own, for what is more than a small neighbourhood.
 
 Given images (B, C, H, W) of any dtype, what their values are divided by to get working units, and the choice, it
@@ -160,7 +258,7 @@ returns working float32 images, or uint8 ones of uint8, in which samples that `c
 The operator must register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
-TORCH_ONLY = frozenset({"lambda"})
+TORCH_ONLY = frozenset({"adapt_spectrum", "lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
 
@@ -169,8 +267,16 @@ def has_kernel(choice: Choice) -> bool:
     if choice.name in CODES:
         return tuple(choice.static) == OPERATIONS[choice.name].static
     if choice.name in FILTERS and choice.values is None:
-        return tuple(choice.static) == _FILTER_STATIC.get(choice.name, ())
+        return tuple(choice.static) in _FILTER_STATIC[choice.name]
     return choice.name in HEADS and choice.values is None and choice.channels is None
+
+
+def filter_of(choice: Choice) -> tuple[int, int, int]:
+    """Return the code of a filter, and how far it reaches along x and y."""
+    wide, high = choice.static.get("kernel_size", (choice.static.get("largest", 3),) * 2)
+    if choice.name == "filter2d":
+        high, wide = choice.operands[0].shape[1:]
+    return FILTERS[choice.name] + int(choice.static.get("clip", False)), wide // 2, high // 2
 
 
 def statistics(choice: Choice) -> tuple[str, ...]:

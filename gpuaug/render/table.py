@@ -17,8 +17,11 @@ from gpuaug.render.values import quantize
 
 __all__ = ["Table", "tabled"]
 
-ALIKE = {"adjust_brightness", "brightness_contrast", "invert", "posterize", "solarize", "solarize_add"}
-"""Operations that do the same to every value of every channel."""
+ALIKE = {
+    "adjust_brightness", "adjust_tone_curve", "brightness_contrast", "invert", "look_up", "posterize", "scale_shift",
+    "solarize", "solarize_add",
+}  # fmt: skip
+"""Operations that do the same to every value of a channel."""
 MEASURING = {"autocontrast", "equalize"}
 """Operations that first measure each channel."""
 _RAMPS: dict[torch.dtype, Tensor] = {}
@@ -67,6 +70,8 @@ def tabled(
     if choice.name not in ALIKE or not choice.static.get("brightness_by_max", True):
         return None
     before = _ramp(work) if table is None else table.values.view(1, -1, 16, 16)
+    if choice.name == "look_up" and choice.operands[0].dim() == 3:
+        before = before.expand(-1, image.shape[1], -1, -1)
     static = dict(choice.static, levels=levels) if choice.levels else choice.static
     after = choice.apply(before, *(t[b : b + 1] for t in choice.operands), **static)
     return Table(image, after.view(-1, 256))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from itertools import product
 from typing import Any, ClassVar, NoReturn
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from gpuaug.sampling.varying import Times, Varying, contents, is_number, least, most, now
 
-__all__ = ["START", "Distribution", "Number"]
+__all__ = ["START", "Distribution", "Number", "Range"]
 
 Number = float | Varying
+"""A number, or what it is at a time or of a class: a schedule, `PerClass`."""
 START: Times = {"epoch": 0, "step": 0}
 
 
@@ -136,3 +138,7 @@ class Distribution:
         """Return the least and the greatest value that is ever drawn, at any time and in any class."""
         ends = list(self._fields().values())[-2:]
         return least(ends[0]), most(ends[-1])
+
+
+Range = Number | Sequence[Number] | Distribution
+"""A number, (low, high), or a law, from which is drawn; `PerClass` of any of them."""

@@ -19,10 +19,12 @@ from gpuaug.sampling.law import START
 from gpuaug.sampling.state import moved
 from gpuaug.sampling.varying import Times, Varying, now
 
-__all__ = ["TENSORS", "Declaration", "Draws", "Layout", "Told"]
+__all__ = ["STRENGTH", "TENSORS", "Declaration", "Draws", "Layout", "Told"]
 
 TENSORS = ("_blocks", "_columns", "_table", "_labels", "_places", "_live")
 """What a layout keeps on the device of the batch."""
+STRENGTH = "_strength"
+"""What is drawn of a transform that wants to know it: 1 without one."""
 Draws = dict[str, dict[str, Tensor]]
 
 
@@ -38,9 +40,14 @@ class Declaration:
     """Values at which nothing happens, by parameter: what `strength` scales towards."""
     gateable: bool = False
     """Whether, without such values, `strength` scales its probability."""
+    wants_strength: bool = False
+    """Whether it does with the strength what it likes: then that is among what it draws, as `STRENGTH`."""
 
     def gated(self) -> Declaration:
         """Return the declaration for calls with a strength: with a gate where that is what it scales."""
+        if self.wants_strength:
+            more = {STRENGTH: (Constant(1.0), 1)}
+            return replace(self, random={**self.random, **more}, neutral={**self.neutral, STRENGTH: 0.0})
         return replace(self, p=1.0) if self.gateable and not self.neutral and self.p is None else self
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, along, rectangle, whole
+from gpuaug.geometry.extent import extent
 from gpuaug.render.warp import MAX_HALF_WIDTH
 from gpuaug.sampling.distributions import (
     Constant,
@@ -20,14 +21,13 @@ from gpuaug.sampling.distributions import (
     as_distribution,
     static_range,
 )
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.params import Geometry
 from gpuaug.sampling.varying import Varying, is_number, least, most
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context
 
 __all__ = ["GivenMap", "RandomAffine", "RandomPerspective", "RandomRotation"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def _center(center: Any, owner: str) -> tuple[float, float] | None:
@@ -78,7 +78,7 @@ class RandomRotation(Geometric):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -98,16 +98,7 @@ class RandomRotation(Geometric):
             return canvas
         if isinstance(canvas, Sizes):
             raise ValueError("RandomRotation: expand needs images of one size, got several; resize or crop first")
-        h, w = canvas
-        low, high = (math.radians(a) for a in static_range(self.degrees))
-        angles = [low, high]
-        # |w cos a| + |h sin a| peaks where tan a = +-h/w, and |w sin a| + |h cos a| where tan a = +-w/h.
-        for peak in (math.atan2(h, w), math.atan2(w, h)):
-            for k in range(-9, 10):
-                angles += [a for a in (k * math.pi + peak, k * math.pi - peak) if low < a < high]
-        width = max(abs(w * math.cos(a)) + abs(h * math.sin(a)) for a in angles)
-        height = max(abs(w * math.sin(a)) + abs(h * math.cos(a)) for a in angles)
-        return (math.ceil(height - 1e-6), math.ceil(width - 1e-6))
+        return extent(canvas, static_range(self.degrees))
 
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the rotation."""
@@ -132,19 +123,23 @@ class RandomAffine(Geometric):
         balanced_scale: whether enlarging and shrinking are equally likely: the factor is drawn uniformly in its
             logarithm.
         antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
+        fit_output: whether the canvas grows to hold the largest map of the ranges, one canvas for the batch; no shift
+            then, and about the middle.
         p: probability for each sample.
 
     Shape:
-        (B, C, H, W) to the same.
+        (B, C, H, W) to the same, or to the larger canvas with `fit_output`.
 
     Boxes and masks:
         Moved with the image.
 
     Raises:
-        ValueError: for a range that is not (low, high), or a scale that is not positive.
+        ValueError: for a range that is not (low, high), or a scale that is not positive; for `fit_output` with a shift,
+            a center or p < 1.
 
     Source: torchvision.transforms.v2.RandomAffine; equals functional.affine to 1e-4 without antialiasing
-    (its shift is not rounded to whole pixels).
+    (its shift is not rounded to whole pixels). `fit_output` is albumentations.Affine's, whose canvas differs from
+    image to image; `SafeRotate` keeps the canvas.
 
     Example:
         >>> import torch, gpuaug as ga
@@ -160,8 +155,8 @@ class RandomAffine(Geometric):
     def __init__(
         self,
         degrees: Range,
-        translate: Sequence[float] | None = None,
-        scale: Sequence[float] | Distribution | None = None,
+        translate: Sequence[Number] | None = None,
+        scale: Range | None = None,
         shear: Range | None = None,
         interpolation: Any = None,
         fill: Any = None,
@@ -169,12 +164,19 @@ class RandomAffine(Geometric):
         *,
         balanced_scale: bool = False,
         antialias: bool | None = None,
-        p: float = 1.0,
+        fit_output: bool = False,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
         owner = "RandomAffine"
         self.center = _center(center, owner)
+        if fit_output and (p < 1 or center is not None or translate is not None):
+            raise ValueError(
+                f"{owner}: fit_output sets canvas and middle of the whole batch and needs p=1, no center and no"
+                f" translate, got p={p}, center={center!r}, translate={translate!r}"
+            )
+        self.fit_output = self.pads = fit_output
         self.degrees = as_distribution(degrees, owner=owner, name="degrees", symmetric_about=0.0)
         random: dict[str, Distribution] = {"angle": self.degrees}
         if translate is not None:
@@ -203,6 +205,17 @@ class RandomAffine(Geometric):
                 )
         self.declare(**random)
 
+    def output_canvas(self, canvas: Canvas) -> Canvas:
+        """Return the canvas that holds every map of the ranges, where it fits the output."""
+        if not self.fit_output:
+            return canvas
+        if isinstance(canvas, Sizes):
+            raise ValueError("RandomAffine: fit_output needs images of one size, got several; resize or crop first")
+        ranges = {name: static_range(found[0]) for name, found in self._declared.items()}
+        zero = (0.0, 0.0)
+        shears = (ranges.get("shear_x", zero), ranges.get("shear_y", zero))
+        return extent(canvas, ranges["angle"], ranges.get("scale", (1.0, 1.0)), *shears)
+
     def shrink(self, canvas: tuple[int, int]) -> float:
         """Return the bound: one over the smallest scale, times what a shear adds to a row's norm."""
         low = 1.0 if self.scale is None else static_range(self.scale)[0]
@@ -219,6 +232,9 @@ class RandomAffine(Geometric):
         shift: tuple[Any, Any] = (0.0, 0.0)
         if "translate_x" in values:
             shift = (mat.wide(values["translate_x"]) * w, mat.wide(values["translate_y"]) * h)
+        if self.fit_output:
+            height, width = self.output_canvas(context.canvas)
+            shift = ((width - w) / 2, (height - h) / 2)
         scale: Any = values.get("scale", 1.0)
         shear = (values["shear_x"], values["shear_y"]) if "shear_x" in values else None
         return mat.affine(values["angle"], shift, (scale, scale), shear, self.center or (w / 2, h / 2))
@@ -258,8 +274,8 @@ class RandomPerspective(Geometric):
 
     def __init__(
         self,
-        distortion_scale: float | Varying = 0.5,
-        p: float = 0.5,
+        distortion_scale: Number = 0.5,
+        p: Number = 0.5,
         interpolation: Any = None,
         fill: Any = None,
         *,

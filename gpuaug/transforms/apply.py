@@ -9,7 +9,7 @@ from gpuaug.data.pad import pad
 from gpuaug.transforms.carry import fills, further, picked, rendered
 from gpuaug.transforms.frames import by_frame
 from gpuaug.transforms.objects import agreeing, objects
-from gpuaug.transforms.track import moves
+from gpuaug.transforms.track import count_of, moves
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Layer, Values
@@ -40,9 +40,11 @@ def _refuse_blending(layer: Layer, batch: Batch) -> None:
     held += ["mask"] if batch.mask is not None else []
     held += ["boxes, masks or keypoints"] if batch.instances is not None else []
     if blending and held:
+        name = blending[0].partition(".")[0]
+        hint = "; with geometric=False it moves nothing" if name.startswith("AugMix") else ""
         raise TypeError(
-            f"{blending[0].partition('.')[0]}: it shows an image in several places at once, and takes images and "
-            f"labels only, got {held[0]}"
+            f"{name}: it shows an image in several places at once, and takes images and "
+            f"labels only, got {held[0]}{hint}"
         )
 
 
@@ -51,8 +53,9 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     _refuse_blending(layer, batch)
     converted = [node.transform.box_format for node in layer.nodes if node.transform.box_format is not None]
     box_format = agreeing(batch, converted[-1] if converted else batch.box_format, s.bbox, type(layer).__name__)
-    out = Batch(rendered(batch.image, layer.plan(batch, values)), box_format=box_format)
-    moving = any(moves(values[node.name]) for node in layer.nodes)
+    source = batch.image if batch.source is None else batch.source
+    out = Batch(rendered(source, layer.plan(batch, values)), box_format=box_format)
+    moving = any(moves(node, values) for node in layer.nodes)
     touching = any(fills(node) or node.transform.hide_keypoints for node in layer.nodes)
     judged = s.bbox.filters or any(
         node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes
@@ -78,7 +81,7 @@ def _labelled(layer: Layer, batch: Batch, values: Values) -> Any:
     if label is None:
         return None
     first: Any = None
-    for node, context in zip(layer.nodes, layer.contexts(batch, count=batch.samples), strict=True):
+    for node, context in zip(layer.nodes, layer.contexts(batch, count=count_of(values, batch.samples)), strict=True):
         if node.transform.mixes:
             mix: Any = node.transform
             label = mix.mix_labels(label, values[node.name], context)

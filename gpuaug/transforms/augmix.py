@@ -10,6 +10,9 @@ from torch import Tensor
 
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Beta, Distribution, Integers
+from gpuaug.sampling.law import Number
+from gpuaug.sampling.layout import STRENGTH
+from gpuaug.sampling.varying import Varying, is_number, least, mapped, most
 from gpuaug.transforms.auto_augment import ENHANCE, HALF, SOLARIZE, posterizing
 from gpuaug.transforms.base import Drawn, Transform
 from gpuaug.transforms.layer import Context, Node
@@ -23,24 +26,24 @@ DEEPEST = 3
 """Operations of a chain of random depth, at most."""
 
 
-def augmix_space(all_ops: bool) -> Space:
+def augmix_space(all_ops: bool, geometric: bool) -> Space:
     """Return the operations of AugMix, in torchvision's order."""
     shifts = ranged(1 / 3, "TranslateX", "TranslateY", of_canvas=True, whole=1)
     warps = (*ranged(0.3, "ShearX", "ShearY"), *shifts, *ranged(30.0, "Rotate"))
     rest = (posterizing(4, 0), SOLARIZE, *plain("AutoContrast", "Equalize"))
-    return Space((*warps, *rest, *(ranged(0.9, *ENHANCE) if all_ops else ())), BINS)
+    return Space((*(warps if geometric else ()), *rest, *(ranged(0.9, *ENHANCE) if all_ops else ())), BINS)
 
 
 class Mixing(Transform):
     """Sum the chains of a mixture."""
 
     clamps = True
-    blends = True
 
     def __init__(self, policy: Mixture) -> None:
         """Build what carries out the steps of each chain."""
         super().__init__()
         self.width, self.depth = policy.width, policy.depth
+        self.blends = policy.space.moves
         self.steps: tuple[list[Part], ...] = tuple(parts_of(policy, step) for step in range(policy.steps))
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
@@ -78,16 +81,18 @@ class Mixture(Policy):
     drawing = MixtureDrawing
 
     def __init__(
-        self, space: Space, width: int, depth: int, alpha: float, interpolation: Any, fill: Any, owner: str
+        self, space: Space, width: int, depth: int, alpha: Number, interpolation: Any, fill: Any, owner: str
     ) -> None:
         """Check the chains."""
         self_width = whole_number(width, owner, "mixture_width", 1)
         self_depth = depth if isinstance(depth, int) and depth > 0 else DEEPEST
         whole_number(depth, owner, "chain_depth", -1)
         super().__init__(space, self_width * self_depth, interpolation, fill)
-        self.width, self.depth, self.alpha = self_width, self_depth, float(alpha)
+        if not (is_number(alpha) or isinstance(alpha, Varying)):
+            raise TypeError(f"{owner}: alpha must be a number, got {alpha!r}")
+        self.width, self.depth, self.alpha = self_width, self_depth, alpha
         self.random_depth = depth <= 0
-        if not 0 < self.alpha * max(self.width - 1, 1) <= 64:
+        if not 0 < least(alpha) <= most(alpha) <= 64 / max(self.width - 1, 1):
             raise ValueError(
                 f"{owner}: alpha must be positive, and at most {64 / max(self.width - 1, 1):g} here, got {alpha!r}"
             )
@@ -95,7 +100,7 @@ class Mixture(Policy):
     def mixture_draws(self) -> dict[str, Distribution | tuple[Distribution, int]]:
         """Return what is drawn besides levels: weights by breaking a stick, which is Dirichlet's law."""
         sticks: dict[str, Distribution | tuple[Distribution, int]] = {
-            f"_stick{k}": Beta(self.alpha, self.alpha * (self.width - 1 - k)) for k in range(self.width - 1)
+            f"_stick{k}": Beta(self.alpha, mapped(self.alpha, self.width - 1.0 - k, 0.0)) for k in range(self.width - 1)
         }
         depth = {"_depth": (Integers(1, DEEPEST), self.width)} if self.random_depth else {}
         last = len(self.space.operations) - 1
@@ -113,9 +118,12 @@ class Mixture(Policy):
         if self.random_depth:
             place = torch.arange(self.depth, device=level.device)
             on = (place < raw["_depth"].view(-1, self.width, 1)).flatten(1)
-        values = self.drawn_operations(raw["op"], level, raw["_sign"], context, on)
-        rest = 1 - raw["_own"]
-        weights = [raw["_own"]]
+        values = self.drawn_operations(raw["op"], level, raw, context, on)
+        own = raw["_own"]
+        if STRENGTH in raw:  # a sum of equal images is one of them but for rounding
+            own = torch.where(raw[STRENGTH] > 0, own, 1.0)
+        rest = 1 - own
+        weights = [own]
         for k in range(self.width - 1):
             weights.append(rest * raw[f"_stick{k}"])
             rest = rest - weights[-1]
@@ -133,24 +141,28 @@ class AugMix(Mixture):
     Chains are of one to three operations, rounded to whole levels after each where the image is of integers. For the
     loss that belongs to it see `jensen_shannon`.
 
+    A mixture of chains that move an image shows an object in several places, and no box, mask or point is right for
+    all of them. Where there are annotations, take `geometric=False`.
+
     Args:
-        severity: 1 to 10: magnitudes are drawn from as many of the weakest of 10.
+        severity: 1 to 10: magnitudes are drawn from as many of the weakest of 10; a schedule is rounded.
         mixture_width: number of chains.
         chain_depth: operations of a chain; -1 draws 1 to 3 for each chain.
         alpha: shape of the laws of the weights (Dirichlet among chains, Beta for the image itself).
         all_ops: whether brightness, colour, contrast and sharpness are among the operations.
-        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        interpolation: "bilinear" (default), "nearest" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
+        geometric: whether shears, shifts and rotations are among the operations.
 
     Shape:
         (B, C, H, W) to the same, C 1 or 3.
 
     Boxes and masks:
-        Refused: a mixture shows an object in several places.
+        Unchanged with `geometric=False`, and else refused.
 
     Raises:
         ValueError: for a severity outside 1..10.
-        TypeError: when called with boxes, masks or keypoints.
+        TypeError: when called with boxes, masks or keypoints, unless `geometric=False`.
 
     Source: torchvision.transforms.v2.AugMix, with draws for each sample, and rounded where it cuts.
 
@@ -162,20 +174,25 @@ class AugMix(Mixture):
 
     def __init__(
         self,
-        severity: int = 3,
+        severity: Number = 3,
         mixture_width: int = 3,
         chain_depth: int = -1,
-        alpha: float = 1.0,
+        alpha: Number = 1.0,
         all_ops: bool = True,
         interpolation: Any = "bilinear",
         fill: Any = None,
+        *,
+        geometric: bool = True,
     ) -> None:
         """See the class."""
-        super().__init__(augmix_space(all_ops), mixture_width, chain_depth, alpha, interpolation, fill, "AugMix")
-        self.severity = whole_number(severity, "AugMix", "severity", 1)
-        if self.severity > BINS:
-            raise ValueError(f"AugMix: severity must be at most {BINS}, got {severity!r}")
-        self.declare(level=(Integers(0, self.severity - 1), self.steps), **self.mixture_draws())
+        owner, space = "AugMix", augmix_space(all_ops, geometric)
+        super().__init__(space, mixture_width, chain_depth, alpha, interpolation, fill, owner)
+        self.severity = severity
+        if not isinstance(severity, Varying):
+            whole_number(severity, owner, "severity", 1)
+        if least(severity) < 1 or most(severity) > BINS:
+            raise ValueError(f"{owner}: severity must be at least 1 and at most {BINS}, got {severity!r}")
+        self.declare(level=(Integers(0, mapped(severity, 1.0, -1.0)), self.steps), **self.mixture_draws())
 
     def operations(self, raw: Drawn, context: Context) -> Drawn:
         """Return what was drawn."""

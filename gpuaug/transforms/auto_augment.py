@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 
-from gpuaug.sampling.distributions import Constant, Integers, Uniform
+from gpuaug.sampling.distributions import Integers, Uniform
+from gpuaug.sampling.law import Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.operations import Constants, Operation, Space, plain, ranged
-from gpuaug.transforms.policy import Policy, whole_number
+from gpuaug.transforms.policy import Policy, levels, whole_number
 from gpuaug.transforms.published import AUTO_AUGMENT, Step
 
 __all__ = ["AutoAugment", "RandAugment", "SubPolicies", "TrivialAugmentWide"]
@@ -51,9 +52,10 @@ class RandAugment(Policy):
 
     Args:
         num_ops: operations for each sample, drawn with replacement; 0 is neutral.
-        magnitude: 0 (weakest) to num_magnitude_bins - 1 (strongest).
+        magnitude: 0 (weakest) to num_magnitude_bins - 1 (strongest): a level, which need not be whole, so that a
+            schedule may raise it evenly; (low, high) draws a whole level for each operation, a distribution any.
         num_magnitude_bins: how many magnitudes there are.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
 
     Shape:
@@ -65,7 +67,8 @@ class RandAugment(Policy):
     Raises:
         ValueError: for a magnitude that is not one of the bins.
 
-    Source: torchvision.transforms.v2.RandAugment; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.RandAugment; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga
@@ -76,7 +79,7 @@ class RandAugment(Policy):
     def __init__(
         self,
         num_ops: int = 2,
-        magnitude: int = 9,
+        magnitude: Range = 9,
         num_magnitude_bins: int = 31,
         interpolation: Any = "nearest",
         fill: Any = None,
@@ -85,15 +88,14 @@ class RandAugment(Policy):
         owner = "RandAugment"
         bins = whole_number(num_magnitude_bins, owner, "num_magnitude_bins", 2)
         super().__init__(randaugment_space(bins), whole_number(num_ops, owner, "num_ops", 0), interpolation, fill)
-        self.magnitude = whole_number(magnitude, owner, "magnitude", 0)
-        if self.magnitude >= bins:
-            raise ValueError(f"{owner}: magnitude must be below num_magnitude_bins ({bins}), got {magnitude!r}")
+        self.magnitude = magnitude
         last = len(self.space.operations) - 1
-        self.declare(op=(Integers(0, last), self.steps), _sign=(HALF, self.steps), level=Constant(self.magnitude))
+        level = levels(magnitude, self.steps, owner, bins - 1)
+        self.declare(op=(Integers(0, last), self.steps), _sign=(HALF, self.steps), level=level)
 
     def operations(self, raw: Drawn, context: Context) -> Drawn:
-        """Return what was drawn, at the one level."""
-        return self.drawn_operations(raw["op"], raw["level"], raw["_sign"], context)
+        """Return what was drawn."""
+        return self.drawn_operations(raw["op"], raw["level"], raw, context)
 
     def extra_repr(self) -> str:
         """Show the arguments."""
@@ -105,8 +107,9 @@ class TrivialAugmentWide(Policy):
 
     Args:
         num_magnitude_bins: how many magnitudes there are, each as likely.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
+        magnitude: levels to draw from, 0 to num_magnitude_bins - 1, as in `RandAugment`; None takes all.
 
     Shape:
         (B, C, H, W) to the same, C 1 or 3.
@@ -115,9 +118,10 @@ class TrivialAugmentWide(Policy):
         Moved by the shears, shifts and rotations.
 
     Raises:
-        ValueError: for fewer than two bins.
+        ValueError: for fewer than two bins, or a magnitude that is not one of them.
 
-    Source: torchvision.transforms.v2.TrivialAugmentWide; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.TrivialAugmentWide; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga
@@ -125,20 +129,29 @@ class TrivialAugmentWide(Policy):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, num_magnitude_bins: int = 31, interpolation: Any = "nearest", fill: Any = None) -> None:
+    def __init__(
+        self,
+        num_magnitude_bins: int = 31,
+        interpolation: Any = "nearest",
+        fill: Any = None,
+        *,
+        magnitude: Range | None = None,
+    ) -> None:
         """See the class."""
-        bins = whole_number(num_magnitude_bins, "TrivialAugmentWide", "num_magnitude_bins", 2)
+        owner = "TrivialAugmentWide"
+        bins = whole_number(num_magnitude_bins, owner, "num_magnitude_bins", 2)
         super().__init__(wide_space(bins), 1, interpolation, fill)
         last = len(self.space.operations) - 1
-        self.declare(op=Integers(0, last), _sign=HALF, level=Integers(0, bins - 1))
+        self.magnitude = (0, bins - 1) if magnitude is None else magnitude
+        self.declare(op=Integers(0, last), _sign=HALF, level=levels(self.magnitude, 1, owner, bins - 1))
 
     def operations(self, raw: Drawn, context: Context) -> Drawn:
         """Return what was drawn."""
-        return self.drawn_operations(raw["op"], raw["level"], raw["_sign"], context)
+        return self.drawn_operations(raw["op"], raw["level"], raw, context)
 
     def extra_repr(self) -> str:
         """Show the arguments."""
-        return f"num_magnitude_bins={self.space.bins}"
+        return f"num_magnitude_bins={self.space.bins}, magnitude={self.magnitude}"
 
 
 class SubPolicies(Policy):
@@ -168,18 +181,19 @@ class SubPolicies(Policy):
         return {
             "policy": policy,
             "applied": on,
-            **self.drawn_operations(number, self.level(level, raw), raw["_sign"], context, on),
+            **self.drawn_operations(number, self.level(level, raw), raw, context, on),
         }
 
 
 class AutoAugment(SubPolicies):
     """Apply one of 25 pairs of operations, drawn for each sample, learned for a data set.
 
-    Integer images are rounded between the two operations, as in torchvision.
+    Integer images are rounded between the two operations, as in torchvision. Probabilities and levels are what was
+    learned, so that no schedule changes them; `strength` in the call does.
 
     Args:
         policy: "imagenet" (default), "cifar10" or "svhn", or torchvision's AutoAugmentPolicy.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
 
     Shape:
@@ -191,7 +205,8 @@ class AutoAugment(SubPolicies):
     Raises:
         ValueError: for another policy.
 
-    Source: torchvision.transforms.v2.AutoAugment; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.AutoAugment; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga

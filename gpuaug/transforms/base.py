@@ -11,11 +11,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug.data.kept import Kept
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import Reading, as_fill, as_interpolation
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Distribution
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.layout import Declaration
 from gpuaug.sampling.varying import Times
 from gpuaug.transforms.changing import check_p
@@ -23,9 +25,17 @@ from gpuaug.transforms.given import GIVEN, MADE
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 from gpuaug.transforms.sizes import as_size
 
-__all__ = ["Filter", "Geometric", "Photometric", "Reader", "Transform", "check_p"]
+__all__ = ["MAX_CHANNELS", "Filter", "Geometric", "Photometric", "Reader", "Transform", "check_channels", "check_p"]
 
 Drawn = dict[str, Tensor]
+MAX_CHANNELS = 64
+"""Bound of the channels among which a transform can draw: the columns are laid out before an image is seen."""
+
+
+def check_channels(channels: int, owner: str) -> None:
+    """Raise where an image has more channels than there are columns."""
+    if channels > MAX_CHANNELS:
+        raise ValueError(f"{owner}: images must have at most {MAX_CHANNELS} channels, got {channels}")
 
 
 def as_channels(channels: Any, owner: str) -> tuple[int, ...] | None:
@@ -65,10 +75,16 @@ class Transform(Layer):
     draws_size: bool = False
     """Whether its output canvas is drawn, for the whole batch."""
     sees: tuple[str, ...] = ()
-    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
+    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image", "dense"."""
+    dense: str | None = None
+    """Name of the further input that it `sees`."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
     mixes_labels: ClassVar[bool] = False
+    kept: Kept | None = None
+    """For one that mixes: samples of earlier batches."""
+    enabled: bool = True
+    """Whether a mix is switched on."""
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
@@ -83,7 +99,7 @@ class Transform(Layer):
     """Whether keypoints are lost where the image is occluded."""
     labels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Names of what a parameter counts, by parameter."""
-    blends: ClassVar[bool] = False
+    blends: bool = False
     """Whether it shows an image in several places at once, so that no annotation has one."""
     neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
@@ -91,8 +107,12 @@ class Transform(Layer):
     """Parameters (B, ...) that come out beside a dict's tensors, each under a key of its own."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
+    copies: int = 1
+    """How many samples it makes of one: see `gpuaug.transforms.rows`."""
+    retimes: ClassVar[bool] = False
+    """Whether it says which frames of a clip are shown."""
 
-    def __init__(self, p: float = 1.0) -> None:
+    def __init__(self, p: Number = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
         super().__init__()
         self.p = check_p(p, type(self).__name__)
@@ -166,6 +186,10 @@ class Transform(Layer):
         """Join the plan."""
         raise NotImplementedError  # pragma: no cover  (each kind defines it)
 
+    def frames_after(self, frames: int) -> int:
+        """Return how many frames of a clip there are after the transform."""
+        return frames
+
     def pick(self, u: float, times: Times) -> int:
         """Return the size for a number drawn from [0, 1) at a time, for a transform that `draws_size`."""
         raise NotImplementedError  # pragma: no cover
@@ -186,7 +210,7 @@ class Reader(Transform):
     """A transform that reads images at positions between pixels and outside them: it says how."""
 
     def __init__(
-        self, p: float = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
+        self, p: Number = 1.0, interpolation: Any = None, fill: Any = None, antialias: bool | None = None
     ) -> None:
         """Remember how pixels are read; None takes the Compose's setting, and bilinear, 0 and True if it has none."""
         super().__init__(p)
@@ -292,12 +316,14 @@ class Photometric(Transform):
     """Whether it is always one operation, which then shares a place of the program with others chosen among."""
 
     def __init__(
-        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """Remember the bands and the inputs it is limited to."""
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
         self.keys = as_keys(keys, type(self).__name__)
+        if self.channels is not None:
+            self._build()  # what declares nothing is not built again
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return, for each slot, the operations that may fill it."""
@@ -330,12 +356,14 @@ class Filter(Transform):
     selectable: ClassVar[bool] = True
 
     def __init__(
-        self, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """Remember the bands and the inputs it is limited to."""
         super().__init__(p)
         self.channels = as_channels(channels, type(self).__name__)
         self.keys = as_keys(keys, type(self).__name__)
+        if self.channels is not None:
+            self._build()  # what declares nothing is not built again
 
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter with its operands."""

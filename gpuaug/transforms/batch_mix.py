@@ -12,6 +12,7 @@ from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
+from gpuaug.sampling.law import Number
 from gpuaug.transforms.base import Drawn, Transform
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mixing import Group
@@ -33,7 +34,7 @@ class BatchMix(Transform):
     return_pairs: bool = False
     """Whether labels come out as (labels, labels of the others, share of the first)."""
 
-    def __init__(self, p: float = 1.0, labels_getter: Any = "default") -> None:
+    def __init__(self, p: Number = 1.0, labels_getter: Any = "default") -> None:
         """Remember how labels are found in what a call is given."""
         owner = type(self).__name__
         if labels_getter is not None and labels_getter != "default" and not callable(labels_getter):

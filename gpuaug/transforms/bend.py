@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug import functional as F
-from gpuaug.geometry.canvas import Sizes
+from gpuaug.geometry.canvas import Sizes, along
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import uniform_noise
 from gpuaug.sampling.state import moved
+from gpuaug.sampling.varying import PerClass
 from gpuaug.transforms.base import Drawn, Geometric, Transform
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.noise import KEY, as_key
 
 __all__ = ["ElasticTransform", "GridDistortion", "OpticalDistortion", "ThinPlateSpline"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class Bending(Geometric):
@@ -59,8 +59,9 @@ class ElasticTransform(Bending):
     """Move each pixel of each sample by smooth noise.
 
     Args:
-        alpha: size of the displacements, one number or (x, y), as torchvision's; 0 is neutral.
-        sigma: smoothness of the noise in pixels, one number or (x, y); from about alpha / 10 on nothing folds.
+        alpha: size of the displacements, as torchvision's: a number or distribution for both axes, or one for each,
+            (x, y); 0 is neutral.
+        sigma: smoothness of the noise in pixels, likewise; from about alpha / 10 on nothing folds.
         interpolation: "bilinear" (default), "nearest" or "bicubic".
         fill: value outside the image, in the input's unit.
         antialias: whether the filter widens where the image shrinks (default), or reads as the peers do.
@@ -83,54 +84,69 @@ class ElasticTransform(Bending):
         torch.Size([2, 3, 40, 50])
     """
 
+    neutral: ClassVar[Mapping[str, float]] = {"alpha": 0.0, "alpha_x": 0.0, "alpha_y": 0.0}
+
     def __init__(
         self,
-        alpha: float | Sequence[float] = 50.0,
-        sigma: float | Sequence[float] = 5.0,
+        alpha: Range = 50.0,
+        sigma: Range = 5.0,
         interpolation: Any = None,
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
-        self.alpha, self.sigma = _pair(alpha, "alpha"), _pair(sigma, "sigma")
-        if min(self.alpha) < 0:
-            raise ValueError(f"ElasticTransform: alpha must not be negative, got {alpha!r}")
-        if min(self.sigma) <= 0:
+        laws = {**_of_axes(alpha, "alpha"), **_of_axes(sigma, "sigma")}
+        smooth = [law for name, law in laws.items() if name.startswith("sigma")]
+        if min(static_range(law)[0] for law in smooth) <= 0:
             raise ValueError(f"ElasticTransform: sigma must be positive, got {sigma!r}")
-        self.declare(_key=KEY)
+        self.taps = [int(8 * static_range(law)[1] + 1) | 1 for law in (smooth[0], smooth[-1])]
+        self.declare(_key=KEY, **laws)
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Make the key of the noise."""
-        return {"key": as_key(raw["_key"])}
+        """Make the key of the noise; both axes have numbers of their own, which may be the same."""
+        axes = [(name, axis) for name in ("alpha", "sigma") for axis in "xy"]
+        of_axis = {f"{name}_{axis}": raw.get(f"{name}_{axis}", raw.get(name)) for name, axis in axes}
+        return {"key": as_key(raw["_key"]), **{name: value for name, value in of_axis.items() if value is not None}}
 
     def field(self, values: Drawn, context: Context) -> Tensor:
         """Return blurred noise times alpha / 2: torchvision's alpha is in halves of the image, over its size."""
         h, w = context.canvas
         noise = uniform_noise(values["key"], 2, h, w) * 2 - 1
         planes = []
-        for axis, (alpha, sigma) in enumerate(zip(self.alpha, self.sigma, strict=True)):
-            plane = _blurred(noise[:, axis : axis + 1], sigma, int(8 * sigma + 1) | 1)
-            planes.append(plane[:, 0] * (alpha / 2))
+        for i, axis in enumerate("xy"):
+            plane = _blurred(noise[:, i : i + 1], values[f"sigma_{axis}"], self.taps[i])
+            planes.append(plane[:, 0] * along(values[f"alpha_{axis}"] / 2, 2))
         return torch.stack(planes, dim=1)
 
 
-def _blurred(plane: Tensor, sigma: float, size: int) -> Tensor:
+def _blurred(plane: Tensor, sigma: Tensor, size: int) -> Tensor:
     """Blur as torchvision does, which needs the reflected border to lie inside the image."""
     h, w = plane.shape[2:]
     kernel = tuple(min(size, 2 * n - 1) for n in (w, h))
     return F.gaussian_blur(plane, sigma, kernel_size=(kernel[0], kernel[1]))
 
 
-def _pair(value: float | Sequence[float], name: str) -> tuple[float, float]:
-    values = (value, value) if isinstance(value, (int, float)) else tuple(value)
-    if len(values) == 1:
-        values = values * 2
-    if len(values) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in values):
-        raise TypeError(f"ElasticTransform: {name} must be a number or (x, y), got {value!r}")
-    return (float(values[0]), float(values[1]))
+def _of_axes(value: Any, name: str) -> dict[str, Distribution]:
+    """Return the law of both axes, or of each, by name."""
+
+    def law(one: Any, named: str) -> Distribution:
+        return as_distribution(one, owner="ElasticTransform", name=named, low=0.0)
+
+    def sides(one: Any) -> tuple[Any, Any]:
+        given = tuple(one) if isinstance(one, (tuple, list)) else (one,)
+        if len(given) not in (1, 2) or any(isinstance(v, (tuple, list)) for v in given):
+            raise TypeError(f"ElasticTransform: {name} must be a number, a distribution or (x, y) of them, got {one!r}")
+        return given[0], given[-1]
+
+    if isinstance(value, PerClass) and any(isinstance(v, (tuple, list)) for v in value.inner()):
+        x, y = value.map(lambda v: sides(v)[0]), value.map(lambda v: sides(v)[1])
+        return {f"{name}_x": law(x, name), f"{name}_y": law(y, name)}
+    if isinstance(value, (tuple, list)) and len(value) != 1:
+        return {f"{name}_{axis}": law(one, name) for axis, one in zip("xy", sides(value), strict=True)}
+    return {name: law(sides(value)[0], name)}
 
 
 class OpticalDistortion(Bending):
@@ -170,7 +186,7 @@ class OpticalDistortion(Bending):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -227,7 +243,7 @@ class GridDistortion(Bending):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -295,7 +311,7 @@ class ThinPlateSpline(Bending):
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)

@@ -156,6 +156,9 @@ class Changing(Stateful):
         """
         super().reseed(seed)
         self._at(epoch=0, step=0)
+        for node in self.nodes:
+            if node.transform.kept is not None:
+                node.transform.kept.forget()
 
     def set_extra_state(self, state: Any) -> None:
         """Restore what `get_extra_state` returned, the epoch of schedules too."""

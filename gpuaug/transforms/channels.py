@@ -8,14 +8,14 @@ import torch
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Constant, Distribution, Uniform, as_distribution
-from gpuaug.transforms.base import Drawn, Photometric, check_p
+from gpuaug.sampling.counts import as_counts
+from gpuaug.sampling.distributions import Constant, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
+from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels, check_p
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["ChannelDropout", "RandomChannelPermutation", "RandomPhotometricDistort"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class RandomChannelPermutation(Photometric):
@@ -44,7 +44,7 @@ class RandomChannelPermutation(Photometric):
     clamps = False
 
     def __init__(
-        self, *, p: float = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, *, p: Number = 1.0, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
@@ -61,21 +61,12 @@ class RandomChannelPermutation(Photometric):
         return [[choice(F.permute_channels, values["order"])]]
 
 
-MAX_CHANNELS = 64
-"""Bound of the channels among which a transform can draw: the columns are laid out before an image is seen."""
-
-
-def check_channels(channels: int, owner: str) -> None:
-    """Raise where an image has more channels than there are columns."""
-    if channels > MAX_CHANNELS:
-        raise ValueError(f"{owner}: images must have at most {MAX_CHANNELS} channels, got {channels}")
-
-
 class ChannelDropout(Photometric):
     """Replace some channels of each sample, drawn for it, by `fill`.
 
     Args:
-        channel_drop_range: (low, high) number of channels to drop; at least one channel always stays.
+        channel_drop_range: (low, high) number of channels to drop, or a distribution of it; at least one channel always
+            stays.
         fill: value of a dropped channel, in the input's unit.
         p: probability for each sample.
         channels: bands it is limited to.
@@ -103,34 +94,31 @@ class ChannelDropout(Photometric):
 
     def __init__(
         self,
-        channel_drop_range: Sequence[int] = (1, 1),
+        channel_drop_range: Range = (1, 1),
         fill: float = 0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
-        low, high = (int(v) for v in channel_drop_range)
-        if not 1 <= low <= high:
-            raise ValueError(f"ChannelDropout: channel_drop_range must be 1 <= low <= high, got {channel_drop_range!r}")
-        self.channel_drop_range = (low, high)
+        counts = as_counts(channel_drop_range, "ChannelDropout", "channel_drop_range")
+        self.channel_drop_range, self.most = channel_drop_range, int(counts.support()[1])
         self.drop_fill = float(fill)
-        self.declare(count=Uniform(float(low), float(high + 1)), rank=(Uniform(0.0, 1.0), MAX_CHANNELS))
+        self.declare(count=counts, rank=(Uniform(0.0, 1.0), MAX_CHANNELS))
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Drop the `count` channels of the lowest draws: `dropped` (B, C) bool."""
         channels = context.channels
         check_channels(channels, "ChannelDropout")
-        if channels <= self.channel_drop_range[1]:
+        if channels <= self.most:
             raise ValueError(
                 f"ChannelDropout: images must have more channels than are dropped, got {channels} channels and "
                 f"channel_drop_range={self.channel_drop_range}"
             )
-        count = torch.floor(raw["count"]).clamp(max=self.channel_drop_range[1])
         rank = torch.argsort(torch.argsort(raw["rank"][:, :channels], dim=1), dim=1)
-        return {"dropped": rank < count[:, None]}
+        return {"dropped": rank < raw["count"][:, None]}
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the fill."""
@@ -169,7 +157,7 @@ class RandomPhotometricDistort(Photometric):
         contrast: Range = (0.5, 1.5),
         saturation: Range = (0.5, 1.5),
         hue: Range = (-0.05, 0.05),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

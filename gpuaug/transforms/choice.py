@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from gpuaug.sampling.counts import as_counts
 from gpuaug.sampling.distributions import Categorical, Distribution, Integers, Uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.layout import Declaration
 from gpuaug.sampling.varying import Varying, is_number, least
 from gpuaug.transforms.base import Drawn, check_p
 from gpuaug.transforms.compose import Compose, Container, refuse_changing
 from gpuaug.transforms.decision import Decision, merged, placed, shares_a_place
+from gpuaug.transforms.exclusive import together
 from gpuaug.transforms.layer import Gate, Layer, Names, Node
 from gpuaug.transforms.node import TAKEN
 
@@ -66,7 +69,9 @@ class Choosing(Container):
 class RandomChoice(Choosing):
     """Apply one transform of a list, chosen for each sample.
 
-    What is chosen among shares passes over the pixels: all warps one, all pixel operations one place of the program.
+    What is chosen among shares passes over the pixels: all warps one, all pixel operations one place of the program,
+    and `MixUp`, `CutMix`, `ResizeMix`, `SaliencyMix` one, in which a sample meets another as that was before any of
+    them (timm's switch). These must agree in mode, classes and smoothing. Other mixes come one after the other.
 
     Args:
         transforms: transforms and containers that keep the canvas.
@@ -82,8 +87,8 @@ class RandomChoice(Choosing):
         ValueError: where a transform changes the canvas or the dtype, which cannot differ within a batch; for weights
             that are negative, all zero, or not one for each transform.
 
-    Source: torchvision.transforms.v2.RandomChoice, with a choice for each sample; Albumentations' `OneOf`, which
-    weighs transforms by their own p, is `OneOf`.
+    Source: torchvision.transforms.v2.RandomChoice, with a choice for each sample. `OneOf` is a class of its own, not
+    an alias: its `p` is Albumentations', a probability, where this one is torchvision's, weights.
 
     Example:
         >>> import torch, gpuaug as ga
@@ -92,7 +97,7 @@ class RandomChoice(Choosing):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], p: Sequence[float] | None = None) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], p: Sequence[Number] | None = None) -> None:
         """Build the container; see the class."""
         super().__init__(transforms)
         self.p: Any = None if p is None else self._weights(p)
@@ -103,10 +108,10 @@ class RandomChoice(Choosing):
         return {"index": index, TAKEN: index[:, None] == torch.arange(len(self), device=index.device)}
 
     def _chosen(self, name: str, gates: tuple[Gate, ...], branches: list[list[Node]]) -> Iterator[Node]:
-        together = len(branches) > 1 and all(map(shares_a_place, branches))
+        grouped = len(branches) > 1 and all(map(shares_a_place, branches))
         p = self.p if isinstance(self.p, (float, Varying)) else 1.0
-        yield Node(name, Decision(self._decide, len(branches) if together else 0, p), gates)
-        yield from merged(branches)
+        yield Node(name, Decision(self._decide, len(branches) if grouped else 0, p), gates)
+        yield from merged(together(name, branches))
 
     def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, each under the condition that it was chosen."""
@@ -149,7 +154,7 @@ class OneOf(RandomChoice):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], p: float = 0.5) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], p: Number = 0.5) -> None:
         """Build the container; see the class."""
         Choosing.__init__(self, transforms)
         self.p = check_p(p, "OneOf")
@@ -187,9 +192,10 @@ class SomeOf(Choosing):
 
     Args:
         transforms: transforms and containers that keep the canvas; those chosen are applied with their own p.
-        n: how many are chosen; without `replace` at most all of them; 0 is neutral.
+        n: how many are chosen: a number, or (low, high) or a distribution to draw it from for each sample; without
+            `replace` at most all of them; 0 is neutral.
         replace: whether a transform may be chosen several times, with new draws each time. It then stands `n` times in
-            the pipeline.
+            the pipeline (the largest n where that is drawn).
         p: probability for each sample; 0 is neutral.
 
     Shape:
@@ -211,40 +217,48 @@ class SomeOf(Choosing):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], n: int = 1, replace: bool = False, p: float = 1.0) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], n: Range = 1, replace: bool = False, p: Number = 1.0) -> None:
         """Build the container; see the class."""
         super().__init__(transforms)
-        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-            raise ValueError(f"SomeOf: n must be a whole number, not negative, got {n!r}")
-        self.replace = bool(replace)
-        self.n = n if self.replace else min(n, len(self))
+        self.n, self.replace, self._count = n, bool(replace), as_counts(n, "SomeOf", "n", 0)
+        most = int(self._count.support()[1])
+        self.most = most if self.replace else min(most, len(self))
         self.p = check_p(p, "SomeOf")
         self._check()
 
+    @property
+    def _fixed(self) -> bool:
+        """Whether as many are chosen for every sample."""
+        low, high = self._count.support()
+        return low == high
+
     def _decide(self, raw: Drawn) -> Drawn:
+        count = raw["n"][:, None] if "n" in raw else self.most
         if not self.replace:
             rank = torch.argsort(torch.argsort(raw["_keys"].view(-1, len(self)), dim=1, stable=True), dim=1)
-            chosen = rank < self.n
+            chosen = rank < count
             return {"chosen": chosen, TAKEN: chosen}
-        index = raw["index"].view(-1, self.n, 1)
-        times = (index == torch.arange(len(self), device=index.device)).sum(1)
-        again = times[:, :, None] > torch.arange(self.n, device=index.device)  # (B, children, n)
+        index = raw["index"].view(-1, self.most, 1)
+        place = torch.arange(self.most, device=index.device)
+        times = ((index == torch.arange(len(self), device=index.device)) & (place < count)[..., None]).sum(1)
+        again = times[:, :, None] > place  # (B, children, n)
         return {"times": times, TAKEN: again.flatten(1)}
 
     def flatten(self, names: Names, gates: tuple[Gate, ...], channels: tuple[int, ...] | None) -> Iterator[Node]:
         """Go over the children, each under the condition that it was chosen."""
-        if not self.n:
+        if not self.most:
             return
         p = self.p if self.p < 1 else None
+        drawn = {} if self._fixed else {"n": (self._count, 1)}
         if not self.replace:
-            name = self._start(names, {"_keys": (Uniform(0.0, 1.0), len(self))}, p)
+            name = self._start(names, {"_keys": (Uniform(0.0, 1.0), len(self)), **drawn}, p)
             branches = self._branches(names, name, channels)
         else:
-            name = self._start(names, {"index": (Integers(0, len(self) - 1), self.n)}, p)
+            name = self._start(names, {"index": (Integers(0, len(self) - 1), self.most), **drawn}, p)
             branches = [
-                list(child.flatten(names, (Gate(name, branch * self.n + again),), channels))
+                list(child.flatten(names, (Gate(name, branch * self.most + again),), channels))
                 for branch, child in enumerate(self._children())
-                for again in range(self.n)
+                for again in range(self.most)
             ]
         yield Node(name, Decision(self._decide, p=self.p), gates)
         for nodes in branches:
@@ -252,7 +266,7 @@ class SomeOf(Choosing):
 
     def evaluation(self) -> Layer | None:
         """Return the deterministic children where all are chosen, else None: the identity."""
-        everything = not self.replace and self.n == len(self) and self.p == 1
+        everything = not self.replace and self._fixed and self.most == len(self) and self.p == 1
         return Compose(self._evaluated_children()) if everything else None
 
     def extra_repr(self) -> str:

@@ -13,7 +13,8 @@ from gpuaug.functional.blur import sharpen_one
 from gpuaug.functional.tone import equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
-from gpuaug.transforms.base import Drawn, Photometric
+from gpuaug.sampling.law import Number, Range
+from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
 from gpuaug.transforms.layer import Context
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "RandomGrayscale",
 ]
 
-Range = float | Sequence[float] | Distribution
 _OF_ONE: dict[str, Any] = {"adjust_sharpness": sharpen_one, "equalize": equalize_one, "solarize": solarize_one}
 """What does the same to one sample on the CPU, in less time."""
 
@@ -84,7 +84,7 @@ class ColorJitter(Photometric):
         saturation: Range | None = None,
         hue: Range | None = None,
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
@@ -205,7 +205,7 @@ class RandomGrayscale(Photometric):
     single = True
 
     def __init__(
-        self, p: float = 0.1, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 0.1, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
@@ -223,14 +223,19 @@ class RandomBrightnessContrast(Photometric):
         contrast_range: range of what is added to the factor 1; 0 is neutral.
         brightness_by_max: whether the shift is a fraction of white (True) or of the sample's mean.
         p: probability for each sample.
+        per_channel: whether both are drawn for each channel, as for the bands of a satellite; then brightness is a
+            fraction of white.
         channels: bands it is limited to.
         keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
 
     Shape:
-        (B, C, H, W) to the same.
+        (B, C, H, W) to the same, C at most 64 with `per_channel`.
 
     Boxes and masks:
         Unchanged.
+
+    Raises:
+        ValueError: for `per_channel` without `brightness_by_max`.
 
     Source: albumentations.RandomBrightnessContrast.
 
@@ -249,23 +254,35 @@ class RandomBrightnessContrast(Photometric):
         brightness_range: Range = (-0.2, 0.2),
         contrast_range: Range = (-0.2, 0.2),
         brightness_by_max: bool = True,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
+        per_channel: bool = False,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
         owner = type(self).__name__
-        self.brightness_by_max = brightness_by_max
-        self.declare(
-            brightness=as_distribution(brightness_range, owner=owner, name="brightness_range", symmetric_about=0.0),
-            contrast=as_distribution(contrast_range, owner=owner, name="contrast_range", symmetric_about=0.0),
-        )
+        if per_channel and not brightness_by_max:
+            raise ValueError(f"{owner}: brightness_by_max must be True with per_channel, got {brightness_by_max!r}")
+        self.brightness_by_max, self.per_channel = brightness_by_max, bool(per_channel)
+        columns = MAX_CHANNELS if self.per_channel else 1
+        brightness = as_distribution(brightness_range, owner=owner, name="brightness_range", symmetric_about=0.0)
+        contrast = as_distribution(contrast_range, owner=owner, name="contrast_range", symmetric_about=0.0)
+        self.declare(brightness=(brightness, columns), contrast=(contrast, columns))
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Return `brightness` and `contrast`, (B,) or (B, C)."""
+        if not self.per_channel:
+            return raw
+        check_channels(context.channels, type(self).__name__)
+        return {name: drawn[:, : context.channels] for name, drawn in raw.items()}
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the linear map."""
         by_max = self.brightness_by_max
+        if self.per_channel:
+            return [[choice(F.scale_shift, 1 + values["contrast"], values["brightness"])]]
         return [[choice(F.brightness_contrast, values["brightness"], values["contrast"], brightness_by_max=by_max)]]
 
 
@@ -303,7 +320,7 @@ class HueSaturationValue(Photometric):
         hue_shift_range: Range = (-20, 20),
         sat_shift_range: Range = (-30, 30),
         val_shift_range: Range = (-20, 20),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -12,6 +12,7 @@ from gpuaug.data.instances import BboxParams, KeypointParams
 from gpuaug.render.backend import BACKENDS
 from gpuaug.render.settings import as_fill, as_interpolation
 from gpuaug.render.values import as_value_range
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.layout import Declaration
 from gpuaug.transforms.base import Transform, as_channels, check_p
 from gpuaug.transforms.crop import as_size
@@ -260,7 +261,7 @@ class RandomApply(Container):
         torch.Size([4, 3, 8, 10])
     """
 
-    def __init__(self, transforms: Sequence[nn.Module], p: float = 0.5) -> None:
+    def __init__(self, transforms: Sequence[nn.Module], p: Number = 0.5) -> None:
         """Build the container; see the class."""
         super().__init__(transforms)
         self.p = check_p(p, "RandomApply")
@@ -347,8 +348,10 @@ def refuse_changing(transform: Transform, owner: str) -> None:
         or transform.normalizes
         or transform.changes_dtype
         or transform.box_format is not None
+        or transform.copies > 1
+        or transform.retimes
     ):
         raise ValueError(
-            f"{owner}: a transform that changes size, channels, dtype or box format cannot be applied to some samples"
-            f" only, got {type(transform).__name__}"
+            f"{owner}: a transform that changes size, channels, dtype, box format or the number of samples or frames"
+            f" cannot be applied to some samples only, got {type(transform).__name__}"
         )

@@ -16,8 +16,10 @@ from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
+from gpuaug.sampling.counts import as_number, constants, drawn_number
+from gpuaug.sampling.distributions import Uniform, as_distribution, static_range
 from gpuaug.sampling.generator import uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.layer import Context, Node
@@ -81,32 +83,33 @@ class CopyPaste(BatchMix):
 
     def __init__(
         self,
-        object_p: float = 0.5,
+        object_p: Number = 0.5,
         *,
-        scale_range: Sequence[float] | float | Distribution = (0.8, 1.25),
-        flip_p: float = 0.5,
+        scale_range: Range = (0.8, 1.25),
+        flip_p: Number = 0.5,
         blending: bool = True,
         class_weights: Mapping[int, float] | Sequence[float] | Tensor | None = None,
         max_ioa: float | None = None,
         pairing: str = "perm",
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """Check the arguments; see the class."""
         super().__init__(p, None)
         owner = "CopyPaste"
         self.object_p, self.flip_p = (
-            _share(value, owner, name) for name, value in (("object_p", object_p), ("flip_p", flip_p))
+            as_number(value, owner, name) for name, value in (("object_p", object_p), ("flip_p", flip_p))
         )
         scale = as_distribution(scale_range, owner=owner, name="scale_range", low=0.01)
         self.shrink = max(1.0, 1 / static_range(scale)[0])
-        if max_ioa is not None and not 0 < _share(max_ioa, owner, "max_ioa") <= 1:
+        if max_ioa is not None and as_number(max_ioa, owner, "max_ioa") == 0:
             raise ValueError(f"{owner}: max_ioa must be above 0 and at most 1, got {max_ioa!r}")
         if pairing not in (*PAIRINGS, "self"):
             raise ValueError(f"{owner}: pairing must be one of {', '.join((*PAIRINGS, 'self'))}, got {pairing!r}")
         self.max_ioa, self.pairing, self.blending = max_ioa, pairing, bool(blending)
         self._weights = self._table = _table(class_weights, owner)
+        given = constants(object_p=self.object_p, flip_p=self.flip_p)
         pair: dict[str, Any] = {"_pair": Uniform(0.0, 1.0)} if pairing == "perm" else {}
-        self.declare(scale=scale, _flip=Uniform(0.0, 1.0), _place=(Uniform(0.0, 1.0), 2), _objects=KEY, **pair)
+        self.declare(scale=scale, _flip=Uniform(0.0, 1.0), _place=(Uniform(0.0, 1.0), 2), _objects=KEY, **pair, **given)
 
     # -- draws
 
@@ -124,10 +127,10 @@ class CopyPaste(BatchMix):
             other = (partner[:, None] * frames + torch.arange(frames, device=like.device)).flatten()
         boxes, valid = self._boxes(rows, context)
         theirs, there = boxes.index_select(0, other), valid.index_select(0, other)
-        flip = raw["_flip"] < self.flip_p
+        flip = raw["_flip"] < drawn_number(raw, "flip_p", self.flip_p)
         chosen = there.unflatten(0, (-1, frames)).any(1)
         if count:
-            chosen = chosen & (self._uniforms(raw, count) < self._chances(rows, other, frames))
+            chosen = chosen & (self._uniforms(raw, count) < self._chances(raw, rows, other, frames))
         if gate is not None:
             chosen = chosen & gate[:, None]
         values = {"partner": partner, "scale": mat.wide(raw["scale"]), "flip": flip}
@@ -175,10 +178,11 @@ class CopyPaste(BatchMix):
         blocks, lanes = (torch.arange(n, device=key.device) for n in ((count + 3) // 4, count))
         return uniform(key.new_full((2,), 1), key, key >> 32, blocks, lanes)
 
-    def _chances(self, rows: Instances, other: Tensor, frames: int) -> Any:
+    def _chances(self, raw: Drawn, rows: Instances, other: Tensor, frames: int) -> Any:
         """Return the probability of each object (B, N) of the other samples, or one of all."""
+        p = drawn_number(raw, "object_p", self.object_p, 1)
         if self._weights is None:
-            return self.object_p
+            return p
         if rows.labels is None or rows.labels.dim() != 2:
             raise ValueError(
                 "CopyPaste: class_weights need labels (B, N) beside the boxes, got "
@@ -193,7 +197,7 @@ class CopyPaste(BatchMix):
         if frames > 1:  # of the frames in which it is there
             there = rows.valid.index_select(0, other)
             weight = torch.where(there, weight, 0.0).unflatten(0, (-1, frames)).amax(1)
-        return weight * self.object_p
+        return weight * p
 
     def _shift(
         self, values: Drawn, u: Tensor, boxes: Tensor, there: Tensor, chosen: Tensor, context: Context
@@ -280,14 +284,6 @@ def _moved(values: Drawn, boxes: Tensor, context: Context, frames: int) -> Tenso
     slope, shift = matrix.diagonal(dim1=1, dim2=2)[:, None, :2], matrix[:, None, :2, 2]
     a, b = boxes[..., :2] * slope + shift, boxes[..., 2:] * slope + shift
     return torch.cat((torch.minimum(a, b), torch.maximum(a, b)), dim=-1)
-
-
-def _share(value: Any, owner: str, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{owner}: {name} must be a number between 0 and 1, got {value!r}")
-    if not 0 <= value <= 1:
-        raise ValueError(f"{owner}: {name} must be between 0 and 1, got {value!r}")
-    return float(value)
 
 
 def _table(weights: Any, owner: str) -> Tensor | None:

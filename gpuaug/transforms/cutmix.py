@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.functional.mix import shrunk
+from gpuaug.geometry.canvas import spans
 from gpuaug.render.mixes import Blend
-from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.counts import as_number, constants, drawn_number
+from gpuaug.sampling.distributions import as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn
-from gpuaug.transforms.layer import Context, Node
+from gpuaug.transforms.layer import Context
 from gpuaug.transforms.mix import Mixing, as_share
 from gpuaug.transforms.mixing import Group
 
 __all__ = ["CutMix", "Pasting", "ResizeMix"]
-
-
-def spans(context: Context) -> Tensor:
-    """Return width and height (2,), on the device: made there, not copied."""
-    h, w = context.canvas
-    return torch.linspace(float(w), float(h), 2, device=context.like.device)
 
 
 class Pasting(Mixing):
@@ -37,9 +33,9 @@ class Pasting(Mixing):
         share: Tensor = (h * w - covered) / (h * w)
         return share
 
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Begin a pass."""
-        plan.blend(Blend(values["partner"], torch.ones_like(values["lam"]), values["box"], whole=True))
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return the rectangle."""
+        return Blend(values["partner"], torch.ones_like(values["lam"]), values["box"], whole=True)
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects outside the rectangle, and the other's inside."""
@@ -96,35 +92,40 @@ class CutMix(Pasting):
     def __init__(
         self,
         *,
-        alpha: float = 1.0,
+        alpha: Number = 1.0,
         num_classes: int | None = None,
         labels_getter: Any = "default",
         mode: str = "elem",
         pairing: str | None = None,
-        cutmix_minmax: Sequence[float] | None = None,
+        cutmix_minmax: Sequence[Number] | None = None,
         correct_lam: bool = True,
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)
         self.alpha, self.correct_lam = alpha, bool(correct_lam)
         share = as_share(alpha, "CutMix")
-        self.cutmix_minmax = None if cutmix_minmax is None else tuple(float(v) for v in cutmix_minmax)
+        self.cutmix_minmax = None
+        if cutmix_minmax is not None:
+            self.cutmix_minmax = tuple(as_number(v, "CutMix", "cutmix_minmax") for v in cutmix_minmax)
         if self.cutmix_minmax is None:
             self.declare_mix(lam=share, _place=(Unit(), 2))
             return
-        if len(self.cutmix_minmax) != 2 or not 0 <= self.cutmix_minmax[0] <= self.cutmix_minmax[1] <= 1:
-            raise ValueError(f"CutMix: cutmix_minmax must be 0 <= low <= high <= 1, got {cutmix_minmax!r}")
-        self.declare_mix(_size=(Unit(), 2), _place=(Unit(), 2))
+        if len(self.cutmix_minmax) != 2:
+            raise ValueError(f"CutMix: cutmix_minmax must be (low, high), got {cutmix_minmax!r}")
+        low, high = self.cutmix_minmax
+        as_distribution((low, high), owner="CutMix", name="cutmix_minmax")  # which says what is wrong
+        self.declare_mix(_size=(Unit(), 2), _place=(Unit(), 2), **constants(low=low, high=high))
 
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `box`, and the share that it leaves."""
-        span = spans(context)
+        span = spans(context.canvas, context.like.new_empty(0, dtype=torch.float32))
         if self.cutmix_minmax is not None:
-            low, high = (torch.floor(span * v) for v in self.cutmix_minmax)
+            given = zip(("low", "high"), self.cutmix_minmax, strict=True)
+            low, high = (torch.floor(span * drawn_number(drawn, k, v, 1)) for k, v in given)
             size = torch.minimum(low + torch.floor(drawn["_size"] * (high - low + 1)), high)
             size = size if gate is None else size * gate[:, None]
             start = torch.minimum(torch.floor(drawn["_place"] * (span - size + 1)), span - size)
@@ -185,10 +186,12 @@ class ResizeMix(Pasting):
         (torch.Size([4, 3, 8, 10]), torch.Size([4, 10]))
     """
 
+    shrinks: ClassVar[bool] = True
+
     def __init__(
         self,
         *,
-        scale: Sequence[float] | Distribution = (0.1, 0.8),
+        scale: Range = (0.1, 0.8),
         num_classes: int | None = None,
         labels_getter: Any = "default",
         mode: str = "elem",
@@ -196,7 +199,7 @@ class ResizeMix(Pasting):
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)
@@ -208,7 +211,7 @@ class ResizeMix(Pasting):
 
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `box`, and the share that it leaves."""
-        span = spans(context)
+        span = spans(context.canvas, context.like.new_empty(0, dtype=torch.float32))
         size = torch.floor(drawn["scale"][:, None] * span).clamp(min=1)
         size = size if gate is None else size * gate[:, None]
         start = torch.minimum(torch.floor(drawn["_place"] * (span - size + 1)), span - size)
@@ -220,21 +223,16 @@ class ResizeMix(Pasting):
         h, w = context.canvas
         return shrunk(box.to(context.like.dtype), int(h), int(w))
 
-    def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
-        """Begin a pass."""
-        shrink = max(n / max(1, int(n * self.least - 1e-6)) for n in context.canvas)
-        box = values["box"]
-        plan.blend(
-            Blend(
-                values["partner"],
-                torch.ones_like(values["lam"]),
-                box,
-                self.matrix(box, context),
-                whole=True,
-                kind="axis",
-                shrink=shrink,
-            )
-        )
+    def most_shrunk(self, context: Context) -> float:
+        """Return the bound of the smallest patch."""
+        bound: float = max(n / max(1, int(n * self.least - 1e-6)) for n in context.canvas)
+        return bound
+
+    def blend(self, values: Drawn, context: Context) -> Blend:
+        """Return the rectangle, and the map onto it."""
+        box, share, shrink = values["box"], torch.ones_like(values["lam"]), self.most_shrunk(context)
+        matrix = self.matrix(box, context)
+        return Blend(values["partner"], share, box, matrix, whole=True, kind="axis", shrink=shrink)
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects outside the rectangle, and the other's inside."""

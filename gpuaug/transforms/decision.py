@@ -58,17 +58,22 @@ def shares_a_place(nodes: Sequence[Node]) -> bool:
 def _rank(node: Node) -> int:
     transform = node.transform
     if isinstance(transform, Filter):
-        return 3
+        return 4
     if isinstance(transform, Photometric) or (isinstance(transform, Decision) and transform.grouped):
+        return 3
+    if isinstance(transform, Bending):
         return 2
-    return 1 if isinstance(transform, Bending) else 0
+    return 0 if transform.mixes or transform.mute else 1
 
 
 def merged(branches: Sequence[Sequence[Node]]) -> list[Node]:
-    """Return the nodes of branches, of which a sample takes one: those that can share a pass side by side."""
+    """Return the nodes of branches, of which a sample takes one: those that can share a pass side by side.
+
+    Mixes come first: what samples meet is as it was before the choice.
+    """
     queues, out = [list(nodes) for nodes in branches], []
     while any(queues):
-        for rank in range(4):
+        for rank in range(5):
             for queue in queues:
                 while queue and _rank(queue[0]) == rank:
                     out.append(queue.pop(0))
@@ -88,7 +93,7 @@ def placed(nodes: Sequence[Node], place: int, gate: Gate) -> list[Node]:
             name=own[node.name],
             gates=(gate, *map(there, node.gates)),
             drawn=node.drawn or node.name,
-            of=None if node.of is None else own.get(node.of, node.of),
+            of=tuple(own[name] for name in node.of) if isinstance(node.of, tuple) else own.get(node.of or "", node.of),
         )
         for node in nodes
     ]

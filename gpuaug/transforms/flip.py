@@ -11,6 +11,7 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Integers
+from gpuaug.sampling.law import Number
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context
 
@@ -27,7 +28,7 @@ class _Lattice(Geometric):
     kind: ClassVar[Kind] = "lattice"
     reads: ClassVar[bool] = False
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: Number = 0.5) -> None:
         """Remember the probability."""
         super().__init__(p)
 
@@ -165,7 +166,7 @@ class RandomRotate90(_Turning):
         torch.Size([2, 3, 5, 5])
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: Number = 0.5) -> None:
         """Remember the probability."""
         super().__init__(p)
         self.declare(turns=Integers(0, 3))
@@ -200,7 +201,7 @@ class SquareSymmetry(_Turning):
 
     mirrors: ClassVar[bool] = True
 
-    def __init__(self, p: float = 1.0) -> None:
+    def __init__(self, p: Number = 1.0) -> None:
         """Remember the probability."""
         super().__init__(p)
         self.declare(symmetry=Integers(0, 7))

@@ -7,22 +7,21 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug.data.kept import Kept
 from gpuaug.functional.labels import soft_labels
-from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, larger, ratio, rectangle, smaller
+from gpuaug.functional.mosaic import FIT_MODES, TILES, fitted, placed
+from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, spans
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Reader
 from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.crop import Size, as_size
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mixing import Group
-from gpuaug.transforms.resize import scaled
 
 __all__ = ["Mosaic"]
-
-FIT_MODES = ("contain", "cover")
-TILES = 4
 
 
 class Mosaic(BatchMix, Reader):
@@ -37,6 +36,14 @@ class Mosaic(BatchMix, Reader):
     `RandomAffine` or `RandomPerspective` and `CenterCrop(s)`, in a `Compose(fill=114)`; a sample that `p` leaves out is
     then augmented as without the mosaic.
 
+    With a `buffer`, samples and all that is annotated on them are kept as they come in, on their device: this takes
+    the memory of so many samples and of one batch more, for good, and one copy of the batch in each call; nothing
+    waits. The first batches meet who is there. It starts anew where shapes, dtypes or the device change (but for the
+    number of objects, which grows to the largest, with empty rows) or a batch is larger than the first, with `reseed`,
+    and in copies and pickles; it is no part of `state_dict`, and `eval()`, `enabled = False` and inference mode leave
+    it as it is. Draws are those of the seed, among whoever is there. `sample` and `return_params=True` copy the buffer
+    into the Params, so that these can be replayed.
+
     Args:
         target_size: (height, width) of the canvas of the mosaic, or a number for a square; None keeps the input's.
         cell_shape: (height, width) that each image is fitted to, or a number for a square; None keeps its size.
@@ -48,6 +55,7 @@ class Mosaic(BatchMix, Reader):
         fill: value where no tile is, in the input's unit; black by default.
         num_classes: number of classes, for labels of samples that are integers.
         labels_getter: as in `MixUp`.
+        buffer: number of samples of earlier batches, the last ones, that are drawn from too; 0 takes the batch alone.
         p: probability for each sample; 0 is neutral. A sample that is left out is shown whole, fitted to its cell, in
             the middle of the canvas: unchanged with the defaults. `enabled = False` leaves out all, for last epochs.
 
@@ -61,7 +69,8 @@ class Mosaic(BatchMix, Reader):
         from what it was before. Labels of samples are mixed by the area of the tiles.
 
     Raises:
-        ValueError: for images of several sizes without `target_size`; for integer labels without `num_classes`.
+        ValueError: for images of several sizes without `target_size`, or with a `buffer`; for clips with a `buffer`;
+            for a `buffer` that does not come first; for integer labels without `num_classes`.
 
     Source: albumentations.Mosaic, whose `fit_mode` is "cover" by default; the geometry is YOLO's.
 
@@ -81,13 +90,14 @@ class Mosaic(BatchMix, Reader):
         *,
         target_size: Size | None = None,
         cell_shape: Size | None = None,
-        center_range: Any = (0.3, 0.7),
+        center_range: Range = (0.3, 0.7),
         fit_mode: str = "contain",
         interpolation: Any = None,
         fill: Any = None,
         num_classes: int | None = None,
         labels_getter: Any = "default",
-        p: float = 0.5,
+        buffer: int = 0,
+        p: Number = 0.5,
     ) -> None:
         """Check the arguments; see the class."""
         BatchMix.__init__(self, p, labels_getter)
@@ -97,6 +107,9 @@ class Mosaic(BatchMix, Reader):
         if fit_mode not in FIT_MODES:
             raise ValueError(f"Mosaic: fit_mode must be one of {', '.join(FIT_MODES)}, got {fit_mode!r}")
         self.fit_mode, self.num_classes = fit_mode, num_classes
+        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
+            raise ValueError(f"Mosaic: buffer must be a whole number of samples, not negative, got {buffer!r}")
+        self.kept = Kept(buffer) if buffer else None
         center = as_distribution(center_range, owner="Mosaic", name="center_range", low=0.0, high=1.0)
         self.declare(center=(center, 2), _partner=(Uniform(0.0, 1.0), TILES - 1))
 
@@ -112,10 +125,7 @@ class Mosaic(BatchMix, Reader):
 
     def fitted(self, canvas: Canvas) -> Canvas:
         """Return the size of images fitted to the cell."""
-        if self.cell_shape is None:
-            return canvas
-        factors = [ratio(cell, side) for cell, side in zip(self.cell_shape, canvas, strict=True)]
-        return scaled(canvas, (smaller if self.fit_mode == "contain" else larger)(*factors))
+        return fitted(canvas, self.cell_shape, self.fit_mode)
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return who is in the mosaic, its centre, and where each tile is."""
@@ -123,9 +133,12 @@ class Mosaic(BatchMix, Reader):
         count = like.shape[0]
         if not self.enabled:
             gate = torch.zeros_like(like, dtype=torch.bool)
-        own = torch.arange(count, device=like.device)
-        others = (raw["_partner"] * count).to(torch.int64).clamp(max=max(count - 1, 0))
-        size = _size(after, like)
+        if context.met is None:
+            own = torch.arange(count, device=like.device)
+            others = (raw["_partner"] * count).to(torch.int64).clamp(max=max(count - 1, 0))
+        else:
+            own, others = context.met.slots, context.met.partner(raw["_partner"])
+        size = spans(after, like)
         values = {
             "partner": torch.cat((own[:, None], others), dim=1),
             "center": torch.floor(raw["center"] * size),
@@ -133,44 +146,10 @@ class Mosaic(BatchMix, Reader):
         if gate is not None:
             values["gate"] = gate
             values["partner"] = torch.where(gate[:, None], values["partner"], own[:, None])
-        values["_matrix"], values["_rectangle"] = self._tiles(values, size, exact(context.canvas), like)
+        partner, center, canvas = values["partner"], values["center"], exact(context.canvas)
+        found = placed(partner, center, canvas, after, self.cell_shape, self.fit_mode, gate, size)
+        values["_matrix"], values["_rectangle"] = found
         return values
-
-    def _tiles(self, values: Drawn, size: Tensor, canvas: Canvas, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B, 4, 3, 3), positions in an image -> on the canvas, and (B, 4, 4), where each is seen."""
-        partner, gate = values["partner"], values.get("gate")
-        inner = self.fitted(canvas)
-        if isinstance(canvas, Sizes):
-            index = partner.flatten()
-            both = torch.stack((inner[1], inner[0], inner[1] / canvas[1], inner[0] / canvas[0]), dim=-1)
-            fitted, scale = both.index_select(0, index).view(-1, TILES, 4).split(2, dim=-1)
-            factors: Any = scale.unbind(-1)
-        else:
-            fitted = size if inner == self.output_canvas(canvas) else _size(inner, like)
-            factors = inner[1] / canvas[1], inner[0] / canvas[0]
-        shown = fitted
-        if self.fit_mode == "cover" and self.cell_shape is not None:
-            shown = torch.minimum(fitted, _size(self.cell_shape, like))
-        # Left of the centre are tiles 0 and 2, above it 0 and 1.
-        tile = torch.arange(TILES, device=like.device)
-        before = torch.stack((tile % 2 == 0, tile < 2), dim=-1).to(like.dtype)
-        center = values["center"][:, None]
-        low = place = center - before * shown
-        if shown is not fitted:
-            place = center - before * fitted
-        high = low + shown
-        if gate is not None:
-            on, first = gate[:, None, None], (tile == 0)[:, None]
-            middle = torch.floor((size - shown) / 2)
-            low, high = torch.where(on, low, middle), torch.where(on, high, middle + first * shown)
-            place = torch.where(on, place, torch.floor((size - fitted) / 2))
-        matrix = like.new_zeros((*partner.shape, 3, 3))
-        for axis, factor in enumerate(factors):
-            matrix[..., axis, axis] = factor
-        matrix[..., 2, 2] = 1.0
-        matrix[..., :2, 2] = place
-        rectangles = torch.cat((low.clamp(min=0), torch.minimum(high, size)), dim=-1)
-        return matrix, rectangles
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Begin a pass."""
@@ -210,8 +189,3 @@ class Mosaic(BatchMix, Reader):
         share = (area / area.sum(1, keepdim=True).clamp(min=1)).to(soft.dtype)
         mixed = [soft.index_select(0, values["partner"][:, k]) * share[:, k : k + 1] for k in range(TILES)]
         return mixed[0] + mixed[1] + mixed[2] + mixed[3]
-
-
-def _size(canvas: Canvas, like: Tensor) -> Tensor:
-    """Return (2,): width and height."""
-    return rectangle(canvas, like)[2:]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.instances import Instances
+from gpuaug.data.kept import Met
 from gpuaug.geometry.canvas import Canvas, numbers
 from gpuaug.render.values import ValueRange
 from gpuaug.sampling.layout import Declaration, Draws
@@ -17,7 +18,7 @@ from gpuaug.sampling.state import moved
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
 
-__all__ = ["TAKEN", "Context", "Gate", "Given", "Names", "Node"]
+__all__ = ["TAKEN", "Context", "Gate", "Given", "Names", "Node", "which_copy"]
 
 TAKEN = "_taken"
 """Parameter of a container that chooses: (B, branches) bool, which of its branches each sample takes."""
@@ -41,8 +42,22 @@ class Context:
     """For a transform that `sees` the mask: (B, C, H, W) of this canvas."""
     image: Any = None
     """For a transform that `sees` the image, as it is here."""
+    met: Met | None = None
+    """For a mix that keeps samples of earlier batches: where those of this one are among them."""
+    dense: Any = None
+    """For a transform that `sees` a further input, `Transform.dense`: (B, H, W) of this canvas, of clips (B, T, H, W).
+    """
     frames: int = 1
-    """T of clips, for a mix that `sees` objects: they are those of the frames, (B * T, N, ...)."""
+    """T of clips, for what says which frames are shown, and for a mix that `sees` objects: those of the frames, then,
+    (B * T, N, ...)."""
+    before: int = 0
+    """How many samples there are at this point, of which there will be more."""
+
+
+def which_copy(context: Context, copies: int) -> Tensor:
+    """Return which of its copies (B,) each sample is, for a transform that makes some."""
+    place = torch.arange(len(context.like), device=context.like.device)
+    return torch.div(place, max(context.before, 1), rounding_mode="floor") % copies
 
 
 @dataclass(frozen=True)
@@ -84,13 +99,15 @@ class Node:
     channels: tuple[int, ...] | None = None
     drawn: str | None = None
     """Whose draws it takes, where not its own: a transform that stands in several places has one draw."""
-    of: str | None = None
-    """Whose parameters it takes, where it is a part of something."""
+    of: str | tuple[str, ...] | None = None
+    """Whose parameters it takes, where it is a part of something; of several, each by its name and a dot."""
     given: Given | None = None
     """Its parameters, where they are not drawn."""
 
     def raw(self, draws: Draws, values: dict[str, dict[str, Tensor]]) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return what was drawn for it, and the gate (B,); None where it always applies."""
+        if isinstance(self.of, tuple):
+            return {f"{name}.{key}": value for name in self.of for key, value in values[name].items()}, None
         raw = dict(values[self.of] if self.of is not None else draws.get(self.drawn or self.name, {}))
         gate = raw.pop("gate", None)
         for outer in self.gates:

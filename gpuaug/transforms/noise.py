@@ -12,6 +12,7 @@ from gpuaug import functional as F
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.varying import PerClass
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
@@ -19,7 +20,6 @@ from gpuaug.transforms.layer import Context
 
 __all__ = ["KEY", "GaussianNoise", "MultiplicativeNoise", "SaltAndPepper", "as_key"]
 
-Range = float | Sequence[float] | Distribution
 
 KEY = (Uniform(0.0, 1.0), 2)
 """Two columns from which a sample's noise key is made."""
@@ -71,7 +71,7 @@ class GaussianNoise(Photometric):
         sigma: Range = 0.1,
         clip: bool = True,
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
@@ -129,7 +129,7 @@ class SaltAndPepper(Photometric):
         self,
         amount: Range = (0.01, 0.06),
         salt_vs_pepper: Range = (0.4, 0.6),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -204,7 +204,7 @@ class MultiplicativeNoise(Photometric):
         multiplier: Range = (0.9, 1.1),
         per_channel: bool = False,
         elementwise: bool = False,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

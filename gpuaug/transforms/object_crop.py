@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,10 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, along, exact, larger, smaller, whole
+from gpuaug.sampling.counts import as_number, constants, drawn_number
 from gpuaug.sampling.distributions import Uniform
+from gpuaug.sampling.law import Number
+from gpuaug.sampling.varying import least, most, parts
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.crop import Size, as_size
 from gpuaug.transforms.layer import Context, Layer
@@ -27,7 +31,7 @@ class _ObjectCrop(Window):
 
     sees = ("objects",)
 
-    def __init__(self, size: Size | None, p: float, interpolation: Any, antialias: bool | None) -> None:
+    def __init__(self, size: Size | None, p: Number, interpolation: Any, antialias: bool | None) -> None:
         super().__init__(p, interpolation, antialias=antialias)
         self.size = None if size is None else as_size(size, type(self).__name__)
 
@@ -76,10 +80,10 @@ class RandomIoUCrop(_ObjectCrop):
 
     def __init__(
         self,
-        min_scale: float = 0.3,
-        max_scale: float = 1.0,
-        min_aspect_ratio: float = 0.5,
-        max_aspect_ratio: float = 2.0,
+        min_scale: Number = 0.3,
+        max_scale: Number = 1.0,
+        min_aspect_ratio: Number = 0.5,
+        max_aspect_ratio: Number = 2.0,
         sampler_options: Sequence[float] | None = None,
         trials: int = 40,
         *,
@@ -90,10 +94,11 @@ class RandomIoUCrop(_ObjectCrop):
         """See the class."""
         super().__init__(size, 1.0, interpolation, antialias)
         for name, low, high in (("scale", min_scale, max_scale), ("aspect_ratio", min_aspect_ratio, max_aspect_ratio)):
-            if not 0 < low <= high or (name == "scale" and high > 1):
+            top = 1.0 if name == "scale" else math.inf
+            if least(low) <= 0 or most(high) > top or not (parts((low, high)) or least(low) <= least(high)):
                 rule = f"0 < min_{name} <= max_{name}" + (" <= 1" if name == "scale" else "")
                 raise ValueError(f"RandomIoUCrop: min_{name} and max_{name} must be {rule}, got {(low, high)!r}")
-        self.aspects = (float(min_aspect_ratio), float(max_aspect_ratio))
+        self.aspects = (min_aspect_ratio, max_aspect_ratio)
         self.options = OPTIONS if sampler_options is None else tuple(float(v) for v in sampler_options)
         if not self.options or min(self.options) < 0:
             raise ValueError(f"RandomIoUCrop: sampler_options must be numbers from 0 on, got {sampler_options!r}")
@@ -102,8 +107,9 @@ class RandomIoUCrop(_ObjectCrop):
         self.trials = trials
         self.declare(
             _order=(Uniform(0.0, 1.0), len(self.options)),
-            _scale=(Uniform(float(min_scale), float(max_scale)), 2 * trials),
+            _scale=(Uniform(min_scale, max_scale), 2 * trials),
             _place=(Uniform(0.0, 1.0), 2 * trials),
+            **constants(flattest=max_aspect_ratio, tallest=min_aspect_ratio),
         )
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
@@ -128,7 +134,8 @@ class RandomIoUCrop(_ObjectCrop):
         left, top = torch.floor((w - width) * place[..., 0]), torch.floor((h - height) * place[..., 1])
         fits = (width > 0) & (height > 0)
         aspect = width / height.clamp(min=1)
-        fits = fits & (aspect >= self.aspects[0]) & (aspect <= self.aspects[1])
+        low, high = (drawn_number(raw, k, v, 1) for k, v in zip(("tallest", "flattest"), self.aspects, strict=True))
+        fits = fits & (aspect >= low) & (aspect <= high)
         overlap = self._overlap(context, left, top, width, height)
         met = torch.stack(
             [fits & (overlap >= o) if o < 1 else torch.zeros_like(fits) for o in self.options], dim=-1
@@ -210,25 +217,24 @@ class BBoxSafeRandomCrop(_ObjectCrop):
 
     def __init__(
         self,
-        erosion_rate: float = 0.0,
+        erosion_rate: Number = 0.0,
         *,
         size: Size | None = None,
-        p: float = 1.0,
+        p: Number = 1.0,
         interpolation: Any = None,
         antialias: bool | None = True,
     ) -> None:
         """See the class."""
         super().__init__(size, p, interpolation, antialias)
-        if not 0 <= erosion_rate <= 1:
-            raise ValueError(f"BBoxSafeRandomCrop: erosion_rate must be between 0 and 1, got {erosion_rate!r}")
-        self.erosion_rate = float(erosion_rate)
-        self.declare(_sides=(Uniform(0.0, 1.0), 4))
+        self.erosion_rate = as_number(erosion_rate, "BBoxSafeRandomCrop", "erosion_rate")
+        self.declare(_sides=(Uniform(0.0, 1.0), 4), **constants(rate=self.erosion_rate))
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `top`, `left`, `height` and `width` in whole pixels."""
         canvas, u = exact(context.canvas), mat.wide(raw["_sides"])
-        free = self._free(u, canvas)
-        seen = seen_boxes(context) if self.erosion_rate < 1 else None
+        rate = drawn_number(raw, "rate", self.erosion_rate)
+        free = self._free(u, canvas, rate)
+        seen = None if self.erosion_rate == 1 else seen_boxes(context)
         if seen is None:
             return free
         boxes, valid = seen
@@ -237,18 +243,20 @@ class BBoxSafeRandomCrop(_ObjectCrop):
             n, i = canvas[axis], 1 - axis
             low = torch.where(valid, boxes[..., i], torch.inf).amin(1)
             high = torch.where(valid, boxes[..., i + 2], -torch.inf).amax(1)
-            eroded = (high - low) * (self.erosion_rate / 2)
+            eroded = (high - low) * (rate / 2)
             most, least = torch.floor(low + eroded), torch.ceil(high - eroded)
             first = torch.minimum(torch.floor(u[:, axis] * (most + 1)), most)
             last = torch.minimum(least + torch.floor(u[:, 2 + axis] * (n - least + 1)), n * torch.ones_like(least))
             held[start], held[side] = first, (last - first).clamp(min=1)
         there = valid.any(dim=1)
+        if "_rate" in raw:  # the objects do not matter
+            there = there & (rate < 1)
         return {k: torch.where(there, held[k], free[k]) for k in free}
 
-    def _free(self, u: Tensor, canvas: Canvas) -> Drawn:
+    def _free(self, u: Tensor, canvas: Canvas, rate: Any) -> Drawn:
         """Return the rectangles of samples without objects."""
         h, w = canvas
-        least = larger(whole(h * (1 - self.erosion_rate)), 1)
+        least = larger(whole(h * (1 - rate)), 1)
         height = least + smaller(torch.floor(u[:, 2] * (h - least + 1)), h - least)
         width = smaller(torch.floor(height * (w / h) + 1e-6).clamp(min=1), w)
         top, left = (torch.floor(u[:, i] * (n - n_in + 1)) for i, (n, n_in) in enumerate(((h, height), (w, width))))

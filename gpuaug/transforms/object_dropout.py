@@ -10,12 +10,14 @@ from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import along, smaller
-from gpuaug.sampling.distributions import Distribution, Integers, as_distribution
+from gpuaug.sampling.counts import as_counts, constants, drawn_number
+from gpuaug.sampling.distributions import as_distribution
 from gpuaug.sampling.generator import uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
-from gpuaug.transforms.occlude import Rectangles, as_counts, as_value
+from gpuaug.transforms.occlude import Rectangles, as_value
 from gpuaug.transforms.window import as_rank, pick_one, seen_boxes
 
 __all__ = ["ConstrainedCoarseDropout"]
@@ -62,12 +64,12 @@ class ConstrainedCoarseDropout(Rectangles):
 
     def __init__(
         self,
-        num_holes_range: Sequence[int] = (1, 1),
-        hole_height_range: Sequence[float] | Distribution = (0.1, 0.1),
-        hole_width_range: Sequence[float] | Distribution = (0.1, 0.1),
+        num_holes_range: Range = (1, 1),
+        hole_height_range: Range = (0.1, 0.1),
+        hole_width_range: Range = (0.1, 0.1),
         fill: float | Sequence[float] | str = 0,
         fill_mask: float | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
         mask_indices: Sequence[int] | None = None,
         bbox_labels: Sequence[int] | None = None,
         *,
@@ -90,53 +92,59 @@ class ConstrainedCoarseDropout(Rectangles):
         self.mask_indices = None if mask_indices is None else tuple(mask_indices)
         self.bbox_labels = None if bbox_labels is None else tuple(bbox_labels)
         self.value = as_value(fill, owner, "fill")
-        low, high = as_counts(num_holes_range, owner, "num_holes_range")
-        self.count_range = (low, high)
+        counts = as_counts(num_holes_range, owner, "num_holes_range")
+        self.num_holes_range, self.most = num_holes_range, int(counts.support()[1])
         self.shares = [
             as_distribution(v, owner=owner, name=f"hole_{side}_range", low=0.0, high=1.0)
             for side, v in (("height", hole_height_range), ("width", hole_width_range))
         ]
-        if any(law.varies for law in self.shares):
-            raise ValueError(f"{owner}: hole_height_range and hole_width_range must be fixed, got {self.shares}")
         self.sees = ("objects",) if self.mask_indices is None else ("mask",)
-        random: dict[str, Any] = {"count": Integers(low, high), "_holes": KEY}
+        random: dict[str, Any] = {"count": counts, "_holes": KEY}
         if isinstance(self.value, str):
             random["_key"] = KEY
-        self.declare(**random)
+        # The holes are drawn from a key, with the numbers that the table has for each sample.
+        laws = {f"side{i}_{name}": n for i, law in enumerate(self.shares) for name, n in law.numbers().items()}
+        self.declare(**random, **constants(**laws))
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `count` and `boxes`, as many for each object as there can be, of which `count` have a size."""
         find = self._in_boxes if self.mask_indices is None else self._on_regions
-        holes = find(as_key(raw["_holes"]), context)  # (B, N, most, 4)
-        counted = torch.arange(self.count_range[1], device=holes.device) < raw["count"][:, None]
+        holes = find(raw, context)  # (B, N, most, 4)
+        counted = torch.arange(self.most, device=holes.device) < raw["count"][:, None]
         values = {"count": raw["count"], "boxes": (holes * counted[:, None, :, None]).flatten(1, 2).to(torch.int64)}
         if "_key" in raw:
             values["key"] = as_key(raw["_key"])
         return values
 
-    def _draws(self, key: Tensor, rows: int) -> tuple[list[Tensor], Tensor]:
+    def _draws(self, raw: Drawn, rows: int) -> tuple[list[Tensor], Tensor]:
         """Return the shares of height and width (B, N, most), and uniforms (B, N, 2, most) for the place.
 
         How many rows there are is the batch's matter, which no column can be laid out for: they are counted from the
         sample's key. What a row draws does not depend on how many rows follow.
         """
-        holes = torch.arange(rows * self.count_range[1], device=key.device)
-        lanes = torch.arange(4 * rows * self.count_range[1], device=key.device)
-        u = uniform(key.new_full((2,), 1), key, key >> 32, holes, lanes).view(-1, rows, self.count_range[1], 4)
-        shares = [law.icdf(u[..., i], *(u.new_full((), v) for v in law.bounds)) for i, law in enumerate(self.shares)]
+        key = as_key(raw["_holes"])
+        holes = torch.arange(rows * self.most, device=key.device)
+        lanes = torch.arange(4 * rows * self.most, device=key.device)
+        u = uniform(key.new_full((2,), 1), key, key >> 32, holes, lanes).view(-1, rows, self.most, 4)
+        shares = []
+        for i, law in enumerate(self.shares):
+            numbers = zip(law.numbers(), law.bounds, strict=True)
+            given = [drawn_number(raw, f"side{i}_{name}", bound, 2) for name, bound in numbers]
+            bounds = [n if isinstance(n, Tensor) else u.new_full((), n) for n in given]
+            shares.append(law.icdf(u[..., i], *bounds))
         return [mat.wide(share) for share in shares], mat.wide(u[..., 2:]).transpose(2, 3)
 
-    def _in_boxes(self, key: Tensor, context: Context) -> Tensor:
+    def _in_boxes(self, raw: Drawn, context: Context) -> Tensor:
         seen = seen_boxes(context)
         if seen is None:
-            return context.like.new_zeros((context.like.shape[0], 0, self.count_range[1], 4))
+            return context.like.new_zeros((context.like.shape[0], 0, self.most, 4))
         boxes, there = seen
         if self.bbox_labels is not None:
             labels = context.objects.labels if context.objects is not None else None
             if labels is None:
                 raise TypeError("ConstrainedCoarseDropout: bbox_labels needs labels beside the boxes, got none")
             there = there & torch.stack([labels == v for v in self.bbox_labels]).any(0)
-        shares, u = self._draws(key, boxes.shape[1])
+        shares, u = self._draws(raw, boxes.shape[1])
         starts, sides = [], []
         for axis, share in enumerate(shares):
             low, high = boxes[..., 1 - axis, None], boxes[..., 3 - axis, None]
@@ -147,11 +155,11 @@ class ConstrainedCoarseDropout(Rectangles):
             sides.append(side)
         return torch.stack((*starts, *sides), dim=-1) * there[..., None, None]
 
-    def _on_regions(self, key: Tensor, context: Context) -> Tensor:
-        mask, most, classes = context.mask, self.count_range[1], self.mask_indices or ()
+    def _on_regions(self, raw: Drawn, context: Context) -> Tensor:
+        mask, most, classes = context.mask, self.most, self.mask_indices or ()
         if mask is None:
             return context.like.new_zeros((context.like.shape[0], 0, most, 4))
-        shares, u = self._draws(key, len(classes))
+        shares, u = self._draws(raw, len(classes))
         holes = []
         for k, value in enumerate(classes):
             region = (mask == value).any(dim=1)
@@ -175,4 +183,4 @@ class ConstrainedCoarseDropout(Rectangles):
     def extra_repr(self) -> str:
         """Show the objects."""
         which = f"bbox_labels={self.bbox_labels}" if self.mask_indices is None else f"mask_indices={self.mask_indices}"
-        return f"num_holes_range={self.count_range}, {which}" + (f", p={self.p:g}" if self.p < 1 else "")
+        return f"num_holes_range={self.num_holes_range}, {which}" + (f", p={self.p:g}" if self.p < 1 else "")

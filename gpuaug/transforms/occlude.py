@@ -10,10 +10,13 @@ from torch import Tensor
 
 from gpuaug.functional import occlude
 from gpuaug.geometry.canvas import along, larger, smaller, whole
+from gpuaug.geometry.canvas import ratio as divided
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import as_fill
-from gpuaug.sampling.distributions import Distribution, Integers, LogUniform, Uniform, as_distribution, within
+from gpuaug.sampling.counts import as_counts, as_number, constants, drawn_number
+from gpuaug.sampling.distributions import LogUniform, Uniform, as_distribution, static_range, within
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
@@ -21,15 +24,7 @@ from gpuaug.transforms.sizes import is_fraction
 
 __all__ = ["CoarseDropout", "GridDropout", "RandomErasing"]
 
-Range = float | Sequence[float] | Distribution
 TRIES = 10
-
-
-def as_counts(value: Any, owner: str, name: str) -> tuple[int, int]:
-    low, high = (value, value) if isinstance(value, int) else tuple(value)
-    if any(isinstance(v, bool) or not isinstance(v, int) for v in (low, high)) or not 1 <= low <= high:
-        raise ValueError(f"{owner}: {name} must be integers with 1 <= low <= high, got {value!r}")
-    return low, high
 
 
 def as_value(value: Any, owner: str, name: str) -> tuple[float, ...] | str:
@@ -48,7 +43,7 @@ class Occluding(Photometric):
 
     def __init__(
         self,
-        p: float,
+        p: Number,
         channels: tuple[int, ...] | None,
         keys: Sequence[str] | None,
         fill_mask: float | None,
@@ -133,13 +128,13 @@ class RandomErasing(Rectangles):
 
     def __init__(
         self,
-        p: float = 0.5,
-        scale: Sequence[float] | Distribution = (0.02, 0.33),
-        ratio: Sequence[float] | Distribution = (0.3, 3.3),
+        p: Number = 0.5,
+        scale: Range = (0.02, 0.33),
+        ratio: Range = (0.3, 3.3),
         value: float | Sequence[float] | str = 0.0,
         *,
-        min_count: int = 1,
-        max_count: int | None = None,
+        min_count: Number = 1,
+        max_count: Number | None = None,
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
@@ -149,8 +144,8 @@ class RandomErasing(Rectangles):
         super().__init__(p, channels, keys, fill_mask, hide_keypoints)
         owner = "RandomErasing"
         self.value = as_value(value, owner, "value")
-        low, high = as_counts((min_count, min_count if max_count is None else max_count), owner, "min_count, max_count")
-        self.count_range = (low, high)
+        counts = as_counts((min_count, min_count if max_count is None else max_count), owner, "min_count, max_count")
+        self.most = high = int(counts.support()[1])
         aspect = as_distribution(ratio, owner=owner, name="ratio", low=1e-6)
         if isinstance(aspect, Uniform):
             aspect = LogUniform(aspect.low, aspect.high)
@@ -160,7 +155,7 @@ class RandomErasing(Rectangles):
             "_place": (Uniform(0.0, 1.0), 2 * high),
         }
         if high > 1:
-            random["count"] = Integers(low, high)
+            random["count"] = counts
         if isinstance(self.value, str):
             random["_key"] = KEY
         self.declare(**random)
@@ -168,7 +163,7 @@ class RandomErasing(Rectangles):
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Take, for each rectangle, the first of ten tries that fits; none leaves the sample as it is."""
         h, w = context.canvas
-        most = self.count_range[1]
+        most = self.most
         values: Drawn = {}
         count = raw.get("count")
         area = raw["_area"].unflatten(1, (most, TRIES)) * along(h * w * 1.0, 2)
@@ -203,7 +198,7 @@ class CoarseDropout(Rectangles):
     """Replace several rectangles of each sample, of numbers, sizes and places drawn for it.
 
     Args:
-        num_holes_range: (low, high) number of rectangles.
+        num_holes_range: (low, high) number of rectangles, or a distribution of it.
         hole_height_range: range of heights: floats are fractions of the image, integers pixels.
         hole_width_range: likewise.
         fill: a number or one for each channel, in the input's unit (after `Normalize`, in its units); "random" for
@@ -234,11 +229,11 @@ class CoarseDropout(Rectangles):
 
     def __init__(
         self,
-        num_holes_range: Sequence[int] = (1, 2),
-        hole_height_range: Sequence[float] | Distribution = (0.1, 0.2),
-        hole_width_range: Sequence[float] | Distribution = (0.1, 0.2),
+        num_holes_range: Range = (1, 2),
+        hole_height_range: Range = (0.1, 0.2),
+        hole_width_range: Range = (0.1, 0.2),
         fill: float | Sequence[float] | str = 0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
@@ -249,13 +244,13 @@ class CoarseDropout(Rectangles):
         super().__init__(p, channels, keys, fill_mask, hide_keypoints)
         owner = "CoarseDropout"
         self.value = as_value(fill, owner, "fill")
-        low, high = as_counts(num_holes_range, owner, "num_holes_range")
-        self.count_range = (low, high)
+        counts = as_counts(num_holes_range, owner, "num_holes_range")
+        self.most = high = int(counts.support()[1])
         self._fractions = (
             is_fraction(hole_height_range, owner, "hole_height_range"),
             is_fraction(hole_width_range, owner, "hole_width_range"),
         )
-        random: dict[str, Any] = {"count": Integers(low, high)}
+        random: dict[str, Any] = {"count": counts}
         for name, value in (("height", hole_height_range), ("width", hole_width_range)):
             drawn = as_distribution(value, owner=owner, name=f"hole_{name}_range", low=0.0)
             if isinstance(drawn, Uniform) and drawn.support()[0] > 1:
@@ -269,7 +264,7 @@ class CoarseDropout(Rectangles):
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `count` and `boxes`."""
         h, w = (along(n, 1) for n in context.canvas)
-        most = self.count_range[1]
+        most = self.most
         height = _lengths(raw["_height"].reshape(-1, most), h, self._fractions[0])
         width = _lengths(raw["_width"].reshape(-1, most), w, self._fractions[1])
         place = raw["_place"].unflatten(1, (most, 2))
@@ -287,7 +282,7 @@ class GridDropout(Occluding):
     """Replace a regular grid of rectangles in each sample.
 
     Args:
-        ratio: side of a hole over the side of a grid cell, within (0, 1).
+        ratio: side of a hole over the side of a grid cell, within (0, 1): a number, or a range to draw from.
         random_offset: whether the grid is shifted by amounts drawn for each sample.
         unit_size_range: (low, high) side of a cell in pixels, drawn for each sample; None takes a tenth of the shorter
             side.
@@ -319,12 +314,12 @@ class GridDropout(Occluding):
 
     def __init__(
         self,
-        ratio: float = 0.5,
+        ratio: Range = 0.5,
         random_offset: bool = True,
-        unit_size_range: Sequence[int] | None = None,
-        holes_number_xy: Sequence[int] | None = None,
+        unit_size_range: Range | None = None,
+        holes_number_xy: Sequence[Number] | None = None,
         fill: float | Sequence[float] = 0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         fill_mask: float | None = None,
         hide_keypoints: bool = False,
@@ -333,21 +328,24 @@ class GridDropout(Occluding):
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys, fill_mask, hide_keypoints)
-        if not 0 < ratio < 1:
-            raise ValueError(f"GridDropout: ratio must be between 0 and 1, got {ratio!r}")
-        if unit_size_range is not None and not 2 <= unit_size_range[0] <= unit_size_range[1]:
-            raise ValueError(f"GridDropout: unit_size_range must be 2 <= low <= high, got {unit_size_range!r}")
-        self.ratio = float(ratio)
+        owner = "GridDropout"
+        share = as_distribution(ratio, owner=owner, name="ratio")
+        if not 0 < static_range(share)[0] <= static_range(share)[1] < 1:
+            raise ValueError(f"{owner}: ratio must be between 0 and 1, got {ratio!r}")
         self.random_offset = random_offset
-        self.unit_size_range = None if unit_size_range is None else tuple(unit_size_range)
-        self.holes_number_xy = None if holes_number_xy is None else tuple(holes_number_xy)
-        self.hole_fill = as_fill(fill, "GridDropout") or (0.0,)
+        self.holes_number_xy = None
+        if holes_number_xy is not None:
+            if not isinstance(holes_number_xy, Sequence) or len(holes_number_xy) != 2:
+                raise ValueError(f"{owner}: holes_number_xy must be two numbers, got {holes_number_xy!r}")
+            self.holes_number_xy = tuple(as_number(v, owner, "holes_number_xy", 1, 1e6) for v in holes_number_xy)
+        self.hole_fill = as_fill(fill, owner) or (0.0,)
         random: dict[str, Any] = {}
         if unit_size_range is not None:
-            random["_unit"] = Integers(int(unit_size_range[0]), int(unit_size_range[1]))
+            random["_unit"] = as_counts(unit_size_range, owner, "unit_size_range", 2)
         if random_offset:
             random["_shift"] = (Uniform(0.0, 1.0), 2)
-        self.declare(**random)
+        nx, ny = self.holes_number_xy or (None, None)
+        self.declare(**random, _ratio=share, **constants(nx=nx, ny=ny))
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `unit`, `hole` and `shift` (B, 2), heights and widths in pixels."""
@@ -356,12 +354,16 @@ class GridDropout(Occluding):
         if "_unit" in raw:
             unit = torch.stack((smaller(raw["_unit"], h), smaller(raw["_unit"], w)), dim=-1)
         elif self.holes_number_xy is not None:
-            nx, ny = self.holes_number_xy
-            unit = torch.stack((ones * larger(whole(h / ny), 2), ones * larger(whole(w / nx), 2)), dim=-1)
+            sides = []
+            for size, name, number in zip((w, h), ("nx", "ny"), self.holes_number_xy, strict=True):
+                count = drawn_number(raw, name, number)
+                count = torch.round(count) if isinstance(count, Tensor) else count
+                sides.append(ones * larger(whole(divided(size, count)), 2))
+            unit = torch.stack(sides[::-1], dim=-1)
         else:
             side = larger(whole(smaller(h, w) / 10), 2)
             unit = torch.stack((ones * side, ones * side), dim=-1)
-        hole = torch.minimum(torch.floor(unit * self.ratio).clamp(min=1), (unit - 1).clamp(min=1))
+        hole = torch.minimum(torch.floor(unit * raw["_ratio"][:, None]).clamp(min=1), (unit - 1).clamp(min=1))
         shift = torch.zeros_like(unit)
         if "_shift" in raw:
             free = unit - hole

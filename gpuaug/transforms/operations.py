@@ -18,7 +18,7 @@ from gpuaug.functional._constants import Constants
 from gpuaug.geometry.canvas import Canvas, along
 from gpuaug.geometry.matrix import wide
 
-__all__ = ["CODES", "Constants", "Operation", "Space", "plain", "ranged"]
+__all__ = ["CODES", "WARPS", "Constants", "Operation", "Space", "plain", "ranged"]
 
 CODES = {
     "Identity": 0,
@@ -40,6 +40,8 @@ CODES = {
     "GaussianBlur": 16,
 }
 """What is done, by name."""
+WARPS = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+"""What moves pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,12 @@ class Operation:
     low: float = -math.inf
     high: float = math.inf
     """Bounds of the magnitude, before its scale."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether it does nothing at level 0, and more the higher the level."""
+        nothing = {CODES["Posterize"]: 8.0, CODES["Solarize"]: 1.0}.get(self.code, 0.0)
+        return (self.signed or nothing > 0 or self.code == CODES["SolarizeAdd"]) and self.start * self.scale >= nothing
 
 
 def plain(*names: str) -> tuple[Operation, ...]:
@@ -85,6 +93,7 @@ class Space:
         self._table = Constants(
             [[o.start, o.end, o.signed, o.whole, o.scale, o.low, o.high] for o in operations], torch.float64
         )
+        self._grows = Constants([o.grows for o in operations], torch.bool)
         fractions = {o.end for o in operations if o.of_canvas}
         if len(fractions) > 1:
             raise ValueError(f"Space: shifts must be of one fraction, got {sorted(fractions)}")  # pragma: no cover
@@ -96,9 +105,26 @@ class Space:
         shears = [abs(o.end) for o in self.operations if o.code in (CODES["ShearX"], CODES["ShearY"])]
         return max(shears, default=0.0)
 
+    @property
+    def moves(self) -> bool:
+        """Whether an operation moves pixels."""
+        return any(CODES[name] in self.codes for name in WARPS)
+
     def codes_of(self, number: Tensor) -> Tensor:
         """Return what is done, for numbers of operations (B, n)."""
         return self._codes.on(number.device)[number]
+
+    def weakened(self, number: Tensor, level: Tensor, u: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+        """Return levels (B, n) for a strength (B,), and which operations are applied (B, n).
+
+        Args:
+            number: (B, n) int64, of the operations.
+            level: (B, n) or (B, 1), without a strength.
+            u: (B, n) from [0, 1): what does something at level 0 too is applied where they are below the strength.
+            strength: (B,) from 0, where nothing is applied, to 1.
+        """
+        s, grows = strength[:, None], self._grows.on(number.device)[number]
+        return torch.where(grows, level * s, level), torch.where(grows, s > 0, u < s)
 
     def magnitudes(self, number: Tensor, level: Tensor, negative: Tensor, canvas: Canvas) -> Tensor:
         """Return magnitudes (B, n) float32.

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution
+from gpuaug.sampling.distributions import LogUniform, Uniform, as_distribution
 from gpuaug.sampling.generator import uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Transform
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.noise import KEY, as_key
@@ -19,7 +20,6 @@ from gpuaug.transforms.sizes import as_size
 
 __all__ = ["RandomBlockMask", "RandomJEPAMask", "RandomPatchMask"]
 
-Range = float | Sequence[float] | Distribution
 BLOCKS = 24
 """Rectangles that are laid out for a sample; patches that they leave over are taken evenly."""
 
@@ -27,7 +27,7 @@ BLOCKS = 24
 class _PatchMask(Transform):
     """A transform that changes nothing, and whose parameters come out: masks of patches."""
 
-    def __init__(self, patch_size: int | Sequence[int], p: float, **outputs: str) -> None:
+    def __init__(self, patch_size: int | Sequence[int], p: Number, **outputs: str) -> None:
         """Remember the patches, and under which keys masks come out."""
         super().__init__(p)
         self.patch_size = as_size(patch_size, type(self).__name__, "patch_size")
@@ -120,7 +120,7 @@ class RandomPatchMask(_PatchMask):
         ratio: Range = 0.75,
         *,
         mask_key: str = "patch_mask",
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(patch_size, p, mask_key=mask_key)
@@ -179,7 +179,7 @@ class RandomBlockMask(_PatchMask):
         aspect_range: Range = (0.3, 1 / 0.3),
         *,
         mask_key: str = "patch_mask",
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(patch_size, p, mask_key=mask_key)
@@ -274,7 +274,7 @@ class RandomJEPAMask(_PatchMask):
         *,
         context_key: str = "context_mask",
         targets_key: str = "target_masks",
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(patch_size, p, context_key=context_key, targets_key=targets_key)

@@ -11,7 +11,9 @@ from torch import Tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, exact, hosts, smaller
 from gpuaug.render.warp import Kind
+from gpuaug.sampling.counts import as_number, constants, drawn_number
 from gpuaug.sampling.distributions import Uniform
+from gpuaug.sampling.law import Number
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, as_size
 from gpuaug.transforms.layer import Context, Layer
@@ -99,12 +101,12 @@ class AtLeastOneBBoxRandomCrop(_PlacedCrop):
 
     sees = ("objects",)
 
-    def __init__(self, height: int, width: int, erosion_factor: float = 0.0) -> None:
+    def __init__(self, height: int, width: int, erosion_factor: Number = 0.0) -> None:
         """See the class."""
         super().__init__(height, width)
-        if not 0 <= erosion_factor <= 1:
-            raise ValueError(f"AtLeastOneBBoxRandomCrop: erosion_factor must be between 0 and 1, got {erosion_factor}")
-        self.erosion_factor = float(erosion_factor)
+        self.erosion_factor = as_number(erosion_factor, "AtLeastOneBBoxRandomCrop", "erosion_factor")
+        self._declared.update({k: (law, 1) for k, law in constants(factor=self.erosion_factor).items()})
+        self._build()
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Return `top` and `left` in whole pixels."""
@@ -117,17 +119,19 @@ class AtLeastOneBBoxRandomCrop(_PlacedCrop):
         boxes, valid = seen
         there = valid.to(torch.int64)
         index, _ = pick_one(there, as_rank(raw["_which"], there.sum(1)))
+        factor = drawn_number(raw, "factor", self.erosion_factor)
         box = torch.gather(boxes, 1, index[:, None, None].expand(-1, 1, 4))[:, 0]
         values = {}
         for axis, name in enumerate(("top", "left")):
             near, far = box[:, 1 - axis], box[:, 3 - axis]
-            held = (far - near) * (1 - self.erosion_factor)
+            held = (far - near) * (1 - factor)
             ends = near + held - self.size[axis], far - held
             low, high = torch.minimum(*ends), torch.maximum(*ends)
-            if self.erosion_factor == 1:  # touching is not holding
-                low, high = torch.floor(low) + 1, torch.ceil(high) - 1
-            else:
-                low, high = torch.ceil(low), torch.floor(high)
+            inner, outer = (torch.floor(low) + 1, torch.ceil(high) - 1), (torch.ceil(low), torch.floor(high))
+            if isinstance(factor, Tensor):
+                low, high = (torch.where(factor == 1, a, b) for a, b in zip(inner, outer, strict=True))
+            else:  # touching is not holding
+                low, high = inner if factor == 1 else outer
             # Between two whole numbers there may be none: then the nearest place, which cuts less than a pixel.
             low, high = torch.where(low > high, high, low), torch.where(low > high, high, high)
             place = _between(u[:, axis], _within(low, room[axis]), _within(high, room[axis]))

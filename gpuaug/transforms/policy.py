@@ -19,19 +19,18 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import as_fill, as_interpolation
-from gpuaug.sampling.distributions import Distribution
-from gpuaug.sampling.layout import Declaration
+from gpuaug.sampling.distributions import Constant, Distribution, Uniform, as_distribution, within
+from gpuaug.sampling.layout import STRENGTH, Declaration
 from gpuaug.transforms.base import Drawn, Filter, Geometric, Photometric, Transform
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.compose import Container
 from gpuaug.transforms.layer import Context, Gate, Layer, Names, Node
 from gpuaug.transforms.operations import CODES, Space
 
-__all__ = ["Drawing", "Part", "Policy", "parts_of", "whole_number"]
+__all__ = ["Drawing", "Part", "Policy", "levels", "parts_of", "whole_number"]
 
 CODE = "_code"
 """Parameter of a policy: (B, n) int64, what each sample does at each step; 0 for nothing."""
-WARPS = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 TONES: dict[str, Any] = {
     "Brightness": F.adjust_brightness,
     "Color": F.adjust_saturation,
@@ -113,7 +112,7 @@ class Warping(Part, Geometric):
 
     def __init__(self, policy: Policy, step: int) -> None:
         """Read as the policy does."""
-        super().__init__(1.0, policy.interpolation, policy.fill)
+        super().__init__(1.0, policy.interpolation, policy.fill, antialias=False)  # as the published ones
         self.step, self.skew, self.mean = step, policy.space.skew, policy.mean
 
     def default_fill(self, context: Context) -> tuple[float, ...]:
@@ -220,11 +219,22 @@ class Filtering(Part, Filter):
         super().contribute(plan, values, context, node)
 
 
+def levels(value: Any, steps: int, owner: str, most: float | None = None) -> tuple[Distribution, int]:
+    """Return the law of levels and its columns: one number for all `steps`, or a draw for each of them.
+
+    A pair is of whole levels where the scale has an end, `most`.
+    """
+    law = as_distribution(value, owner=owner, name="magnitude", low=0.0, high=most)
+    if most is not None and isinstance(law, Uniform) and not isinstance(value, Distribution):
+        law = within(law)
+    return law, 1 if isinstance(law, Constant) else steps
+
+
 def parts_of(policy: Policy, step: int) -> list[Part]:
     """Return what carries out one step of a policy."""
     codes = policy.space.codes
     parts: list[Part] = []
-    if any(CODES[name] in codes for name in WARPS):
+    if policy.space.moves:
         parts.append(Warping(policy, step))
     if any(CODES[name] in codes for name in TONES):
         parts.append(Toning(policy, step))
@@ -261,13 +271,16 @@ class Policy(Container):
         raise NotImplementedError  # pragma: no cover
 
     def drawn_operations(
-        self, number: Tensor, level: Tensor, sign: Tensor, context: Context, on: Tensor | None = None
+        self, number: Tensor, level: Tensor, raw: Drawn, context: Context, on: Tensor | None = None
     ) -> Drawn:
         """Return `op`, `magnitude` and `_code` for numbers of operations (B, n) at levels (B, n)."""
         number = number.reshape(-1, self.steps).to(torch.int64)
         level = level.reshape(-1, 1 if level.dim() == 1 and self.steps > 1 else self.steps)
-        negative = sign.reshape(-1, self.steps) < 0.5
-        magnitude = self.space.magnitudes(number, level, negative, context.canvas)
+        sign = raw["_sign"].reshape(-1, self.steps)
+        if STRENGTH in raw:  # an operation that has a sign has a level 0, so that no uniform serves twice
+            level, applied = self.space.weakened(number, level, sign, raw[STRENGTH])
+            on = applied if on is None else on & applied
+        magnitude = self.space.magnitudes(number, level, sign < 0.5, context.canvas)
         code = self.space.codes_of(number)
         return {"op": number, "magnitude": magnitude, CODE: code if on is None else torch.where(on, code, 0)}
 
@@ -276,7 +289,7 @@ class Policy(Container):
         if not self.steps:
             return
         name = names.take(type(self).__name__)
-        names.declarations.append(Declaration(name, self.random))
+        names.declarations.append(Declaration(name, self.random, wants_strength=True))
         yield Node(name, self.drawing(self), gates, channels)
         for label, part in self.parts():
             yield Node(f"{name}.{label}", part, (), channels, of=name)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, smaller, whole
+from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, scaled, smaller, whole
 from gpuaug.render.warp import Kind
-from gpuaug.sampling.distributions import Distribution, LogUniform, Uniform, as_distribution, static_range
+from gpuaug.sampling.distributions import LogUniform, Uniform, as_distribution, static_range
+from gpuaug.sampling.law import Range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
 from gpuaug.transforms.window import Window
 
-__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize", "scaled"]
+__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize"]
 
 TRIES = 10
 """How many rectangles RandomResizedCrop draws before it falls back, as torchvision."""
@@ -117,11 +118,6 @@ class Resize(Resizing):
     def extra_repr(self) -> str:
         """Show the size."""
         return f"size={self.shorter or self.size}"
-
-
-def scaled(canvas: Canvas, factor: Any) -> Canvas:
-    """Return a canvas times a factor, in whole pixels, at least one."""
-    return (larger(rounded(canvas[0] * factor), 1), larger(rounded(canvas[1] * factor), 1))
 
 
 class LongestMaxSize(Resizing):
@@ -281,8 +277,8 @@ class RandomResizedCrop(Window):
     def __init__(
         self,
         size: Size,
-        scale: Sequence[float] | Distribution = (0.08, 1.0),
-        ratio: Sequence[float] | Distribution = (3.0 / 4.0, 4.0 / 3.0),
+        scale: Range = (0.08, 1.0),
+        ratio: Range = (3.0 / 4.0, 4.0 / 3.0),
         interpolation: Any = None,
         antialias: bool | None = True,
         *,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.functional.saliency import spectral_residual
+from gpuaug.sampling.law import Number
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.cutmix import CutMix
 from gpuaug.transforms.layer import Context
@@ -66,7 +67,7 @@ class SaliencyMix(CutMix):
     def __init__(
         self,
         *,
-        alpha: float = 1.0,
+        alpha: Number = 1.0,
         saliency: Callable[[Tensor], Tensor] | None = None,
         num_classes: int | None = None,
         labels_getter: Any = "default",
@@ -76,7 +77,7 @@ class SaliencyMix(CutMix):
         label_smoothing: float = 0.0,
         multi_label: bool = False,
         return_pairs: bool = False,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from gpuaug.sampling.distributions import Constant, Distribution, Integers, Normal, Uniform
+from gpuaug.sampling.distributions import Distribution, Integers, Normal, Uniform
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.augmix import Mixture
 from gpuaug.transforms.auto_augment import HALF, SubPolicies
 from gpuaug.transforms.base import Drawn
@@ -18,7 +19,7 @@ from gpuaug.transforms.color import ColorJitter
 from gpuaug.transforms.compose import Compose
 from gpuaug.transforms.layer import Context, Layer
 from gpuaug.transforms.operations import CODES, Operation, Space, plain, ranged
-from gpuaug.transforms.policy import Policy
+from gpuaug.transforms.policy import Policy, levels
 from gpuaug.transforms.published import AUTO_AUGMENT, TIMM_V0, Step, sub_policies
 
 __all__ = ["ThreeAugment", "auto_augment", "timm_operation"]
@@ -111,6 +112,7 @@ class _Timm:
 
     slack: ClassVar[float] = 1e-3
     mean: tuple[float, ...] | None = MEAN
+    config: str
     std: float = 0.0
     most: float = MOST
 
@@ -123,38 +125,42 @@ class _Timm:
 
     def noisy(self, level: Tensor, raw: Drawn, steps: int) -> Tensor:
         """Return levels (B, n): uniform up to the magnitude, or normal about it, within the scale."""
+        level = level[:, None] if level.dim() == 1 else level
         if "_noise" in raw:
             noise = raw["_noise"].reshape(-1, steps)
             level = level * noise if math.isinf(self.std) else level + noise
-        return level.clamp(0.0, self.most)
+        return level.clamp(0.0, self.most).expand(-1, steps)
+
+    def extra_repr(self) -> str:
+        """Show the string."""
+        return repr(self.config)
 
 
 class TimmRandAugment(_Timm, Policy):
     """timm's RandAugment: what `auto_augment("rand-...")` returns."""
 
     def __init__(
-        self,
-        weights: dict[str, float],
-        replace: bool,
-        magnitude: float,
-        layers: int,
-        p: float,
-        std: float,
-        most: float,
-        interpolation: Any,
-        fill: Any,
+        self, config: str, interpolation: Any = "bilinear", fill: Any = None, magnitude: Range | None = None
     ) -> None:
         """Lay out the draws."""
-        space = Space(tuple(timm_operation(name) for name in weights), LEVELS)
-        super().__init__(space, layers, interpolation, fill)
-        self.std, self.most, self.probability, self.replace = std, most, p, replace
-        self.weights = tuple(weights.values())
-        chosen = (Integers(0, len(weights) - 1), layers) if replace else (Uniform(0.0, 1.0), len(weights))
+        given = Sections(config, ("rand",), ("m", "n", "p", "mstd", "mmax", "inc", "t"))
+        name = given.text("t") or ("inc" if given.whole("inc", 0) else "")
+        if name not in SETS:
+            raise ValueError(f"auto_augment: t must be one of weights, 3a, 3aw, got {name!r} in {config!r}")
+        weights, layers = SETS[name], given.whole("n", 2)
+        self.replace = name not in WEIGHTED
+        if not self.replace and layers > len(weights):
+            raise ValueError(f"auto_augment: n must be at most {len(weights)} with weights, got {layers}")
+        super().__init__(Space(tuple(map(timm_operation, weights)), LEVELS), layers, interpolation, fill)
+        self.config, self.weights = config, tuple(weights.values())
+        self.std, self.most = given.number("mstd", 0.0), given.number("mmax", MOST)
+        self.probability = min(given.number("p", 0.5), 1.0)
+        chosen = (Integers(0, len(weights) - 1), layers) if self.replace else (Uniform(0.0, 1.0), len(weights))
         self.declare(
-            **{"op" if replace else "_keys": chosen},
+            **{"op" if self.replace else "_keys": chosen},
             _sign=(HALF, layers),
             _apply=(HALF, layers),
-            level=Constant(magnitude),
+            level=levels(given.number("m", MOST) if magnitude is None else magnitude, layers, "auto_augment"),
             **self.noise(layers),
         )
 
@@ -167,22 +173,22 @@ class TimmRandAugment(_Timm, Policy):
             # The first to come of exponential clocks, each with a rate of its own.
             clocks = [-torch.log1p(-keys[:, i]) / weight for i, weight in enumerate(self.weights)]
             number = torch.argsort(torch.stack(clocks, dim=1), dim=1, stable=True)[:, : self.steps]
-        level = self.noisy(raw["level"].view(-1, 1), raw, self.steps).expand(-1, self.steps)
+        level = self.noisy(raw["level"], raw, self.steps)
         on = raw["_apply"].reshape(-1, self.steps) < self.probability
-        return {**self.drawn_operations(number, level, raw["_sign"], context, on), "applied": on}
+        return {**self.drawn_operations(number, level, raw, context, on), "applied": on}
 
 
 class TimmAutoAugment(_Timm, SubPolicies):
     """timm's AutoAugment: what `auto_augment("original")` and its like return."""
 
-    def __init__(
-        self, policies: tuple[tuple[Step, ...], ...], names: dict[str, str], std: float, interpolation: Any, fill: Any
-    ) -> None:
+    def __init__(self, config: str, interpolation: Any = "bilinear", fill: Any = None) -> None:
         """Lay out the draws, of operations that go by other names."""
+        given = Sections(config, _POLICIES, ("mstd",))
+        policies, names = _POLICIES[given.kind]
         named = tuple(tuple((names.get(n, n), p, level) for n, p, level in policy) for policy in policies)
         used = list(dict.fromkeys(name for policy in named for name, _, _ in policy))
         super().__init__(Space(tuple(map(timm_operation, used)), LEVELS), named, interpolation, fill)
-        self.std = std
+        self.config, self.std = config, given.number("mstd", 0.0)
         self.blurs = "GaussianBlurRand" in self.space.names
         sigma = {"_sigma": (HALF, self.steps)} if self.blurs else {}
         self.drawn_policies(**self.noise(self.steps), **sigma)
@@ -205,18 +211,20 @@ class TimmAugMix(_Timm, Mixture):
     """timm's AugMix: what `auto_augment("augmix-...")` returns."""
 
     def __init__(
-        self, magnitude: float, width: int, depth: int, alpha: float, std: float, interpolation: Any, fill: Any
+        self, config: str, interpolation: Any = "bilinear", fill: Any = None, magnitude: Range | None = None
     ) -> None:
         """Lay out the draws."""
+        given = Sections(config, ("augmix",), ("m", "w", "d", "a", "b", "mstd"))
         space = Space(tuple(timm_operation(name, 0.3) for name in AUGMIX), LEVELS)
-        super().__init__(space, width, depth, alpha, interpolation, fill, "auto_augment")
-        self.std = std
-        self.declare(level=Constant(magnitude), **self.noise(self.steps), **self.mixture_draws())
+        form = given.whole("w", 3), given.whole("d", 0), given.number("a", 1.0)
+        super().__init__(space, *form, interpolation, fill, "auto_augment")
+        self.config, self.std = config, given.number("mstd", math.inf)
+        level = levels(given.number("m", 3) if magnitude is None else magnitude, self.steps, "auto_augment")
+        self.declare(level=level, **self.noise(self.steps), **self.mixture_draws())
 
     def operations(self, raw: Drawn, context: Context) -> Drawn:
         """Return what was drawn."""
-        level = self.noisy(raw["level"].view(-1, 1), raw, self.steps).expand(-1, self.steps)
-        return self.mixed(raw, level, context)
+        return self.mixed(raw, self.noisy(raw["level"], raw, self.steps), context)
 
 
 class ThreeAugment(Compose):
@@ -242,10 +250,10 @@ class ThreeAugment(Compose):
         torch.Size([4, 3, 24, 30])
     """
 
-    def __init__(self, color_jitter: float = 0.3) -> None:
+    def __init__(self, color_jitter: Number = 0.3) -> None:
         """See the class."""
         self.__dict__["color_jitter"] = color_jitter
-        super().__init__([_three_ways(), ColorJitter(color_jitter, color_jitter, color_jitter)])
+        super().__init__([TimmAutoAugment("3a"), ColorJitter(color_jitter, color_jitter, color_jitter)])
 
     def extra_repr(self) -> str:
         """Show the argument."""
@@ -262,27 +270,56 @@ _POLICIES: dict[str, tuple[tuple[tuple[Step, ...], ...], dict[str, str]]] = {
 }
 
 
-def _three_ways() -> TimmAutoAugment:
-    return TimmAutoAugment(_THREE_WAYS, {}, 0.0, "bilinear", None)
+class Sections:
+    """The sections of a string: what it is, and settings by key."""
+
+    def __init__(self, config: Any, kinds: Collection[str], known: Sequence[str]) -> None:
+        """Read them, or raise."""
+        self.config, self.kind = config, _kind(config)
+        if self.kind not in kinds:
+            raise ValueError(f"auto_augment: config must begin with one of {', '.join(kinds)} here, got {config!r}")
+        self.found: dict[str, str] = {}
+        for section in config.split("-")[1:]:
+            match = re.fullmatch(r"(t)(\w*)|([a-z]+)(inf|[\d.]+)", section)
+            key, value = (match[1] or match[3], match[2] or match[4] or "") if match else ("", "")
+            if key not in known or (key != "t" and not re.fullmatch(r"inf|\d+(\.\d*)?", value)):
+                hint = "; weights are -tweights now" if section.startswith("w") and "w" not in known else ""
+                raise ValueError(
+                    f"auto_augment: config must have sections of {', '.join(known)} with a value, got {section!r}"
+                    f" in {config!r}{hint}"
+                )
+            self.found[key] = value
+
+    def text(self, key: str) -> str:
+        """Return a setting as it stands."""
+        return self.found.get(key, "")
+
+    def number(self, key: str, default: float) -> float:
+        """Return a setting as a number."""
+        value = float(self.found.get(key, default))
+        return math.inf if key == "mstd" and value > 100 else value
+
+    def whole(self, key: str, default: int) -> int:
+        """Return a setting as a whole number, or raise."""
+        value = self.number(key, default)
+        if value != int(value):
+            raise ValueError(f"auto_augment: {key} must be a whole number, got {self.found[key]!r} in {self.config!r}")
+        return int(value)
 
 
-def _sections(config: str, known: Sequence[str]) -> dict[str, str]:
-    """Return the sections of a string after the first, by key."""
-    found: dict[str, str] = {}
-    for section in config.split("-")[1:]:
-        match = re.fullmatch(r"(t)(\w*)|([a-z]+)(inf|[\d.]+)", section)
-        key, value = (match[1] or match[3], match[2] or match[4] or "") if match else ("", "")
-        if key not in known or (key != "t" and not re.fullmatch(r"inf|\d+(\.\d*)?", value)):
-            hint = "; weights are -tweights now" if section.startswith("w") and "w" not in known else ""
-            raise ValueError(
-                f"auto_augment: config must have sections of {', '.join(known)} with a value, got {section!r}"
-                f" in {config!r}{hint}"
-            )
-        found[key] = value
-    return found
+def _kind(config: Any) -> str:
+    """Return what a string says that it is, or raise."""
+    if not isinstance(config, str):
+        raise TypeError(f"auto_augment: config must be a string such as 'rand-m9-mstd0.5-inc1', got {config!r}")
+    kind = config.partition("-")[0]
+    if kind not in ("rand", "augmix", *_POLICIES):
+        raise ValueError(f"auto_augment: config must begin with rand, augmix, {', '.join(_POLICIES)}, got {config!r}")
+    return kind
 
 
-def auto_augment(config: str, interpolation: Any = "bilinear", fill: Any = None) -> Layer:
+def auto_augment(
+    config: str, interpolation: Any = "bilinear", fill: Any = None, *, magnitude: Range | None = None
+) -> Layer:
     """Return the policy that timm's string describes, with draws for each sample.
 
     Args:
@@ -298,6 +335,8 @@ def auto_augment(config: str, interpolation: Any = "bilinear", fill: Any = None)
             "original", "originalr", "v0", "v0r", "3a": sub-policies of AutoAugment; mstd (0).
         interpolation: "bilinear" (default), "nearest" or "bicubic"; timm draws one of bilinear and bicubic.
         fill: value outside the image, in the input's unit; None is the pipeline's, and else the mean of ImageNet.
+        magnitude: in place of m, for "rand" and "augmix": a number, which a schedule may change, or a range or
+            distribution to draw from for each operation; None is m.
 
     Returns:
         A container, for images of 1 or 3 channels; boxes and masks move along, but AugMix takes none.
@@ -312,44 +351,9 @@ def auto_augment(config: str, interpolation: Any = "bilinear", fill: Any = None)
         >>> ga.auto_augment("rand-m9-mstd0.5-inc1")(torch.zeros(4, 3, 24, 30, dtype=torch.uint8)).shape
         torch.Size([4, 3, 24, 30])
     """
-    if not isinstance(config, str):
-        raise TypeError(f"auto_augment: config must be a string such as 'rand-m9-mstd0.5-inc1', got {config!r}")
-    kind = config.partition("-")[0]
-
-    def number(key: str, default: float) -> float:
-        value = float(given.get(key, default))
-        return math.inf if key == "mstd" and value > 100 else value
-
-    def whole(key: str, default: int) -> int:
-        value = number(key, default)
-        if value != int(value):
-            raise ValueError(f"auto_augment: {key} must be a whole number, got {given[key]!r} in {config!r}")
-        return int(value)
-
-    if kind == "rand":
-        given = _sections(config, ("m", "n", "p", "mstd", "mmax", "inc", "t"))
-        name = given.get("t") or ("inc" if whole("inc", 0) else "")
-        if name not in SETS:
-            raise ValueError(f"auto_augment: t must be one of weights, 3a, 3aw, got {name!r} in {config!r}")
-        weights, layers = SETS[name], whole("n", 2)
-        if name in WEIGHTED and layers > len(weights):
-            raise ValueError(f"auto_augment: n must be at most {len(weights)} with weights, got {layers}")
-        return TimmRandAugment(
-            weights,
-            name not in WEIGHTED,
-            number("m", MOST),
-            layers,
-            min(number("p", 0.5), 1.0),
-            number("mstd", 0.0),
-            number("mmax", MOST),
-            interpolation,
-            fill,
-        )
-    if kind == "augmix":
-        given = _sections(config, ("m", "w", "d", "a", "b", "mstd"))
-        draws = (number("m", 3), whole("w", 3), whole("d", 0), number("a", 1.0), number("mstd", math.inf))
-        return TimmAugMix(*draws, interpolation, fill)
-    if kind not in _POLICIES:
-        raise ValueError(f"auto_augment: config must begin with rand, augmix, {', '.join(_POLICIES)}, got {config!r}")
-    given = _sections(config, ("mstd",))
-    return TimmAutoAugment(*_POLICIES[kind], number("mstd", 0.0), interpolation, fill)
+    kind = _kind(config)
+    if kind not in ("rand", "augmix"):
+        if magnitude is not None:
+            raise ValueError(f"auto_augment: magnitude must be None for {kind}, whose levels are its own")
+        return TimmAutoAugment(config, interpolation, fill)
+    return (TimmRandAugment if kind == "rand" else TimmAugMix)(config, interpolation, fill, magnitude)

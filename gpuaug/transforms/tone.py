@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range, within
+from gpuaug.sampling.distributions import Uniform, as_distribution, static_range, within
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
@@ -21,8 +22,6 @@ __all__ = [
     "RandomSolarize",
 ]
 
-Range = float | Sequence[float] | Distribution
-
 
 class _Plain(Photometric):
     """An operation without parameters."""
@@ -32,7 +31,7 @@ class _Plain(Photometric):
     single = True
 
     def __init__(
-        self, p: float = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """Remember the probability and the bands."""
         super().__init__(p, channels, keys)
@@ -148,7 +147,7 @@ class RandomSolarize(Photometric):
     def __init__(
         self,
         threshold: Range,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -196,7 +195,12 @@ class RandomPosterize(Photometric):
     single = True
 
     def __init__(
-        self, bits: Range, p: float = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self,
+        bits: Range,
+        p: Number = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
@@ -243,7 +247,7 @@ class RandomGamma(Photometric):
     def __init__(
         self,
         gamma_range: Range = (80, 120),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

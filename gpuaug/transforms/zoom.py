@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy as copying
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +13,8 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, exact, ratio, rectangle, smaller
 from gpuaug.render.plan import Plan
 from gpuaug.render.warp import Kind
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
+from gpuaug.sampling.distributions import Uniform, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import Size, as_size
 from gpuaug.transforms.layer import Context, Layer, Node
@@ -63,8 +64,8 @@ class RandomZoomOut(Window):
     def __init__(
         self,
         fill: Any = None,
-        side_range: Sequence[float] | Distribution = (1.0, 4.0),
-        p: float = 0.5,
+        side_range: Range = (1.0, 4.0),
+        p: Number = 0.5,
         *,
         size: Size | None = None,
         interpolation: Any = None,
@@ -134,7 +135,7 @@ class ScaleJitter(Geometric):
     def __init__(
         self,
         target_size: Size,
-        scale_range: Sequence[float] | Distribution = (0.1, 2.0),
+        scale_range: Range = (0.1, 2.0),
         interpolation: Any = None,
         antialias: bool | None = True,
         *,

@@ -96,7 +96,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             result["visible"] = unbatched(rows.visible.flatten(1, 2) if alone else rows.visible)
         return result
 
-    return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format), write
+    return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format, clips=clips), write
 
 
 def at_fraction(planes: Tensor, canvas: tuple[int, int]) -> bool:
