@@ -67,6 +67,7 @@ from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndP
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.patch_mask import RandomBlockMask, RandomJEPAMask, RandomPatchMask
 from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
@@ -198,6 +199,7 @@ __all__ = [
     "RandomApply",
     "RandomAutocontrast",
     "RandomBiasField",
+    "RandomBlockMask",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
@@ -213,9 +215,11 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
+    "RandomJEPAMask",
     "RandomOrder",
     "RandomPageShadow",
     "RandomPaperCreases",
+    "RandomPatchMask",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
