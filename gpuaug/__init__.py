@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional, tta
+from gpuaug import functional, recipes, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -279,6 +279,7 @@ __all__ = [
     "functional",
     "jensen_shannon",
     "load",
+    "recipes",
     "register",
     "save",
     "to_dict",
