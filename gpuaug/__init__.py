@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional, tta
+from gpuaug import functional, recipes, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -30,6 +30,7 @@ from gpuaug.transforms.blur import GaussianBlur, MedianBlur, RandomAdjustSharpne
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
+from gpuaug.transforms.clahe import CLAHE
 from gpuaug.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -66,6 +67,7 @@ from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndP
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.patch_mask import RandomBlockMask, RandomJEPAMask, RandomPatchMask
 from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
@@ -79,6 +81,7 @@ from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
+from gpuaug.transforms.stain import HEStain
 from gpuaug.transforms.temporal import (
     CenterTemporalCrop,
     RandomFrameDrop,
@@ -104,6 +107,7 @@ from gpuaug.views import MultiView, TwoViews, ViewParams
 __version__ = "0.1.0"
 
 __all__ = [
+    "CLAHE",
     "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
@@ -150,6 +154,7 @@ __all__ = [
     "GridDistortion",
     "GridDropout",
     "GridMask",
+    "HEStain",
     "HistogramMatching",
     "HueSaturationValue",
     "ISONoise",
@@ -194,6 +199,7 @@ __all__ = [
     "RandomApply",
     "RandomAutocontrast",
     "RandomBiasField",
+    "RandomBlockMask",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
@@ -209,9 +215,11 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
+    "RandomJEPAMask",
     "RandomOrder",
     "RandomPageShadow",
     "RandomPaperCreases",
+    "RandomPatchMask",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
@@ -271,6 +279,7 @@ __all__ = [
     "functional",
     "jensen_shannon",
     "load",
+    "recipes",
     "register",
     "save",
     "to_dict",

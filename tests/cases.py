@@ -138,8 +138,10 @@ CASES = [
     Case(lambda: ga.RGBShift((-60, 60), 0.3, p=0.5), shown=lambda: ga.RGBShift(60, 60, 60)),
     Case(lambda: ga.PlanckianJitter("cied", p=0.5), shown=lambda: ga.PlanckianJitter(temperature_limit=3500.0)),
     Case(lambda: ga.ToSepia(p=0.5)),
+    Case(lambda: ga.CLAHE((2.0, 6.0), (2, 3), p=0.5), shown=lambda: ga.CLAHE((4.0, 4.0))),
     Case(lambda: ga.FancyPCA(3.0, p=0.5), shown=lambda: ga.FancyPCA(3.0)),
     Case(lambda: ga.RandomHSV(p=0.5)),
+    Case(lambda: ga.HEStain("macenko", p=0.5), shown=lambda: ga.HEStain("preset", "standard")),
     Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
     Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
     # Light and weather.
@@ -194,6 +196,9 @@ CASES = [
         lambda: ga.XYMasking(2, (1, 2), (2, 4), 3, "random", p=0.5),
         shown=lambda: ga.XYMasking((2, 2), (1, 2), (10, 20), (10, 20)),
     ),
+    Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20)),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),

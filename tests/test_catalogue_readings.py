@@ -132,8 +132,11 @@ def test_scattering() -> None:
 def test_glass_is_blur_scattering_blur() -> None:
     x, out, values = drawn(ga.GlassBlur((0.5, 0.9), 2, 2, p=1.0))
     sigma = values["sigma"]
-    expected = ops.scatter(F.gaussian_blur(x, sigma, 9), values["key"], max_delta=2, iterations=2)
+    expected = ops.scatter(F.gaussian_blur(x, sigma, 9), values["glass"], max_delta=2, iterations=2)
     assert torch.allclose(F.gaussian_blur(expected, sigma, 9), out, atol=1e-6)
+    clips = x[:, None].expand(-1, 2, *SHAPE)
+    frames = ga.GlassBlur(p=1.0)(clips)
+    assert torch.equal(frames[:, 0], frames[:, 1]) and not torch.equal(frames, clips)
     layer = ga.GlassBlur(p=0.5)
     layer.reseed(0)
     out, params = layer(x, return_params=True)

@@ -15,15 +15,14 @@ from gpuaug.functional.adapt import FRAMES, adapt_one, match_one
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn, Filter, Photometric, Transform
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.mix import partners
 
-__all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation"]
-
-Range = float | Sequence[float] | Distribution
+__all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation", "unit_of"]
 
 
 def as_references(images: Any, owner: str) -> Tensor | None:
@@ -77,7 +76,7 @@ class _Reference(Transform):
         values = super().settle(raw, gate, context)
         if self._references is None:
             source, _ = partners("perm", u.shape[0], u, u.device)
-            images = _unit(context.image, context)
+            images = unit_of(context.image, context)
         else:
             if self._references.device != u.device:
                 self._references = self._references.to(u.device)
@@ -103,7 +102,7 @@ class _Reference(Transform):
         return torch.cat([found[next(order)] if on else blank for on in gate.tolist()])
 
 
-def _unit(images: Any, context: Context) -> Tensor:
+def unit_of(images: Any, context: Context) -> Tensor:
     """Return images as they are seen on the scale 0..1, without gradients."""
     black, white = context.values.black, context.values.white
     x: Tensor = images.detach().to(torch.float32)
@@ -152,7 +151,7 @@ class HistogramMatching(_Reference, Photometric):
         self,
         reference_images: Any = None,
         blend_ratio: Range = (0.5, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -216,7 +215,7 @@ class PixelDistributionAdaptation(_Reference, Photometric):
         reference_images: Any = None,
         blend_ratio: Range = (0.25, 1.0),
         transform_type: str = "pca",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -280,7 +279,7 @@ class FDA(_Reference, Filter):
         self,
         reference_images: Any = None,
         beta_limit: Range = (0.0, 0.1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -13,7 +13,8 @@ from gpuaug.geometry.canvas import along, smaller
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import as_fill
-from gpuaug.sampling.distributions import Distribution, Integers, Uniform, as_distribution, within
+from gpuaug.sampling.distributions import Integers, Uniform, as_distribution, within
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
@@ -21,8 +22,6 @@ from gpuaug.transforms.occlude import Occluding, Rectangles, as_value
 from gpuaug.transforms.sizes import is_fraction
 
 __all__ = ["GridMask", "XYMasking"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def _up_to(value: Any, name: str) -> tuple[int, int]:
@@ -79,7 +78,7 @@ class XYMasking(Rectangles):
         mask_y_length: int | Sequence[int] = 0,
         fill: float | Sequence[float] | str = 0,
         fill_mask: float | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
@@ -164,12 +163,12 @@ class GridMask(Occluding):
 
     def __init__(
         self,
-        unit_size_range: Sequence[float] | Distribution = (0.43, 1.0),
+        unit_size_range: Range = (0.43, 1.0),
         ratio: Range = 0.6,
         degrees: Range = (0.0, 360.0),
         fill: float | Sequence[float] = 0,
         fill_mask: float | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         hide_keypoints: bool = False,
         channels: tuple[int, ...] | None = None,
