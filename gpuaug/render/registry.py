@@ -265,7 +265,7 @@ returns working float32 images, or uint8 ones of uint8, in which samples that `c
 The operator must register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
-TORCH_ONLY = frozenset({"adapt_spectrum", "lambda"})
+TORCH_ONLY = frozenset({"adapt_spectrum", "linear_transformation", "lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
 
