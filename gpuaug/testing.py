@@ -17,20 +17,25 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from gpuaug.data.batch import Batch
 from gpuaug.render.backend import render
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.compose import Container
+from gpuaug.transforms.frames import by_frame
 from gpuaug.transforms.layer import SETTINGS, Layer
+from gpuaug.transforms.rows import begin, copies_from
 
 __all__ = ["CHECKS", "annotated", "check_transform", "example"]
 
 Make = Callable[[], Layer]
-Check = Callable[[Make, tuple[int, int, int]], None]
+Shape = tuple[int, ...]
+"""(C, H, W), or (T, C, H, W) of clips."""
+Check = Callable[[Make, Shape], None]
 
 
-def example(batch: int, shape: tuple[int, int, int] = (3, 23, 17), dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return distinct images (B, C, H, W): smooth, and noisy so that nothing repeats."""
+def example(batch: int, shape: tuple[int, ...] = (3, 23, 17), dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return distinct images (B, C, H, W), or clips (B, T, C, H, W): smooth, and noisy so that nothing repeats."""
+    if len(shape) == 4:
+        return example(batch * shape[0], shape[1:], dtype).view(batch, *shape)
     generator = torch.Generator().manual_seed(7)
     c, h, w = shape
     y = torch.linspace(0, 3, h)[:, None]
@@ -58,7 +63,7 @@ def _gates(params: Params) -> list[Tensor]:
     return [drawn["gate"] for drawn in params.values.values() if "gate" in drawn]
 
 
-def check_batch_is_loop(make: Make, shape: tuple[int, int, int]) -> None:
+def check_batch_is_loop(make: Make, shape: Shape) -> None:
     """A batch equals its samples one by one, with sliced parameters: nothing leaks between samples.
 
     Where samples meet, each depends on itself and on whom it meets alone: all others may be anything.
@@ -73,8 +78,8 @@ def check_batch_is_loop(make: Make, shape: tuple[int, int, int]) -> None:
                 assert _same(layer.replay(strange, params)[i], whole[i]), f"sample {i} shows more than {met} ({dtype})"
             continue
         for i in range(5):
-            one = layer.replay(images[i : i + 1], params[i : i + 1])
-            assert _same(one[0], whole[i]), f"sample {i} differs when it is alone in the batch ({dtype})"
+            one = layer.replay(images[i : i + 1], params[i::5])
+            assert _same(one, whole[i::5]), f"sample {i} differs when it is alone in the batch ({dtype})"
 
 
 def _met(layer: Layer, params: Params) -> list[list[int]]:
@@ -93,14 +98,16 @@ def _met(layer: Layer, params: Params) -> list[list[int]]:
     return [sorted(rows) for rows in shown]
 
 
-def check_walk_is_definition(make: Make, shape: tuple[int, int, int]) -> None:
+def check_walk_is_definition(make: Make, shape: Shape) -> None:
     """The CPU's sample-by-sample walk equals the batched definition."""
     for dtype, tolerance in ((torch.float32, 2e-5), (torch.uint8, 1), (torch.float64, 1e-9)):
         layer, images = _seeded(make), example(5, shape, dtype)
-        params = layer.sample(images)
-        batch = Batch(images)
-        walked = render(images, layer.plan(batch, params.values), walking=True)
-        batched = render(images, layer.plan(batch, params.values), walking=False)
+        opened = begin(layer, (images,))
+        batch, values = opened.batch, opened.params.values
+        source = batch.image if batch.source is None else batch.source
+        values = by_frame(values, batch)
+        walked = render(source, layer.plan(batch, values), walking=True)
+        batched = render(source, layer.plan(batch, values), walking=False)
         assert walked.dtype == batched.dtype and walked.shape == batched.shape
         gap = (walked.double() - batched.double()).abs()
         # float16-like steps (posterize, solarize, equalize) may fall on the other side for a few pixels.
@@ -108,22 +115,22 @@ def check_walk_is_definition(make: Make, shape: tuple[int, int, int]) -> None:
         assert far <= 2e-3, f"{dtype}: {far:.2%} of the values differ by up to {gap.max().item():.3g}"
 
 
-def check_rows_differ(make: Make, shape: tuple[int, int, int]) -> None:
+def check_rows_differ(make: Make, shape: Shape) -> None:
     """Every sample draws its own parameters."""
     layer = _seeded(make)
-    params = layer.sample(example(1, shape).expand(64, -1, -1, -1))
+    params = layer.sample(example(1, shape).expand(64, *shape))
     for node in layer.nodes:
         drawn = params.values[node.name]
         varied = any(bool((t != t[:1]).any()) for t in drawn.values())
         assert varied or node.transform.deterministic, f"{node.name}: 64 samples drew the same {sorted(drawn)}"
 
 
-def check_inputs_untouched(make: Make, shape: tuple[int, int, int]) -> None:
+def check_inputs_untouched(make: Make, shape: Shape) -> None:
     """Inputs are never modified, expanded ones either."""
     layer = _seeded(make)
     for images in (
         example(4, shape),
-        example(1, shape).expand(4, -1, -1, -1),
+        example(1, shape).expand(4, *shape),
         example(4, shape, torch.uint8),
     ):
         before, version = images.clone(), images._version
@@ -131,7 +138,7 @@ def check_inputs_untouched(make: Make, shape: tuple[int, int, int]) -> None:
         assert images._version == version and torch.equal(images, before), "the input was modified"
 
 
-def check_gate(make: Make, shape: tuple[int, int, int]) -> None:
+def check_gate(make: Make, shape: Shape) -> None:
     """Samples that a gate leaves out come out bit-identical, NaN included, with gradient one."""
     layer = _seeded(make)
     probe = layer.sample(example(2, shape))
@@ -150,10 +157,10 @@ def check_gate(make: Make, shape: tuple[int, int, int]) -> None:
     assert torch.equal(grad[off], torch.ones_like(grad[off])), "the gradient of a left-out sample is not one"
 
 
-def check_probability(make: Make, shape: tuple[int, int, int]) -> None:
+def check_probability(make: Make, shape: Shape) -> None:
     """The share of samples that are treated is p, within five standard deviations."""
     layer = _seeded(make)
-    images = torch.zeros(1, *shape).expand(4000, -1, -1, -1)
+    images = torch.zeros(1, *shape).expand(4000, *shape)
     params = layer.sample(images)
     for node in layer.nodes:
         name, p, drawn = node.name, node.transform.p, params.values[node.name]
@@ -164,7 +171,7 @@ def check_probability(make: Make, shape: tuple[int, int, int]) -> None:
         assert abs(share - p) <= 5 * sigma + 1e-12, f"{name}: {share:.3f} of the samples for p={p}"
 
 
-def check_replay(make: Make, shape: tuple[int, int, int]) -> None:
+def check_replay(make: Make, shape: Shape) -> None:
     """Replay is a pure function of batch and parameters, and draws nothing."""
     layer, images = _seeded(make), example(4, shape)
     out, params = layer(images, return_params=True)
@@ -179,7 +186,7 @@ def check_replay(make: Make, shape: tuple[int, int, int]) -> None:
     torch.set_rng_state(state)
 
 
-def check_seed(make: Make, shape: tuple[int, int, int]) -> None:
+def check_seed(make: Make, shape: Shape) -> None:
     """A seed decides everything and leaves torch's generator alone; without one torch.manual_seed decides."""
     images = example(4, shape)
     before = torch.get_rng_state()
@@ -192,7 +199,7 @@ def check_seed(make: Make, shape: tuple[int, int, int]) -> None:
     assert _same(first, make()(images)), "torch.manual_seed does not decide the draws of an unseeded layer"
 
 
-def check_eval(make: Make, shape: tuple[int, int, int]) -> None:
+def check_eval(make: Make, shape: Shape) -> None:
     """In eval mode the result is deterministic, and the very same object where the transform is the identity."""
     layer, images = make().eval(), example(3, shape)
     out = layer(images)
@@ -201,19 +208,20 @@ def check_eval(make: Make, shape: tuple[int, int, int]) -> None:
     assert _same(layer(images), out), "eval() mode is not deterministic"
 
 
-def check_sizes(make: Make, shape: tuple[int, int, int]) -> None:
+def check_sizes(make: Make, shape: Shape) -> None:
     """One instance takes batches of any size, the empty one included, and a single image."""
     layer = _seeded(make)
     sizes = {layer(example(n, shape)).shape[1:] for n in (6, 4, 1, 7)}
     assert len(sizes) == 1
     empty = layer(example(2, shape)[:0])
     assert empty.shape == (0, *sizes.pop()), f"an empty batch gave {tuple(empty.shape)}"
-    if shape[0] in (1, 3, 4):
-        one = layer(example(1, shape)[0])
-        assert one.dim() == 3, "a single image must come back as one"
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        one, copies = layer(example(1, shape)[0]), copies_from(layer.nodes)[0]
+        assert one.dim() == (3 if copies == 1 else 4), "a single image must come back as one, or as its copies"
+        assert copies == 1 or len(one) == copies
 
 
-def check_dtypes(make: Make, shape: tuple[int, int, int]) -> None:
+def check_dtypes(make: Make, shape: Shape) -> None:
     """The dtype is kept, whatever p, in any memory format, with and without autocast."""
     expected: dict[torch.dtype, torch.dtype] = {}
     for dtype in (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64):
@@ -224,16 +232,16 @@ def check_dtypes(make: Make, shape: tuple[int, int, int]) -> None:
         assert out.dtype == dtype or fixed, f"{dtype} became {out.dtype}"
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert _same(layer.replay(images, params), out), f"autocast changes the result for {dtype}"
-        last = images.contiguous(memory_format=torch.channels_last)
-        other = layer.replay(last, params)
+        flat = images.flatten(0, -4).contiguous(memory_format=torch.channels_last)
+        other = layer.replay(flat.view_as(images) if len(shape) == 4 else flat, params)
         assert torch.equal(torch.nan_to_num(other), torch.nan_to_num(out)), "channels_last changes the values"
-        if shape[0] > 1 and other.shape[1] > 1:
+        if len(shape) == 3 and shape[0] > 1 and other.shape[1] > 1:
             assert other.is_contiguous(memory_format=torch.channels_last), "channels_last was lost"
         strided = torch.stack((images, images), dim=-1)[..., 0]
         assert _same(layer.replay(strided, params), out), "a strided input changes the values"
 
 
-def check_finite(make: Make, shape: tuple[int, int, int]) -> None:
+def check_finite(make: Make, shape: Shape) -> None:
     """Constant, black, white and out-of-range images give finite values and gradients."""
     layer = _seeded(make)
     rows = [torch.full(shape, v) for v in (0.0, 1.0, 0.5, -0.1, 1.1)]
@@ -251,7 +259,7 @@ def check_finite(make: Make, shape: tuple[int, int, int]) -> None:
             assert grad is None or torch.isfinite(grad).all(), f"gradients are not finite for {dtype}"
 
 
-def check_copies(make: Make, shape: tuple[int, int, int]) -> None:
+def check_copies(make: Make, shape: Shape) -> None:
     """Pickle, deepcopy and state_dict work before and after a call, and the copy continues the same stream."""
     images = example(4, shape)
     for calls in (0, 2):
@@ -271,7 +279,7 @@ def check_copies(make: Make, shape: tuple[int, int, int]) -> None:
     assert _same(layer.replay(images, params), layer.replay(images, layer.sample(images)))
 
 
-def check_fake(make: Make, shape: tuple[int, int, int]) -> None:
+def check_fake(make: Make, shape: Shape) -> None:
     """Nothing reads a value: the layer runs on fake tensors and on the meta device."""
     real = _seeded(make)(example(3, shape, torch.uint8))
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -281,7 +289,7 @@ def check_fake(make: Make, shape: tuple[int, int, int]) -> None:
     assert (meta.shape, meta.dtype) == (real.shape, real.dtype), "the meta device gives another shape or dtype"
 
 
-def check_compile(make: Make, shape: tuple[int, int, int]) -> None:
+def check_compile(make: Make, shape: Shape) -> None:
     """One graph, without breaks, for any draw: ten calls compile once."""
     torch._dynamo.reset()
     layer, images = _seeded(make), example(3, shape)
@@ -364,7 +372,7 @@ def _annotating(check: Check) -> Check:
         return _Annotated(layer) if any(node.transform.sees for node in layer.nodes) else layer
 
     @wraps(check)
-    def checked(make: Make, shape: tuple[int, int, int]) -> None:
+    def checked(make: Make, shape: Shape) -> None:
         check(partial(make_annotated, make), shape)
 
     return checked
@@ -392,7 +400,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
-def check_transform(make: Make, shape: tuple[int, int, int] = (3, 23, 17)) -> None:
+def check_transform(make: Make, shape: Shape = (3, 23, 17)) -> None:
     """Run every check of the contract on a transform.
 
     Args:

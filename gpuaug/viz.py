@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import torch
 from torch import Tensor
 
+from gpuaug._chart import chart
 from gpuaug._draw import PAPER, caption, corners
 from gpuaug._picture import Names, as_pictures, draw_classes, draw_keypoints, draw_objects, sample_of, sized
 from gpuaug.data.batch import Batch, Settings, open_door
@@ -17,11 +18,12 @@ from gpuaug.render.values import as_value_range
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.ends import Normalize
 from gpuaug.transforms.layer import Layer
+from gpuaug.transforms.rows import sampled
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Look", "contact_sheet", "draw", "lay_out", "preview", "save_png"]
+__all__ = ["Look", "chart", "contact_sheet", "draw", "lay_out", "preview", "save_png"]
 
 _GAP = 2  # pixels between two tiles
 
@@ -214,13 +216,17 @@ def row_tiles(
             after["mean"], after["std"] = norm.transform.mean, norm.transform.std
     for copy in range(first, first + copies):
         with torch.no_grad():
-            out = carry(augment, batch, augment._sample(batch, None, copy).values)
+            given_to, params = sampled(augment, batch, copy)
+            out = carry(augment, given_to, params.values)
+        if len(out) != len(batch) * params.copies:
+            raise ValueError(f"preview: a row is one frame and what becomes of it, got {len(out)} of {len(batch)}")
         if out.image.dtype == batch.image.dtype and not normalizers and "value_range" in before:
             after["value_range"] = before["value_range"]
-        columns.append(draw(out, **after))
+        drawn = draw(out, **after)
+        columns.extend(drawn[k : k + len(batch)] for k in range(0, len(drawn), len(batch)))
     tiles = [tile for row in zip(*columns, strict=True) for tile in row]
-    texts = None if captions is None else [text for one in captions for text in (one, *[""] * copies)]
-    return tiles, 1 + copies, texts
+    texts = None if captions is None else [text for one in captions for text in (one, *[""] * (len(columns) - 1))]
+    return tiles, len(columns), texts
 
 
 def lay_out(tiles: Sequence[Tensor], columns: int, captions: Sequence[str] | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from cases import CASES, Case
+from cases import CASES, ROWS, Case
 
 import gpuaug as ga
 from gpuaug.render import backend
@@ -63,6 +63,20 @@ def test_contract_compile_in_company(cases: list[Case]) -> None:
         raise
 
 
+@pytest.mark.parametrize("check", [name for name in CHECKS if name != "compile"])
+@pytest.mark.parametrize("case", ROWS, ids=[case.name for case in ROWS])
+def test_contract_of_rows(case: Case, check: str) -> None:
+    """With other samples, or other frames, than before."""
+    CHECKS[check](case.make, case.shape)
+
+
+@pytest.mark.parametrize("dims", [3, 4], ids=["samples", "frames"])
+def test_contract_compile_of_rows(dims: int) -> None:
+    """One after another: each takes what another makes of it."""
+    cases = [case for case in ROWS if len(case.shape) == dims and case.name != "FiveCrop"]
+    CHECKS["compile"](lambda: ga.Compose([case.make() for case in cases]), cases[0].shape)
+
+
 PIXELS = ("batch_is_loop", "inputs_untouched", "gate", "replay", "seed", "eval", "sizes", "dtypes", "finite", "copies")
 
 
@@ -80,4 +94,4 @@ def test_every_public_transform_has_a_case() -> None:
         for name in ga.__all__
         if isinstance(getattr(ga, name), type) and issubclass(getattr(ga, name), Transform | Container)
     }
-    assert public == {case.name for case in CASES}
+    assert public == {case.name for case in [*CASES, *ROWS]}

@@ -127,3 +127,13 @@ def test_refusals() -> None:
         ga.RandomShortestSize([1.5])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="RandomResize: min_size must be below max_size, got 5 and 5"):
         ga.RandomResize(5, 5)
+
+
+def test_one_used_alone_draws_on() -> None:
+    """Its own clock goes on, as that of a pipeline does."""
+    for make in (lambda: ga.RandomResize(10, 60), lambda: ga.RandomShortestSize(list(range(10, 60)))):
+        layer, piped = make(), ga.Compose([make()], seed=3)
+        layer.reseed(3)
+        images = torch.zeros(1, 1, 61, 70)
+        sizes = [layer(images).shape[2] for _ in range(6)]
+        assert len(set(sizes)) > 3 and sizes == [piped(images).shape[2] for _ in range(6)]

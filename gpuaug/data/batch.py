@@ -45,8 +45,16 @@ class Batch:
     """(B, 2) int64: height and width of the images in it."""
     box_format: str = "xyxy"
     """What boxes are outside: as they came in, or as they go out."""
+    added: dict[str, Tensor] = field(default_factory=dict)
+    """(B, ...): what transforms add to a dict of tensors; clips have one for all their frames."""
     label: Any = None
     """(B,) or (B, classes): of the samples, where a pipeline mixes them; what comes out may be a tuple."""
+    clips: bool = False
+    """Whether it came as clips (B, T, C, H, W), of one frame perhaps."""
+    source: Images | None = None
+    """What the images are rows of, where `image` says no more than their shape."""
+    rows: Tensor | None = None
+    """(B,) int64: which rows."""
 
     @property
     def canvas(self) -> Canvas:
@@ -162,7 +170,7 @@ def _open(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batc
             result = Padded(result, shaped(out.padding_mask), shaped(out.sizes))
         return (result, *rest) if rest else result
 
-    return Batch(given, frames=frames_of(image)), write
+    return Batch(given, frames=frames_of(image), clips=isinstance(image, Tensor) and image.dim() == 5), write
 
 
 def are_images(value: Any) -> bool:

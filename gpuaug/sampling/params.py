@@ -15,9 +15,9 @@ from gpuaug.geometry.matrix import inverse
 from gpuaug.sampling.layout import Draws
 from gpuaug.sampling.plain import from_plain, to_plain
 
-__all__ = ["Geometry", "Params"]
+__all__ = ["Geometry", "Params", "way"]
 
-_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha")
+_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha", "mirrored", "mask", "context", "targets")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Params:
     """Whether they are of some samples only: a mix says whom a sample meets by its place in the whole batch."""
     labels: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict)
     """Names of what a parameter counts, by transform and parameter."""
+    copies: int = 1
+    """How many times every sample was given: those of all samples stand copy after copy."""
     kept: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     """Samples of earlier batches that these meet, a copy: images and annotations, by transform."""
 
@@ -102,6 +104,35 @@ class Params:
             like = self.ids.to(torch.float64)
             return torch.eye(3, dtype=like.dtype, device=like.device).expand(len(self), 3, 3)
         return total
+
+    def between(self, a: int, b: int) -> Tensor:
+        """Return the (B, 3, 3) map from positions in copy a of each sample to positions in copy b, of a `Repeat`.
+
+        What was drawn before the repeat counts as well: both come from one image, and the way leads over it.
+
+        Args:
+            a: number of a copy, from 0.
+            b: likewise.
+
+        Raises:
+            IndexError: for a copy that is not there.
+            ValueError: where the pipeline bends, or samples become parts of a larger canvas.
+
+        Example:
+            >>> import torch, gpuaug as ga
+            >>> augment = ga.Compose([ga.Repeat(2), ga.RandomResizedCrop(6)], seed=0)
+            >>> augment.sample(torch.zeros(4, 3, 8, 10)).between(0, 1).shape
+            torch.Size([4, 3, 3])
+        """
+        if not (0 <= a < self.copies and 0 <= b < self.copies):
+            raise IndexError(f"Params: copies are 0 to {self.copies - 1}, got {a} and {b}")
+        return way(self._copy(a), self._copy(b))
+
+    def _copy(self, k: int) -> Params:
+        """Return what was drawn for one copy of each sample."""
+        n = len(self) // self.copies
+        one: Params = self[k * n : (k + 1) * n]
+        return one
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Params:
         """Return the parameters with `fn` applied to every per-sample tensor."""
@@ -218,7 +249,7 @@ class Params:
         if isinstance(index, list):
             index = torch.tensor(index, device=self.ids.device)
         some = self.map(lambda t: t[index])
-        some.canvas, some.partial = _some(self.canvas, index), True
+        some.canvas, some.partial, some.copies = _some(self.canvas, index), True, 1
         some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
         return some
 
@@ -263,6 +294,14 @@ class Params:
         if len(self) > 4:
             lines.append(f"  ... {len(self) - 4} more")
         return "\n".join(lines)
+
+
+def way(a: Params, b: Params) -> Tensor:
+    """Return the (B, 3, 3) map from positions in what a gives to positions in what b gives, of the same images."""
+    for params in (a, b):
+        if any("field" in drawn for drawn in params.values.values()):
+            raise ValueError("Params: a displacement field is no matrix, got one in the pipeline of a view")
+    return b.matrix @ inverse(a.matrix)
 
 
 def _listed(value: Any) -> Any:

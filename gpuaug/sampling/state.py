@@ -100,8 +100,10 @@ class Stateful(nn.Module):
             raise ValueError(f"{type(self).__name__}: epoch must be an integer >= 0, got {epoch!r}")
         self._state[2] = epoch
 
-    def _clock(self, batch: int, device: torch.device, ids: Tensor | None, copy: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (seed and clock, ids, copy), on the batch's device, for one call."""
+    def _clock(
+        self, batch: int, device: torch.device, ids: Tensor | None, copy: int, copies: int = 1
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (seed and clock, ids, copy), on the batch's device, for one call: of `copies` one after another."""
         if not self._seeded:
             self._seed_from_torch()
         if self._state.device != device:
@@ -121,13 +123,19 @@ class Stateful(nn.Module):
                 )
             if ids.device != device:
                 raise ValueError(f"{type(self).__name__}: ids must be on {device}, got {ids.device}")
-            return self._state[::2], ids.to(torch.int64), self._zero + copy
+            return self._state[::2], ids.to(torch.int64).repeat(copies), self._numbered(copy, batch, copies)
         rank = _rank() if self._rank is None else self._rank
         first = rank << _RANK_BITS
         stream = copy + (_worker() << _WORKER_BITS)
         positions = torch.arange(first, first + batch, device=device)
         # Positional draws and draws by id are kept apart by the highest bit of the copy word.
-        return self._state[:2], positions, self._zero + (stream | 1 << 31)
+        return self._state[:2], positions.repeat(copies), self._numbered(stream | 1 << 31, batch, copies)
+
+    def _numbered(self, first: int, batch: int, copies: int) -> Tensor:
+        """Return the numbers of copies that begin with one: (1,), or (B * copies,)."""
+        if copies == 1:
+            return self._zero + first
+        return torch.arange(first, first + copies, device=self._zero.device).repeat_interleave(batch)
 
     def _seed_from_torch(self) -> None:
         self._state[0] = draw_seed(self._state)

@@ -75,7 +75,9 @@ class Transform(Layer):
     draws_size: bool = False
     """Whether its output canvas is drawn, for the whole batch."""
     sees: tuple[str, ...] = ()
-    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
+    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image", "dense"."""
+    dense: str | None = None
+    """Name of the further input that it `sees`."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
     mixes_labels: ClassVar[bool] = False
@@ -101,8 +103,14 @@ class Transform(Layer):
     """Whether it shows an image in several places at once, so that no annotation has one."""
     neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
+    outputs: Mapping[str, str] = MappingProxyType({})
+    """Parameters (B, ...) that come out beside a dict's tensors, each under a key of its own."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
+    copies: int = 1
+    """How many samples it makes of one: see `gpuaug.transforms.rows`."""
+    retimes: ClassVar[bool] = False
+    """Whether it says which frames of a clip are shown."""
 
     def __init__(self, p: Number = 1.0) -> None:
         """Remember the probability with which each sample is transformed."""
@@ -177,6 +185,10 @@ class Transform(Layer):
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Join the plan."""
         raise NotImplementedError  # pragma: no cover  (each kind defines it)
+
+    def frames_after(self, frames: int) -> int:
+        """Return how many frames of a clip there are after the transform."""
+        return frames
 
     def pick(self, u: float, times: Times) -> int:
         """Return the size for a number drawn from [0, 1) at a time, for a transform that `draws_size`."""

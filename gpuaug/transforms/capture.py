@@ -112,7 +112,7 @@ class Captured(nn.Module):
     layer: Any
 
     def __init__(
-        self, layer: Layer, inputs: tuple[Any, ...], ids: Tensor | None = None, copy: int = 0, strength: Any = None
+        self, layer: Any, inputs: tuple[Any, ...], ids: Tensor | None = None, copy: int = 0, strength: Any = None
     ) -> None:
         """Record a call; see the class."""
         super().__init__()
@@ -178,16 +178,22 @@ class Captured(nn.Module):
         finally:
             layer._state, layer._zero, layer._mirror = sized._state, sized._zero, mirror
             layer._state.copy_(before)
-        running = layer if self._mode else layer._evaluation_layer()
-        owners = {id(part): part for part in (layer, running)}.values()
+        parts = layer._recorded()
         followed = [
             (owner, name, getattr(owner, name))
-            for part in owners
+            for part in parts
             for place, names in _MOVED.items()
-            for owner in [getattr(part, place) if place else part]
+            for owner in [getattr(part, place, None) if place else part]
+            if owner is not None
             for name in names
         ]
-        held = [value for module in running.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+        held = [
+            value
+            for part in parts
+            for module in part.modules()
+            for value in vars(module).values()
+            if isinstance(value, Tensor)
+        ]
         self._recordings[key] = _Recording(graph, out, followed, held)
         return self._recordings[key]
 

@@ -348,8 +348,10 @@ def refuse_changing(transform: Transform, owner: str) -> None:
         or transform.normalizes
         or transform.changes_dtype
         or transform.box_format is not None
+        or transform.copies > 1
+        or transform.retimes
     ):
         raise ValueError(
-            f"{owner}: a transform that changes size, channels, dtype or box format cannot be applied to some samples"
-            f" only, got {type(transform).__name__}"
+            f"{owner}: a transform that changes size, channels, dtype, box format or the number of samples or frames"
+            f" cannot be applied to some samples only, got {type(transform).__name__}"
         )

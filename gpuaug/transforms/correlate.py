@@ -14,14 +14,13 @@ from gpuaug.functional.blur import box_one, filter_one
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range, within
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.varying import PerClass, is_number, mapped
 from gpuaug.transforms.base import Drawn, Filter
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["AdvancedBlur", "Blur", "Correlating", "Defocus", "MotionBlur", "as_sides", "check_reach", "odd"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def as_sides(limit: Any, owner: str, name: str = "blur_limit", low: int = 1) -> tuple[Distribution, int]:
@@ -111,7 +110,7 @@ class Blur(Correlating):
     def __init__(
         self,
         blur_limit: Range = (3, 7),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -169,7 +168,7 @@ class MotionBlur(Correlating):
         allow_shifted: bool = True,
         angle_range: Range = (0.0, 360.0),
         direction_range: Range = (-1.0, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -232,7 +231,7 @@ class Defocus(Correlating):
         self,
         radius_range: Range = (3, 10),
         alias_blur_range: Range = (0.1, 0.5),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -298,7 +297,7 @@ class AdvancedBlur(Correlating):
         rotate_limit: Range = (-90.0, 90.0),
         beta_limit: Range = (0.5, 8.0),
         noise_limit: Range = (0.9, 1.1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

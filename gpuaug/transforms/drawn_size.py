@@ -50,6 +50,7 @@ class _DrawnSize(_ShortestSize):
         self.lengths = tuple(lengths)
         super().__init__(self.largest(), max_size, interpolation, antialias)
         self.draws_size = len(self.sizes_at(START)) > 1 or bool(parts(self.lengths))
+        self._build()  # something is drawn: used alone, its clock goes on
 
     def sizes_at(self, times: Times) -> Sequence[int]:
         """Return the sizes at a time."""

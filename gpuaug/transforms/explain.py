@@ -9,6 +9,7 @@ import torch
 
 from gpuaug.data.batch import open_door
 from gpuaug.geometry.canvas import Sizes, numbers
+from gpuaug.transforms.rows import sampled
 
 if TYPE_CHECKING:
     from gpuaug.transforms.layer import Layer
@@ -24,7 +25,8 @@ def explained(layer: Layer, inputs: tuple[Any, ...]) -> str:
     active = layer if layer.training else layer._evaluation_layer()
     with torch.no_grad():
         ghost = copying.deepcopy(active)
-        plan = ghost.plan(shadow, ghost._sample(shadow, None, 0).values)
+        shadow, params = sampled(ghost, shadow, 0)
+        plan = ghost.plan(shadow, params.values)
     passes = plan.finish()
     lines = []
     sizes = numbers(batch.canvas) if isinstance(batch.canvas, Sizes) else (batch.canvas,) * len(batch)
@@ -32,7 +34,7 @@ def explained(layer: Layer, inputs: tuple[Any, ...]) -> str:
     for number, step in enumerate(passes, 1):
         last = number == len(passes)
         size = plan.out_dtype.itemsize if last else 4
-        after = numbers(step.canvas) if isinstance(step.canvas, Sizes) else (step.canvas,) * len(batch)
+        after = numbers(step.canvas) if isinstance(step.canvas, Sizes) else (step.canvas,) * len(shadow)
         written = sum(h * w for h, w in after) * batch.channels * size
         shown = "their own sizes" if isinstance(step.canvas, Sizes) else f"{step.canvas[0]}x{step.canvas[1]}"
         lines.append(

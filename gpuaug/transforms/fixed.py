@@ -50,6 +50,9 @@ class Fixed(Layer):
                 f"Fixed: what was drawn for one sample must be about that sample alone, got {', '.join(mixing)}, in "
                 "which it meets others of its batch"
             )
+        more = [node.name for node in pipeline._unsized if node.transform.copies > 1 or node.transform.retimes]
+        if more:
+            raise ValueError(f"Fixed: what was drawn for one sample gives one sample of its frames, got {more[0]}")
         expected = {node.name for node in pipeline._unsized}
         if expected != set(self.params.values):
             raise ValueError(

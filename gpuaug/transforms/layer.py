@@ -17,15 +17,16 @@ from gpuaug.geometry.canvas import following, numbers
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
 from gpuaug.render.values import UNIT, default_range
-from gpuaug.sampling.layout import Layout, Told
+from gpuaug.sampling.layout import Draws, Layout, Told
 from gpuaug.sampling.params import Params
-from gpuaug.sampling.state import only_inferring
+from gpuaug.sampling.state import Stateful, only_inferring
 from gpuaug.transforms.apply import carry
 from gpuaug.transforms.changing import Changing
 from gpuaug.transforms.given import GIVEN, recording
-from gpuaug.transforms.keeping import as_drawn, carrying, check_kept, meeting
+from gpuaug.transforms.keeping import as_drawn, carrying, check_kept
 from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
+from gpuaug.transforms.rows import begin, check_rows, copies_from, held, reopened
 from gpuaug.transforms.track import count_of, geometry_of, moves
 
 __all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
@@ -33,6 +34,8 @@ __all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
 Values = dict[str, dict[str, Tensor]]
 """What was drawn, by transform and parameter."""
 
+Drawn = tuple[Tensor, Tensor, Draws]
+"""Seed and clock, ids, and what was drawn before it is settled."""
 SETTINGS = ("fuse", "interpolation", "fill", "antialias", "settings", "target_fill", "target_interpolation", "backend")
 """What a pipeline says for all its transforms."""
 
@@ -86,6 +89,7 @@ class Layer(Changing):
         self._enlist()
         self._follow_sizes()
         drawn = any(d.random or d.p is not None for d in names.declarations)
+        check_rows(self.nodes)
         self._random = drawn or any(node.transform.draws_size for node in self.nodes)
         getters: list[Any] = [node.transform.labels_getter for node in self.nodes if node.transform.mixes_labels]
         if getters:
@@ -114,10 +118,8 @@ class Layer(Changing):
             copy: tells repeats of the same samples apart.
             strength: as `forward`.
         """
-        batch, _ = open_door(inputs, type(self).__name__, self.settings)
-        told = self._told(inputs, batch, strength)
-        source, met = meeting(self.nodes, batch, keep=False)
-        return carrying(self.nodes, self._sized(batch)._sample(source, ids, copy, told, met), source, met)
+        opened = begin(self, inputs, ids, copy, strength, keep=False)
+        return carrying(opened.layer.nodes, opened.params, opened.batch, opened.met)
 
     def replay(self, *inputs: Any) -> Any:
         """Apply given parameters: `replay(images, params)`, a pure function.
@@ -130,6 +132,10 @@ class Layer(Changing):
         if not isinstance(params, Params):
             raise TypeError(f"{owner}: replay takes the batch and then Params, got {type(params).__name__} last")
         batch, write = open_door(tuple(given), owner, self.settings)
+        layer: Layer = self
+        if not params.geometry.inverted:
+            layer = self._of_sizes(params.sizes)
+            batch, write = reopened(layer, tuple(given), batch, write, params)
         canvas = numbers(batch.canvas)
         if params.partial and any("partner" in drawn for drawn in params.values.values()):
             raise ValueError(
@@ -141,9 +147,10 @@ class Layer(Changing):
                 f"{owner}: params were drawn for {len(params)} samples of {params.canvas}, got "
                 f"{batch.samples} samples of {canvas}"
             )
-        from gpuaug.transforms.fixed import undoing
+        if params.geometry.inverted:
+            from gpuaug.transforms.fixed import undoing
 
-        layer = undoing(self, params) if params.geometry.inverted else self._of_sizes(params.sizes)
+            layer = undoing(self, params)
         return write(carry(layer, as_drawn(batch, params), params.values))
 
     def forward(
@@ -172,15 +179,11 @@ class Layer(Changing):
         Returns:
             What came in, augmented, in the same structure; with `return_params`, a pair of it and the Params.
         """
-        batch, write = open_door(inputs, type(self).__name__, self.settings)
-        layer: Layer = self._sized(batch) if self.training else self._evaluation_layer()
-        told = self._told(inputs, batch, strength) if self.training else None
-        source, met = meeting(layer.nodes, batch, keep=not only_inferring())
-        params = layer._sample(source, ids if self.training else None, copy, told, met)
-        if self.training and self._drawing(told) and not only_inferring():
+        opened = begin(self, inputs, ids, copy, strength, drawing=self.training, keep=not only_inferring())
+        if self.training and opened.drew and not only_inferring():
             self._advance()
-        out = write(carry(layer, source, params.values))
-        return (out, carrying(layer.nodes, params, source, met)) if return_params else out
+        out = opened.write(carry(opened.layer, opened.batch, opened.params.values))
+        return (out, carrying(opened.layer.nodes, opened.params, opened.batch, opened.met)) if return_params else out
 
     def capture(
         self, *inputs: Any, ids: Tensor | None = None, copy: int = 0, strength: Tensor | float | None = None
@@ -202,6 +205,10 @@ class Layer(Changing):
         from gpuaug.transforms.capture import Captured
 
         return Captured(self, inputs, ids, copy, strength)
+
+    def _recorded(self) -> list[Layer]:
+        """Return the modules whose tensors a recording of a call reads."""
+        return [self] if self.training else [self, self._evaluation_layer()]
 
     def train(self, mode: bool = True) -> Layer:
         """Switch between augmenting (True) and the validation preprocessing (False)."""
@@ -226,16 +233,12 @@ class Layer(Changing):
 
     # -- steps
 
-    def _sized(self, batch: Batch) -> Layer:
-        """Return this layer with sizes drawn for the batch; itself where none are drawn."""
-        return self._of_sizes(self._draw_sizes(batch.image.device))
-
-    def _draw_sizes(self, device: torch.device) -> dict[str, Any]:
+    def _draw_sizes(self, device: torch.device, clock: Stateful | None = None, name: str = "") -> dict[str, Any]:
         """Return the sizes of a batch, drawn, set or scheduled, by transform."""
         sizes = self.drawn_sizes
         for node in self.nodes:
             if node.transform.draws_size:
-                u = self._draw_on_host(node.name, device)
+                u = (clock or self)._draw_on_host(name + node.name, device)
                 sizes = {**sizes, node.name: node.transform.pick(u, self._times)}
         return sizes
 
@@ -254,31 +257,37 @@ class Layer(Changing):
         """Tell whether something is drawn: a gate of what always applies is, where a strength scales it."""
         return self._random or (told is not None and told.strength is not None and self._strong is not self._layout)
 
-    def _sample(
-        self, batch: Batch, ids: Tensor | None, copy: int, told: Told | None = None, met: Met | None = None
-    ) -> Params:
+    def _draw(
+        self, batch: Batch, ids: Tensor | None, copy: int, told: Told | None, clock: Stateful, copies: int
+    ) -> Drawn:
+        """Return seed and clock, ids and draws for samples given `copies` times, the first as the copy `copy`."""
+        samples, device = batch.samples, batch.image.device
+        layout = self._layout if told is None or told.strength is None else self._strong
+        if self._drawing(told):
+            state, ids, numbered = clock._clock(samples, device, ids, copy, copies)
+            return state.clone(), ids, layout.draw(state, ids, numbered, told)
+        ids = torch.arange(samples, device=device).repeat(copies)
+        return self._zero, ids, layout.draw(self._zero, ids, self._zero, told) if layout.groups else {}
+
+    def _settled(self, batch: Batch, drawn: Drawn, frames: Values, met: Met | None = None) -> Params:
+        """Return parameters for what was drawn; which `frames` are shown is known."""
+        state, ids, draws = drawn
         image = batch.image
         if image.dtype == torch.int16 and self.settings.value_range is None:
             raise ValueError(
                 f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
             )
         n = batch.samples if met is None else met.slots.shape[0]
-        layout = self._layout if told is None or told.strength is None else self._strong
-        if self._drawing(told):
-            state, ids, copies = self._clock(n, image.device, ids, copy)
-            draws = layout.draw(state, ids, copies, told)
-            state = state.clone()
-        else:
-            ids = torch.arange(n, device=image.device)
-            state = self._zero
-            draws = layout.draw(state, ids, state, told) if layout.groups else {}
         values: Values = {}
         contexts = self.contexts(batch, count=n)
         for i, (node, context) in enumerate(zip(self.nodes, contexts, strict=True)):
+            if node.name in frames:
+                values[node.name] = frames[node.name]
+                continue
             if node.given is not None:
                 values[node.name] = node.given.of(context.canvas, n, image.device, type(self).__name__)
                 continue
-            raw, gate = node.raw(draws, values)
+            raw, gate = node.raw(held(draws, context.before, n), values)
             if node.transform.sees:
                 context = seeing(self, i, batch, values, context)
             if node.transform.kept is not None:
@@ -312,11 +321,14 @@ class Layer(Changing):
         canvas, channels = batch.canvas, batch.channels
         values = self.settings.value_range or default_range(image.dtype)
         contexts = []
-        for node in self.nodes if nodes is None else nodes:
+        nodes = self.nodes if nodes is None else nodes
+        for node, more in zip(nodes, copies_from(nodes), strict=False):
             keys = node.transform.keys
             limited = bands and (key is None or keys is None or key in keys)
             seen = self._seen_channels(node, channels) if limited else channels
-            contexts.append(Context(canvas, seen, like, values.of(node.channels if limited else None)))
+            contexts.append(
+                Context(canvas, seen, like, values.of(node.channels if limited else None), before=len(like) // more)
+            )
             canvas = following(canvas, node.transform.output_canvas)
             channels = node.transform.output_channels(channels)
             values = UNIT if node.transform.normalizes or node.transform.changes_dtype else values
@@ -352,6 +364,9 @@ class Layer(Changing):
         if reading is None and self.settings.value_range is not None:
             plan.own_range(self.settings.value_range)
         plan.interpolation, plan.fill, plan.antialias = self.interpolation, self.fill, self.antialias is not False
+        if batch.rows is not None:
+            plan.index(batch.rows)
+            image = batch.source
         last = torch.channels_last
         if isinstance(image, Tensor) and image.is_contiguous(memory_format=last) and not image.is_contiguous():
             plan.layout = last

@@ -18,7 +18,7 @@ from gpuaug.sampling.state import moved
 if TYPE_CHECKING:
     from gpuaug.transforms.base import Transform
 
-__all__ = ["TAKEN", "Context", "Gate", "Given", "Names", "Node"]
+__all__ = ["TAKEN", "Context", "Gate", "Given", "Names", "Node", "which_copy"]
 
 TAKEN = "_taken"
 """Parameter of a container that chooses: (B, branches) bool, which of its branches each sample takes."""
@@ -44,8 +44,20 @@ class Context:
     """For a transform that `sees` the image, as it is here."""
     met: Met | None = None
     """For a mix that keeps samples of earlier batches: where those of this one are among them."""
+    dense: Any = None
+    """For a transform that `sees` a further input, `Transform.dense`: (B, H, W) of this canvas, of clips (B, T, H, W).
+    """
     frames: int = 1
-    """T of clips, for a mix that `sees` objects: they are those of the frames, (B * T, N, ...)."""
+    """T of clips, for what says which frames are shown, and for a mix that `sees` objects: those of the frames, then,
+    (B * T, N, ...)."""
+    before: int = 0
+    """How many samples there are at this point, of which there will be more."""
+
+
+def which_copy(context: Context, copies: int) -> Tensor:
+    """Return which of its copies (B,) each sample is, for a transform that makes some."""
+    place = torch.arange(len(context.like), device=context.like.device)
+    return torch.div(place, max(context.before, 1), rounding_mode="floor") % copies
 
 
 @dataclass(frozen=True)

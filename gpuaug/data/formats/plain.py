@@ -72,6 +72,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
                 result[key] = [v[0] if dims[key] == 3 else v for v in value] if isinstance(data[key], list) else value
             elif value is not None:
                 result[key] = unbatched(value[:, 0] if dims[key] == 3 else value)
+        result.update({key: value[0] if single else value for key, value in out.added.items()})
         if out.padding_mask is not None:
             result["padding_mask"], result["sizes"] = unbatched(out.padding_mask), unbatched(out.sizes)
         rows = out.instances
@@ -95,7 +96,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
             result["visible"] = unbatched(rows.visible.flatten(1, 2) if alone else rows.visible)
         return result
 
-    return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format), write
+    return Batch(given, mask, instances, extra, frame.frames, box_format=settings.bbox.format, clips=clips), write
 
 
 def at_fraction(planes: Tensor, canvas: tuple[int, int]) -> bool:

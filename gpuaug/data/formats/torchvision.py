@@ -146,7 +146,7 @@ def _read_video(leaves: list[Any], spec: Any, found: dict[str, int], owner: str)
             results[found["mask"]] = tvt.Mask(out.mask.reshape(*mask.shape[:-2], *out.mask.shape[2:]))
         return tree.tree_unflatten(results, spec)
 
-    return Batch(given, flat, frames=video.shape[-4]), write
+    return Batch(given, flat, frames=video.shape[-4], clips=True), write
 
 
 def _padded(values: Sequence[Tensor], rows: int, like: Tensor) -> Tensor:
