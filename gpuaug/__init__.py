@@ -59,6 +59,7 @@ from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.mask_dropout import MaskDropout
 from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
@@ -163,6 +164,7 @@ __all__ = [
     "Linear",
     "LogUniform",
     "LongestMaxSize",
+    "MaskDropout",
     "MedianBlur",
     "MixUp",
     "Mosaic",

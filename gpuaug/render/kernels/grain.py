@@ -184,4 +184,14 @@ def speckle(
             c = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K2), c)
         if C > 3:
             d = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K3), d)
+    elif CODE == 103:  # erase_mask: width of the mask and how many values, among the constants
+        covered = tl.load(ops[AT] + sample * strides[AT] + y * (EXTRA // 64) + x) != 0
+        COUNT: tl.constexpr = EXTRA % 64
+        a = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K0), a)
+        if C > 1:
+            b = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K1), b)
+        if C > 2:
+            c = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K2), c)
+        if C > 3:
+            d = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K3), d)
     return a, b, c, d
