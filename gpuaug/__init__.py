@@ -61,6 +61,7 @@ from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.linear import LinearTransformation
+from gpuaug.transforms.mask_dropout import MaskDropout
 from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
@@ -169,6 +170,7 @@ __all__ = [
     "LinearTransformation",
     "LogUniform",
     "LongestMaxSize",
+    "MaskDropout",
     "MedianBlur",
     "MixUp",
     "Mosaic",

@@ -204,6 +204,7 @@ CASES = [
     Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20)),
     Case(lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5), (3, 24, 20)),
     Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
