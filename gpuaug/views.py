@@ -12,6 +12,7 @@ from torch import Tensor
 from gpuaug.sampling.params import Params, way
 from gpuaug.sampling.state import Stateful, only_inferring
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.given import recording
 from gpuaug.transforms.keeping import carrying
 from gpuaug.transforms.layer import Layer
 from gpuaug.transforms.node import Node
@@ -148,6 +149,7 @@ class MultiView(Stateful):
         {'global': (4, 3, 6, 6), 'local': (16, 3, 4, 4)}
     """
 
+    @recording
     def __init__(
         self,
         views: Mapping[str, Any],
@@ -173,6 +175,10 @@ class MultiView(Stateful):
                 raise ValueError(f"{owner}: views must have names without dots that are free, got {name!r}")
             self.add_module(name, layer)
             self.counts[name] = count
+
+    def written(self) -> dict[str, Any]:
+        """Return arguments that files give another value than the constructor got: none."""
+        return {}
 
     @property
     def views(self) -> dict[str, Layer]:
@@ -374,6 +380,7 @@ class TwoViews(MultiView):
         (torch.Size([4, 3, 6, 6]), torch.Size([4, 3, 6, 6]))
     """
 
+    @recording
     def __init__(
         self,
         first: Layer,
