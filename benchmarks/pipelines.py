@@ -19,6 +19,8 @@ from benchmarks.measure import Run
 MEAN, STD = ga.IMAGENET_MEAN, ga.IMAGENET_STD
 NAMES = ("basic", "classification", "classification without blur", "geometry")
 """Of the CPU's tables."""
+POLICIES = ("RandAugment alone", "TrivialAugmentWide alone", "AugMix alone")
+"""Of the CPU's tables too: a published policy, nothing else. Kornia has no AugMix, and Albumentations none of them."""
 FUSED = "triton-augment's recipe"
 GPU_NAMES = ("basic", "classification", "two views", "detection", "RandAugment", FUSED)
 """Of the GPU's, in order of weight; those that this version does not have are left out: see `listed`."""
@@ -57,6 +59,9 @@ def gpuaug_pipeline(
         "classification without blur": lambda: [*crop, *colour, end],
         "two views": lambda: [*crop, *strong, *blur, end],
         "RandAugment": lambda: [*crop, getattr(ga, "RandAugment")(), end],  # noqa: B009
+        "RandAugment alone": lambda: [ga.RandAugment()],
+        "TrivialAugmentWide alone": lambda: [ga.TrivialAugmentWide()],
+        "AugMix alone": lambda: [ga.AugMix()],
         FUSED: lambda: [
             ga.RandomAffine(15, (0.1, 0.1), (0.9, 1.1)),
             ga.RandomCrop(224, pad_if_needed=True),
@@ -95,6 +100,9 @@ def torchvision_pipeline(name: str, dtype: torch.dtype = torch.float32, size: in
         "classification without blur": [*crop, *colour, *ends],
         "two views": [*crop, *strong, *blur, *ends],
         "RandAugment": [*crop, v2.RandAugment(), *ends],
+        "RandAugment alone": [v2.RandAugment()],
+        "TrivialAugmentWide alone": [v2.TrivialAugmentWide()],
+        "AugMix alone": [v2.AugMix()],
         FUSED: [
             v2.RandomAffine(15, (0.1, 0.1), (0.9, 1.1), interpolation=BILINEAR),
             v2.RandomCrop(224, pad_if_needed=True),
@@ -135,6 +143,8 @@ def kornia_pipeline(name: str, size: int = 256) -> nn.Module:
         "classification without blur": lambda: [*crop, *colour, normalize],
         "two views": lambda: [*crop, *strong, *blur, normalize],
         "RandAugment": lambda: [*crop, K.auto.RandAugment(n=2, m=9), normalize],
+        "RandAugment alone": lambda: [K.auto.RandAugment(n=2, m=9)],
+        "TrivialAugmentWide alone": lambda: [K.auto.TrivialAugment()],
         FUSED: lambda: [
             K.RandomAffine(15, (0.1, 0.1), (0.9, 1.1), p=1.0),
             K.RandomCrop((224, 224), pad_if_needed=True),
@@ -248,7 +258,7 @@ def contenders(
         rows["gpuaug, compiled"] = lambda: viewing(
             lambda c: partial(torch.compile(build(), fullgraph=True, dynamic=False), copy=c), copies
         )
-    if importlib.util.find_spec("kornia"):
+    if importlib.util.find_spec("kornia") and name != "AugMix alone":
         theirs = partial(_kornia_run, name, size, dtype, device)
         if "eager" in ways:
             rows["kornia"] = lambda: viewing(lambda c: theirs(False), copies)

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=pipelines.NAMES, action="append")
+    parser.add_argument("--only", choices=(*pipelines.NAMES, *pipelines.POLICIES), action="append")
     parser.add_argument("--compile", action="store_true", help="also compile ours")
     parser.add_argument("--single", action="store_true", help="also each transform alone")
     parser.add_argument("--out", type=Path, help="JSON file")
@@ -60,7 +60,7 @@ def main() -> None:
     floats = torch.rand((args.batch, 3, args.size, args.size), device=device)
     report: dict[str, Any] = {"machine": machine(device), "batch": args.batch, "size": args.size, "pipelines": {}}
     print(json.dumps(report["machine"]))
-    for name in args.only or pipelines.NAMES:
+    for name in args.only or (*pipelines.NAMES, *pipelines.POLICIES):
         for images in ((floats * 255).to(torch.uint8), floats):
             rows = {row: build() for row, build in pipelines.contenders(name, images).items()}
             if args.compile and name in ("basic", "classification without blur"):
@@ -95,7 +95,7 @@ def main() -> None:
 def counters() -> dict[str, dict[str, float]]:
     """Count what a device would be asked for."""
     found = {}
-    for name in pipelines.NAMES:
+    for name in (*pipelines.NAMES, *pipelines.POLICIES):
         layer: Any = pipelines.gpuaug_pipeline(name)
         layer.backend = "triton" if TRITON else "torch"
         images = torch.empty((16, 3, 256, 256), dtype=torch.uint8, device="meta")

@@ -26,10 +26,11 @@ from gpuaug.transforms.affine import RandomAffine, RandomPerspective, RandomRota
 from gpuaug.transforms.augmix import AugMix
 from gpuaug.transforms.auto_augment import AutoAugment, RandAugment, TrivialAugmentWide
 from gpuaug.transforms.bend import ElasticTransform, GridDistortion, OpticalDistortion, ThinPlateSpline
-from gpuaug.transforms.blur import GaussianBlur, RandomAdjustSharpness
+from gpuaug.transforms.blur import GaussianBlur, MedianBlur, RandomAdjustSharpness
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
+from gpuaug.transforms.clahe import CLAHE
 from gpuaug.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -38,11 +39,13 @@ from gpuaug.transforms.color import (
     RandomGrayscale,
 )
 from gpuaug.transforms.compose import Compose, RandomApply, SelectiveChannelTransform
+from gpuaug.transforms.compress import JPEG
 from gpuaug.transforms.copy_paste import CopyPaste
 from gpuaug.transforms.correlate import AdvancedBlur, Blur, Defocus, MotionBlur
 from gpuaug.transforms.crop import CenterCrop, Pad, RandomCrop
 from gpuaug.transforms.crop_and_pad import CropAndPad, PadIfNeeded
 from gpuaug.transforms.cutmix import CutMix, ResizeMix
+from gpuaug.transforms.domain import FDA, HistogramMatching, PixelDistributionAdaptation
 from gpuaug.transforms.drawn_size import RandomResize, RandomShortestSize
 from gpuaug.transforms.ends import IMAGENET_MEAN, IMAGENET_STD, Normalize, ToDtype
 from gpuaug.transforms.flip import (
@@ -52,24 +55,33 @@ from gpuaug.transforms.flip import (
     RandomVerticalFlip,
     SquareSymmetry,
 )
+from gpuaug.transforms.fog import AtmosphericFog, RandomClouds, RandomFog
 from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
+from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
-from gpuaug.transforms.noise import GaussianNoise
+from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndPepper
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.patch_mask import RandomBlockMask, RandomJEPAMask, RandomPatchMask
+from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
 from gpuaug.transforms.plasma import PlasmaBrightnessContrast, PlasmaShadow
+from gpuaug.transforms.principal import FancyPCA
 from gpuaug.transforms.random_scale import RandomScale, RandomSizedCrop
 from gpuaug.transforms.repeat import FiveCrop, Repeat, TenCrop
 from gpuaug.transforms.resize import LetterBox, LongestMaxSize, RandomResizedCrop, Resize, SmallestMaxSize
 from gpuaug.transforms.safe_rotate import SafeRotate
 from gpuaug.transforms.saliency_mix import SaliencyMix
-from gpuaug.transforms.sharpen import Emboss, Sharpen
+from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
+from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
+from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
+from gpuaug.transforms.stain import HEStain
 from gpuaug.transforms.temporal import (
     CenterTemporalCrop,
     RandomFrameDrop,
@@ -87,6 +99,7 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 from gpuaug.tta import TTA
 from gpuaug.views import MultiView, TwoViews, ViewParams
@@ -94,14 +107,19 @@ from gpuaug.views import MultiView, TwoViews, ViewParams
 __version__ = "0.1.0"
 
 __all__ = [
+    "CLAHE",
+    "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "JPEG",
     "TTA",
     "AdvancedBlur",
     "AtLeastOneBBoxRandomCrop",
+    "AtmosphericFog",
     "AugMix",
     "AutoAugment",
     "BBoxSafeRandomCrop",
+    "BandingNoise",
     "BboxParams",
     "Beta",
     "Blur",
@@ -109,6 +127,7 @@ __all__ = [
     "CenterCrop",
     "CenterTemporalCrop",
     "ChannelDropout",
+    "ChromaticAberration",
     "ClampBoundingBoxes",
     "CoarseDropout",
     "ColorJitter",
@@ -123,15 +142,22 @@ __all__ = [
     "CutMix",
     "Defocus",
     "Distribution",
+    "Downscale",
     "ElasticTransform",
     "Emboss",
+    "FancyPCA",
     "FiveCrop",
     "GaussianBlur",
     "GaussianNoise",
+    "GlassBlur",
     "Grayscale",
     "GridDistortion",
     "GridDropout",
+    "GridMask",
+    "HEStain",
+    "HistogramMatching",
     "HueSaturationValue",
+    "ISONoise",
     "Illumination",
     "Integers",
     "KeypointParams",
@@ -141,10 +167,12 @@ __all__ = [
     "Linear",
     "LogUniform",
     "LongestMaxSize",
+    "MedianBlur",
     "MixUp",
     "Mosaic",
     "MotionBlur",
     "MultiView",
+    "MultiplicativeNoise",
     "Normal",
     "Normalize",
     "OneOf",
@@ -155,6 +183,8 @@ __all__ = [
     "Params",
     "PerClass",
     "Piecewise",
+    "PixelDistributionAdaptation",
+    "PixelDropout",
     "PlanckianJitter",
     "PlasmaBrightnessContrast",
     "PlasmaShadow",
@@ -169,12 +199,15 @@ __all__ = [
     "RandomApply",
     "RandomAutocontrast",
     "RandomBiasField",
+    "RandomBlockMask",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
+    "RandomClouds",
     "RandomCrop",
     "RandomEqualize",
     "RandomErasing",
+    "RandomFog",
     "RandomFrameDrop",
     "RandomGamma",
     "RandomGrayscale",
@@ -182,19 +215,27 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
+    "RandomJEPAMask",
     "RandomOrder",
+    "RandomPageShadow",
+    "RandomPaperCreases",
+    "RandomPatchMask",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
+    "RandomRain",
     "RandomResize",
     "RandomResizedCrop",
     "RandomRotate90",
     "RandomRotation",
     "RandomScale",
+    "RandomShadow",
     "RandomShortestSize",
     "RandomSizedCrop",
+    "RandomSnow",
     "RandomSolarize",
     "RandomSpeed",
+    "RandomSunFlare",
     "RandomTemporalCrop",
     "RandomToneCurve",
     "RandomTranspose",
@@ -205,11 +246,13 @@ __all__ = [
     "ResizeMix",
     "SafeRotate",
     "SaliencyMix",
+    "SaltAndPepper",
     "SanitizeBoundingBoxes",
     "ScaleJitter",
     "Schedule",
     "SelectiveChannelTransform",
     "Sharpen",
+    "ShotNoise",
     "SmallestMaxSize",
     "SomeOf",
     "SquareSymmetry",
@@ -223,8 +266,11 @@ __all__ = [
     "TwoViews",
     "Uniform",
     "UniformTemporalSubsample",
+    "UnsharpMask",
     "ViewParams",
     "Vignetting",
+    "XYMasking",
+    "ZoomBlur",
     "auto_augment",
     "collate",
     "compact",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import torch
 from torch import Tensor
 
+from gpuaug._chart import chart
 from gpuaug._draw import PAPER, caption, corners
 from gpuaug._picture import Names, as_pictures, draw_classes, draw_keypoints, draw_objects, sample_of, sized
 from gpuaug.data.batch import Batch, Settings, open_door
@@ -22,7 +23,7 @@ from gpuaug.transforms.rows import sampled
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Look", "contact_sheet", "draw", "lay_out", "preview", "save_png"]
+__all__ = ["Look", "chart", "contact_sheet", "draw", "lay_out", "preview", "save_png"]
 
 _GAP = 2  # pixels between two tiles
 

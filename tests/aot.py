@@ -77,7 +77,26 @@ PIPELINES["bands"] = [
     ga.RandomRotation(10),
     ga.Normalize([0.5] * 13, [0.2] * 13, **HALVES),  # type: ignore[arg-type]
 ]
+PIPELINES["tints"] = [
+    ga.RandomResizedCrop(64),
+    ga.FancyPCA(),
+    ga.CLAHE(),
+    ga.HEStain(),
+    ga.RandomHSV(),
+    ga.RandomToneCurve(per_channel=True),
+    NORMALIZE,
+]
+PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
+PIPELINES["lens"] = [
+    *CROP,
+    ga.MedianBlur(p=1.0),
+    ga.UnsharpMask(p=1.0),
+    ga.ZoomBlur(p=1.0),
+    ga.GlassBlur(p=1.0),
+    ga.ChromaticAberration(p=1.0),
+    ga.Downscale(interpolation_pair={"downscale": "area", "upscale": "bilinear"}, p=1.0),
+]
 
 
 class Driver:

@@ -138,7 +138,10 @@ CASES = [
     Case(lambda: ga.RGBShift((-60, 60), 0.3, p=0.5), shown=lambda: ga.RGBShift(60, 60, 60)),
     Case(lambda: ga.PlanckianJitter("cied", p=0.5), shown=lambda: ga.PlanckianJitter(temperature_limit=3500.0)),
     Case(lambda: ga.ToSepia(p=0.5)),
+    Case(lambda: ga.CLAHE((2.0, 6.0), (2, 3), p=0.5), shown=lambda: ga.CLAHE((4.0, 4.0))),
+    Case(lambda: ga.FancyPCA(3.0, p=0.5), shown=lambda: ga.FancyPCA(3.0)),
     Case(lambda: ga.RandomHSV(p=0.5)),
+    Case(lambda: ga.HEStain("macenko", p=0.5), shown=lambda: ga.HEStain("preset", "standard")),
     Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
     Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
     # Light and weather.
@@ -147,15 +150,56 @@ CASES = [
     Case(lambda: ga.RandomBiasField(0.3, p=0.5), shown=lambda: ga.RandomBiasField(0.6)),
     Case(lambda: ga.PlasmaBrightnessContrast(p=0.5), shown=lambda: ga.PlasmaBrightnessContrast((0.4, 0.5), 0.3)),
     Case(lambda: ga.PlasmaShadow(plasma_size=16, p=0.5), shown=lambda: ga.PlasmaShadow((0.8, 0.9))),
+    Case(lambda: ga.AtmosphericFog(depth_mode="radial", p=0.5), shown=lambda: ga.AtmosphericFog()),
+    Case(lambda: ga.RandomFog(p=0.5), shown=lambda: ga.RandomFog(0.1, (0.8, 1.0))),
+    Case(lambda: ga.RandomClouds(plasma_size=16, p=0.5), shown=lambda: ga.RandomClouds(coverage_range=0.5)),
+    Case(
+        lambda: ga.RandomShadow((0, 0, 1, 1), shadow_intensity_range=(0.3, 0.6), p=0.5), shown=lambda: ga.RandomShadow()
+    ),
+    Case(lambda: ga.RandomPageShadow(p=0.5), shown=lambda: ga.RandomPageShadow(0.6, 0.1)),
+    Case(lambda: ga.RandomPaperCreases(p=0.5), shown=lambda: ga.RandomPaperCreases((3, 4), 0.35)),
+    Case(lambda: ga.RandomRain(drop_length=5, p=0.5), shown=lambda: ga.RandomRain(blur_value=3, rain_type="heavy")),
+    Case(lambda: ga.RandomSnow(method="texture", p=0.5), shown=lambda: ga.RandomSnow(2.5, 0.3)),
+    Case(
+        lambda: ga.RandomSunFlare(src_radius=9, num_flare_circles_range=(1, 3), p=0.5),
+        shown=lambda: ga.RandomSunFlare(src_radius=80),
+    ),
     # Blur and lens.
     Case(lambda: ga.Blur((3, 7), p=0.5), shown=lambda: ga.Blur((7, 9), p=1.0)),
     Case(lambda: ga.MotionBlur((3, 9), p=0.5), shown=lambda: ga.MotionBlur((13, 15), p=1.0)),
     Case(lambda: ga.Defocus((1, 9), p=0.5), shown=lambda: ga.Defocus((4, 5), p=1.0)),
     Case(lambda: ga.AdvancedBlur((3, 5), p=0.5), shown=lambda: ga.AdvancedBlur((9, 11), (3, 5), (0.5, 1), p=1.0)),
+    Case(lambda: ga.MedianBlur((3, 5), p=0.5), shown=lambda: ga.MedianBlur((5, 7), p=1.0)),
     Case(lambda: ga.Sharpen(p=0.5), shown=lambda: ga.Sharpen((0.5, 0.8), (0.9, 1.0), p=1.0)),
     Case(lambda: ga.Emboss(p=0.5), shown=lambda: ga.Emboss((0.6, 0.9), (0.8, 1.2), p=1.0)),
+    Case(lambda: ga.UnsharpMask((3, 5), p=0.5), shown=lambda: ga.UnsharpMask((9, 11), 0.0, (0.9, 1.0), p=1.0)),
+    Case(lambda: ga.ZoomBlur((1.05, 1.2), (0.05, 0.06), p=0.5), shown=lambda: ga.ZoomBlur((1.2, 1.3), p=1.0)),
+    Case(lambda: ga.GlassBlur(0.5, 2, p=0.5), shown=lambda: ga.GlassBlur(0.7, 2, p=1.0)),
+    Case(
+        lambda: ga.ChromaticAberration(0.1, 0.2, p=0.5),
+        shown=lambda: ga.ChromaticAberration((0.1, 0.2), (0.1, 0.2), "red_blue", p=1.0),
+    ),
+    Case(
+        lambda: ga.Downscale((0.25, 0.7), {"downscale": "area", "upscale": "bilinear"}, p=0.5),
+        shown=lambda: ga.Downscale(p=1.0),
+    ),
     # Noise, sensor and compression.
+    Case(lambda: ga.JPEG((20, 90), p=0.5), shown=lambda: ga.JPEG((5, 15))),
+    Case(lambda: ga.SaltAndPepper((0.05, 0.2), p=0.5)),
+    Case(lambda: ga.MultiplicativeNoise((0.5, 1.5), True, True, p=0.5)),
+    Case(lambda: ga.PixelDropout((0.1, 0.4), drop_value=None, p=0.5), shown=lambda: ga.PixelDropout(0.2)),
+    Case(lambda: ga.ShotNoise((0.05, 0.3), p=0.5)),
+    Case(lambda: ga.ISONoise((0.1, 0.3), (0.5, 1.5), p=0.5), shown=lambda: ga.ISONoise((0.1, 0.2), (0.8, 1.0))),
+    Case(lambda: ga.BandingNoise((0.05, 0.2), per_channel=True, p=0.5), shown=lambda: ga.BandingNoise(0.1)),
     # Occlusion.
+    Case(
+        lambda: ga.XYMasking(2, (1, 2), (2, 4), 3, "random", p=0.5),
+        shown=lambda: ga.XYMasking((2, 2), (1, 2), (10, 20), (10, 20)),
+    ),
+    Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
     Case(lambda: ga.CropAndPad((-4, 5), fill=0.5, p=0.5), shown=lambda: ga.CropAndPad((-40, 30), fill=60)),
@@ -163,6 +207,12 @@ CASES = [
     Case(lambda: ga.RandomSizedCrop((5, 16), (14, 20)), shown=lambda: ga.RandomSizedCrop((40, 100), (120, 160), 1.3)),
     Case(lambda: ga.PadIfNeeded(30, None, None, 8, "random", 0.25), shown=lambda: ga.PadIfNeeded(160, 200, fill=60)),
     # Domain.
+    Case(lambda: ga.FDA(beta_limit=(0.1, 0.3), p=0.5), shown=lambda: ga.FDA(beta_limit=0.05)),
+    Case(lambda: ga.HistogramMatching(p=0.5), shown=lambda: ga.HistogramMatching(blend_ratio=1.0)),
+    Case(
+        lambda: ga.PixelDistributionAdaptation(p=0.5),
+        shown=lambda: ga.PixelDistributionAdaptation(blend_ratio=1.0, transform_type="standard"),
+    ),
     # Pipelines.
     Case(
         lambda: ga.Compose(classification((14, 20), 5)),

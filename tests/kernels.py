@@ -54,6 +54,7 @@ def rendered(layer: Any, x: Tensor, monkeypatch: pytest.MonkeyPatch | None = Non
     """Return what the definition gives, and what the kernels give; with a patch, by the same noise."""
     if monkeypatch is not None:
         monkeypatch.setattr(ops, "normal_noise", noise._normal_philox)
+        monkeypatch.setattr(ops, "uniform_noise", noise._uniform_philox)
     definition, kernels = plans(layer, x)
     return render(x, definition, walking=False), render(x, kernels)
 

@@ -63,6 +63,28 @@ def test_labels_are_found_where_a_batch_has_them() -> None:
     assert "RandomRotation" in layer.explain(x)
 
 
+def test_keys_are_found_in_targets_and_in_what_follows_the_images() -> None:
+    layer = ga.Compose([ga.RandomRotation(ga.PerClass({1: (2, 3)}, default=0, key="camera"))], seed=2)
+    x, cameras = X[:3], torch.tensor([1, 0, 1])
+    expected = layer.sample({"image": x, "camera": cameras})["RandomRotation"].angle
+    assert (expected[[0, 2]] >= 2).all() and not expected[1].any()
+    boxes = torch.tensor([[1.0, 1.0, 4.0, 5.0]])
+    for form in (int, lambda v: v, lambda v: v[None]):  # as data sets give an image_id
+        targets = [{"boxes": boxes, "labels": torch.ones(1).long(), "camera": form(camera)} for camera in cameras]
+        for given in ((list(x), targets), (list(x), tuple(targets)), ((list(x), targets),)):
+            assert torch.equal(layer.sample(*given)["RandomRotation"].angle, expected)
+        kept = layer.eval()(list(x), targets)[1]
+        layer.train()
+        assert all(int(target["camera"]) == int(given["camera"]) for target, given in zip(kept, targets, strict=True))
+    assert torch.equal(layer.sample(x, {"camera": cameras})["RandomRotation"].angle, expected)
+    one = layer.sample(x[0], {"boxes": boxes, "camera": 1})["RandomRotation"].angle
+    assert one.shape == (1,) and one >= 2
+    for camera in (True, 0.5, torch.tensor([1, 2])):
+        targets = [{**target, "camera": camera} for target in targets]
+        with pytest.raises((TypeError, ValueError), match="camera"):
+            layer.sample(list(x), targets)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [

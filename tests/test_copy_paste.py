@@ -1,91 +1,19 @@
-"""CopyPaste: every pixel says whose it is, and annotations are counted from pixels."""
+"""CopyPaste: every pixel says whose it is; what is chosen, where it goes, and what batches and modes there are."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from pasted import H, N, W, box_of, scene, slow, whole
 from torchvision.transforms.v2 import functional as tv
 
 import gpuaug as ga
 from gpuaug.diagnose import count
 from gpuaug.functional import copy_paste
 from gpuaug.testing import annotated
-
-H, W, N = 46, 62, 4
-
-
-def blobs(batch: int, rows: int = N, h: int = H, w: int = W, seed: int = 0) -> Tensor:
-    """Return masks (B, N, h, w) of ellipses that overlap within a sample: later ones lie above earlier ones."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:h, :w] + 0.5
-    masks = np.zeros((batch, rows, h, w), dtype=bool)
-    for b in range(batch):
-        for n in range(rows):
-            cx, cy = rng.uniform(0.15, 0.85, 2) * (w, h)
-            a, c = rng.uniform((0.07, 0.07), (0.15, 0.17)) * (w, h)
-            masks[b, n] = ((x - cx) / a) ** 2 + ((y - cy) / c) ** 2 < 1
-            masks[b, :n] &= ~masks[b, n]
-    return torch.from_numpy(masks)
-
-
-def box_of(mask: Any) -> list[float]:
-    """Return the box around the pixels of a mask, by NumPy."""
-    y, x = np.nonzero(np.asarray(mask))
-    return [x.min(), y.min(), x.max() + 1, y.max() + 1] if len(x) else [0, 0, 0, 0]
-
-
-def scene(batch: int = 5, rows: int = N, seed: int = 0) -> dict[str, Tensor]:
-    """Return a batch whose pixels say whose they are (1 + b) / 16, and where, with all targets."""
-    masks = blobs(batch, rows, seed=seed)
-    y, x = torch.meshgrid((torch.arange(H) + 0.5) / 64, (torch.arange(W) + 0.5) / 64, indexing="ij")
-    whose = (1 + torch.arange(batch)) / 16
-    image = torch.stack((whose[:, None, None].expand(batch, H, W), x.expand(batch, H, W), y.expand(batch, H, W)), 1)
-    ids = 100 * torch.arange(batch)[:, None] + torch.arange(rows)
-    boxes = torch.tensor([[box_of(m) for m in one] for one in masks], dtype=torch.float32).view(batch, rows, 4)
-    points = torch.stack((boxes[..., :2] + 1.25, (boxes[..., :2] + boxes[..., 2:]) / 2), dim=2)
-    return {
-        "image": image.double(),
-        "masks": masks,
-        "boxes": boxes,
-        "valid": masks.flatten(2).any(-1),
-        "labels": ids % 7,
-        "id": ids,
-        "score": ids.double() / 10,
-        "keypoints": points,
-        "visible": 1 + ids[..., None].expand(batch, rows, 2) % 2,
-        "mask": (10 * torch.arange(batch)[:, None, None] + (x * 64 // 9).long()).to(torch.uint8),
-    }
-
-
-def whole(**options: Any) -> ga.Compose:
-    """Return the transform with maps of whole pixels."""
-    return ga.Compose([ga.CopyPaste(scale_range=1.0, blending=False, **options)], seed=4)
-
-
-def slow(data: dict[str, Tensor], params: Any) -> list[dict[str, Any]]:
-    """Return what a loop over samples and objects makes of a batch, for a scale of 1."""
-    drawn = params["CopyPaste"]
-    out = []
-    for b in range(len(data["image"])):
-        j, mirrored = int(drawn.partner[b]), bool(drawn.flip[b])
-        image, own = data["image"][b].clone(), data["masks"][b].clone()
-        classes = data["mask"][b].clone()
-        pasted, alpha = torch.zeros_like(own), torch.zeros(H, W, dtype=torch.bool)
-        for n in drawn.chosen[b].nonzero().flatten().tolist():
-            pasted[n] = data["masks"][j, n].flip(-1) if mirrored else data["masks"][j, n]
-            alpha |= pasted[n]
-        other, theirs = data["image"][j], data["mask"][j]
-        image[:, alpha] = (other.flip(-1) if mirrored else other)[:, alpha]
-        classes[alpha] = (theirs.flip(-1) if mirrored else theirs)[alpha]
-        own &= ~alpha
-        masks = torch.cat((own, pasted))
-        out.append({"image": image, "mask": classes, "masks": masks, "alpha": alpha, "partner": j, "flip": mirrored})
-    return out
 
 
 @pytest.mark.parametrize("pairing", ["perm", "roll", "flip", "self"])
@@ -121,49 +49,6 @@ def test_every_target_is_what_a_loop_makes_of_it(pairing: str) -> None:
     on = drawn.gate if pairing != "flip" else drawn.gate & (torch.arange(5) != 2)
     assert torch.equal(drawn.chosen.any(1) & ~on, torch.zeros(5, dtype=torch.bool))
     assert pasted_rows > 2 and drawn.flip.any() and not drawn.flip.all()
-
-
-def test_an_index_map_says_the_same_as_planes() -> None:
-    data = scene(5)
-    index = (data["masks"] * (1 + torch.arange(N))[:, None, None]).amax(1)
-    planes = ga.Compose([ga.CopyPaste(0.6)], seed=1)
-    out, params = planes(data, return_params=True)
-    other = ga.Compose([ga.CopyPaste(0.6)], seed=1)({**data, "masks": index})
-    assert torch.equal(other["image"], out["image"]) and torch.equal(other["boxes"], out["boxes"])
-    assert torch.equal(other["valid"], out["valid"]) and params["CopyPaste"].chosen.any()
-    for n in range(2 * N):
-        assert torch.equal(other["masks"] == n + 1, out["masks"][:, n])
-
-
-@pytest.mark.parametrize("scale", [(0.3, 0.9), (1.1, 2.2)], ids=str)
-@pytest.mark.parametrize("after", [False, True], ids=["alone", "between geometry"])
-def test_boxes_cover_what_is_seen_of_their_object_and_nothing_else(scale: tuple[float, float], after: bool) -> None:
-    """By the code of each pixel: masks of one sample hold its pixels only, and together all of them."""
-    data = scene(6, seed=2)
-    del data["keypoints"], data["visible"]
-    before: list[Any] = [ga.RandomHorizontalFlip(), ga.RandomCrop((40, 52))] if after else []
-    layer = ga.Compose([*before, ga.CopyPaste(0.7, scale_range=scale, blending=False)], seed=3)
-    out, params = layer(data, return_params=True)
-    alone = ga.Compose([*before, ga.CopyPaste(0.0)], seed=3)
-    untouched, partner = alone(data), params["CopyPaste"].partner
-    code = out["image"][:, 0]
-    seen = 0
-    for b in range(6):
-        theirs = (code[b] - (1 + partner[b]) / 16).abs() < 1e-9
-        own = (code[b] - (1 + b) / 16).abs() < 1e-9
-        assert bool((own | theirs).all())
-        masks = out["masks"][b]
-        assert torch.equal(masks[N:].any(0), theirs)
-        assert not bool((masks[:N] & ~own).any())
-        assert torch.equal(out["valid"][b], masks.flatten(1).any(1))
-        for n in out["valid"][b].nonzero().flatten().tolist():
-            want, box = torch.tensor(box_of(masks[n]), dtype=torch.float32), out["boxes"][b, n]
-            if n < N and torch.equal(masks[n], untouched["masks"][b, n]):  # not covered: what the crop left of its box
-                assert torch.equal(box, untouched["boxes"][b, n])
-            else:
-                assert torch.equal(box, want), (b, n)
-        seen += int(theirs.sum())
-    assert seen > 500
 
 
 def test_pasted_pixels_come_from_where_the_map_says() -> None:
@@ -313,33 +198,6 @@ def test_objects_that_would_cover_others_are_not_pasted() -> None:
     assert refused > 5 and kept.chosen.sum() > 5
 
 
-def test_masks_at_a_quarter_of_the_resolution() -> None:
-    """Pixels follow the coarse mask; boxes hold what is left and never leave the object's own box."""
-    h, w = 48, 64
-    coarse = blobs(5, 3, 12, 16, seed=3)
-    fine = coarse.repeat_interleave(4, -1).repeat_interleave(4, -2)
-    boxes = torch.tensor([[box_of(m) for m in one] for one in fine], dtype=torch.float32)
-    boxes = torch.cat((boxes[..., :2] + 1, boxes[..., 2:] - 1), dim=-1)  # nearer than the coarse mask knows
-    image = ((1 + torch.arange(5)) / 16)[:, None, None, None].expand(5, 3, h, w)
-    data = {"image": image, "boxes": boxes, "valid": fine.flatten(2).any(-1)}
-    layer = ga.Compose([ga.CopyPaste(0.7, scale_range=1.0, blending=False)], seed=1)
-    out, params = layer({**data, "masks": coarse}, return_params=True)
-    want = layer.replay({**data, "masks": fine}, params)
-    assert torch.equal(out["image"], want["image"]) and torch.equal(out["valid"], want["valid"])
-    assert torch.equal(out["masks"].repeat_interleave(4, -1).repeat_interleave(4, -2), want["masks"])
-    drawn = params["CopyPaste"]
-    for b in range(5):
-        theirs = boxes[int(drawn.partner[b])].clone()
-        if drawn.flip[b]:
-            theirs[:, [0, 2]] = w - theirs[:, [2, 0]]
-        given = torch.cat((boxes[b], theirs))
-        for n in out["valid"][b].nonzero().flatten().tolist():
-            seen = torch.tensor(box_of(want["masks"][b, n]), dtype=torch.float32)
-            tight = torch.cat((torch.maximum(seen[:2], given[n, :2]), torch.minimum(seen[2:], given[n, 2:])))
-            expected = tight if bool((tight[2:] > tight[:2]).all()) else seen
-            assert out["boxes"][b, n].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
-
-
 @pytest.mark.parametrize("batch", [0, 1, 3])
 def test_batches_of_any_size(batch: int) -> None:
     data = scene(max(batch, 1))
@@ -369,135 +227,6 @@ def test_samples_without_objects() -> None:
     for extra in ({}, {"masks": torch.zeros(4, H, W, dtype=torch.int64)}):
         out = ga.Compose([ga.CopyPaste(1.0, max_ioa=0.3)], seed=0)({**none, **extra})
         assert torch.equal(out["image"], data["image"]) and out["boxes"].shape == (4, 0, 4)
-
-
-def test_masks_alone_are_enough() -> None:
-    data = scene(4)
-    given = {key: data[key] for key in ("image", "masks", "valid")}
-    layer = ga.Compose([ga.CopyPaste(0.7)], seed=2)
-    out, full = layer(given), ga.Compose([ga.CopyPaste(0.7)], seed=2)(data)
-    for key in ("image", "masks", "valid"):
-        assert torch.equal(out[key], full[key])
-
-
-def test_a_sample_that_the_gate_leaves_out_comes_out_as_it_was() -> None:
-    data = scene(12)
-    data["image"] = data["image"].clone()
-    data["image"][::2] = math.nan
-    data["boxes"] = data["boxes"] + 0.3  # not what the masks say: kept all the same where nothing is covered
-    out, params = ga.Compose([ga.CopyPaste(1.0, p=0.5)], seed=3)(data, return_params=True)
-    off = ~params["CopyPaste"].gate
-    assert 2 < int(off.sum()) < 10
-    assert torch.equal(torch.nan_to_num(out["image"][off]), torch.nan_to_num(data["image"][off]))
-    assert torch.equal(out["boxes"][off][:, :N], data["boxes"][off]) and not out["valid"][off][:, N:].any()
-    assert torch.equal(out["visible"][off][:, :N], data["visible"][off])
-
-
-def test_visibility_is_what_masks_have_left() -> None:
-    """`min_visibility` judges the pixels that are left of a mask, also through a crop that follows."""
-    data = {key: value for key, value in scene(8, seed=4).items() if key in ("image", "masks", "boxes", "valid")}
-    layer = whole(object_p=1.0, max_ioa=None)
-    plain, params = layer(data, return_params=True)
-    strict = ga.Compose(
-        [ga.CopyPaste(1.0, scale_range=1.0, blending=False)], seed=4, bbox_params=ga.BboxParams(min_visibility=0.5)
-    )
-    out = strict.replay(data, params)
-    left = plain["masks"][:, :N].flatten(2).sum(-1) / data["masks"].flatten(2).sum(-1).clamp(min=1)
-    want = plain["valid"][:, :N] & (left >= 0.5)
-    assert torch.equal(out["valid"][:, :N], want) and int(want.sum()) < int(plain["valid"][:, :N].sum())
-
-
-def test_with_rotations_around_it_rows_keep_their_mask() -> None:
-    """Boxes, masks, labels and identity columns of one row stay one object's, whatever comes before and after."""
-    data = scene(6, seed=6)
-    del data["keypoints"], data["visible"]
-    layer = ga.Compose(
-        [ga.RandomRotation(20), ga.CopyPaste(0.8), ga.RandomAffine(15, scale=(0.8, 1.2))],
-        seed=2,
-        bbox_params=ga.BboxParams(rotate_method="mask"),
-    )
-    out, params = layer(data, return_params=True)
-    for b in range(6):
-        j = int(params["CopyPaste"].partner[b])
-        assert torch.equal(out["id"][b], torch.cat((data["id"][b], data["id"][j])))
-        for n in out["valid"][b].nonzero().flatten().tolist():
-            assert torch.equal(out["boxes"][b, n], torch.tensor(box_of(out["masks"][b, n]), dtype=torch.float32))
-    assert int(out["valid"].sum()) > 25
-    unfused = ga.Compose(
-        [ga.RandomRotation(20), ga.CopyPaste(0.8), ga.RandomAffine(15, scale=(0.8, 1.2))],
-        seed=2,
-        fuse=False,
-        bbox_params=ga.BboxParams(rotate_method="mask"),
-    )(data)
-    assert torch.equal(unfused["masks"], out["masks"]) and torch.equal(unfused["valid"], out["valid"])
-
-
-def test_mirrored_objects_change_sides() -> None:
-    data = scene(4)
-    layer = ga.Compose(
-        [ga.CopyPaste(1.0, scale_range=1.0, flip_p=1.0, pairing="roll")],
-        seed=0,
-        mirror_labels={2: 3},
-        keypoint_params=ga.KeypointParams(flip_pairs=[(0, 1)]),
-    )
-    out = layer(data)
-    swapped = {2: 3, 3: 2}
-    theirs = data["labels"].roll(1, 0)
-    want = torch.tensor([[swapped.get(int(v), int(v)) for v in row] for row in theirs])
-    assert torch.equal(out["labels"][:, N:], want) and torch.equal(out["labels"][:, :N], data["labels"])
-    points = data["keypoints"].roll(1, 0)[:, :, [1, 0]]
-    assert torch.allclose(out["keypoints"][:, N:, :, 0], W - points[..., 0], atol=1e-4)
-
-
-def test_rotated_boxes_stay_whole() -> None:
-    data = scene(4)
-    given = {key: data[key] for key in ("image", "masks", "valid")}
-    x0, y0, x1, y1 = data["boxes"].unbind(-1)
-    given["boxes"] = torch.stack(((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, torch.zeros_like(x0)), dim=-1)
-    layer = ga.Compose([ga.CopyPaste(1.0, scale_range=1.0, flip_p=0.0)], seed=1, bbox_params=ga.BboxParams("cxcywhr"))
-    out, params = layer(given, return_params=True)
-    valid = out["valid"]
-    both = torch.cat((given["boxes"], given["boxes"][params["CopyPaste"].partner]), dim=1)
-    assert torch.equal(valid, out["masks"].flatten(2).any(-1))
-    assert (out["masks"][:, :N].flatten(2).sum(-1) < data["masks"].flatten(2).sum(-1)).any()
-    corners = ga.Compose([], bbox_params=ga.BboxParams("cxcywhr"))({"image": data["image"], "boxes": both})["boxes"]
-    assert torch.allclose(out["boxes"][valid][:, :2], corners[valid][:, :2], atol=1e-4)
-    assert torch.allclose(out["boxes"][valid][:, 2:4].prod(-1), corners[valid][:, 2:4].prod(-1), rtol=1e-4)
-
-
-@pytest.mark.parametrize("form", ["planes", "index"])
-def test_frames_of_a_clip_paste_the_same_objects(form: str) -> None:
-    """One choice and one map; each frame shows the objects as they are in that frame of the other clip."""
-    b, t = 4, 3
-    frames = scene(b * t, seed=7)
-    keys = ("image", "masks", "boxes", "valid", "labels", "mask")
-    data = {key: frames[key].unflatten(0, (b, t)) for key in keys}
-    if form == "index":
-        data["masks"] = (data["masks"] * (1 + torch.arange(N))[:, None, None]).amax(2)
-    data["valid"] = data["valid"] & (torch.arange(b * t * N).view(b, t, N) % 5 != 0)  # some are not there for a while
-    weighted = ga.CopyPaste(0.6, blending=False, class_weights=[1.0] * 7)
-    out, params = ga.Compose([weighted], seed=1)(data, return_params=True)
-    drawn = params["CopyPaste"]
-    assert drawn.alpha.shape == (b, t, H, W) and drawn.chosen.shape == (b, N) and drawn.chosen.any()
-    for i in range(b):
-        for k in range(t):
-            code = 1 + int(drawn.partner[i]) * t + k
-            theirs = (out["image"][i, k, 0] - code / 16).abs() < 1e-9
-            assert torch.equal(theirs, drawn.alpha[i, k])
-            masks = out["masks"][i, k]
-            union = masks[N:].any(0) if form == "planes" else masks > N
-            assert torch.equal(union, theirs)
-            assert set(out["mask"][i, k][theirs].tolist()) <= set(data["mask"][drawn.partner[i], k].flatten().tolist())
-    for k in range(t):
-        one = {key: value[:, k] for key, value in data.items()}
-        again = params.map(lambda v: v)
-        again.values["CopyPaste"]["alpha"] = drawn.alpha[:, k]
-        alone = ga.Compose([ga.CopyPaste(0.6, blending=False)], seed=1).replay(one, again)
-        for key in keys:
-            assert torch.equal(alone[key], out[key][:, k]), key
-    assert not torch.equal(drawn.alpha[:, 0], drawn.alpha[:, 1])
-    pasted = drawn.chosen[:, None] & data["valid"][drawn.partner]
-    assert (drawn.chosen[:, None] & ~pasted).any() and not (out["valid"][:, :, N:] & ~pasted).any()
 
 
 def test_parameters_can_be_replayed_on_other_inputs() -> None:

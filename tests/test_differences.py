@@ -43,6 +43,18 @@ def test_one_rounding_for_a_uint8_chain(photos: Tensor) -> None:
     assert (theirs.double() - truth * 255).mean() < -0.5
 
 
+def test_saturation_is_rounded_once(photos: Tensor) -> None:
+    """Ours is the float64 result, rounded; torchvision cuts the gray first, and is up to two levels off."""
+    exact = photos[:1].double()
+    gray = (exact * torch.tensor([0.2989, 0.587, 0.114]).double()[:, None, None]).sum(1, keepdim=True)
+    for factor, off in ((0.05, 1.5), (0.75, 0.999)):
+        truth = (exact * factor + gray * (1 - factor)).clamp(0, 255)
+        ours, theirs = ga.functional.adjust_saturation(photos[:1], factor), tv.adjust_saturation(photos[:1], factor)
+        assert (ours - truth).abs().max() < 0.501
+        cut = (exact * factor + gray.floor() * (1 - factor)).clamp(0, 255)
+        assert (theirs - cut).abs().max() < 1.001 and off < (theirs - truth).abs().max() < 2
+
+
 def test_shifts_are_not_rounded_to_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     """A drawn shift equals SciPy's linear shift by that much; torchvision's are whole pixels."""
     image = example(1, (1, 30, 40), torch.float64)

@@ -29,10 +29,14 @@ def test_no_kernel_spills(capability: int, record_property: pytest.RecordPropert
     expected = {"prepare_kernel", "render_kernel", "measure_kernel", "table_kernel", "filter_kernel", "pick_kernel"}
     assert {row["kernel"] for row in found} == expected | {
         "uniform_kernel",
+        "code_kernel",
+        "show_kernel",
         "noise_kernel",
         "beta_kernel",
         "blend_kernel",
         "tile_kernel",
+        "tiles_kernel",
+        "lens_kernel",
     }
     record_property("registers", json.dumps([(row["pipeline"], row["kernel"], row["registers"]) for row in found]))
     for row in found:

@@ -12,7 +12,7 @@ from kernels import assert_same, images, plans, rendered
 import gpuaug as ga
 from gpuaug.render import lowering, registry
 from gpuaug.render.plan import Choice
-from gpuaug.render.registry import CODES, FILTERS, TORCH_ONLY, has_kernel
+from gpuaug.render.registry import CODES, FILTERS, HEADS, TORCH_ONLY, has_kernel
 from gpuaug.transforms.base import Filter, Photometric
 
 IDS = [case.name for case in CASES]
@@ -35,7 +35,7 @@ def test_every_operation_has_a_kernel_or_is_listed(case: Case) -> None:
     if isinstance(layer, Photometric | Filter):
         assert found
     for choice in found:
-        assert (choice.name in {**CODES, **FILTERS}) != (choice.name in TORCH_ONLY), choice.name
+        assert (choice.name in {**CODES, **FILTERS, **HEADS}) != (choice.name in TORCH_ONLY), choice.name
         assert has_kernel(choice) != (choice.name in TORCH_ONLY), (choice.name, choice.static)
 
 

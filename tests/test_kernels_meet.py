@@ -108,7 +108,10 @@ def test_budgets(name: str) -> None:
 
 
 def test_budget_of_a_mosaic_with_boxes_before_a_warp() -> None:
-    layer = ga.Compose([ga.Mosaic(p=1.0), ga.RandomAffine(5)], seed=0, backend="triton")
+    """As people use it: for some samples, and with shifts and scales."""
+    rule = ga.BboxParams(min_size=2, min_visibility=0.1, max_aspect=100)
+    steps = [ga.Mosaic(p=0.5), ga.RandomAffine(10, (0.1, 0.1), (0.5, 1.5))]
+    layer = ga.Compose(steps, seed=0, backend="triton", bbox_params=rule)
     rows = {
         "boxes": torch.empty((64, 20, 4), device="meta"),
         "labels": torch.zeros((64, 20), dtype=torch.int64, device="meta"),

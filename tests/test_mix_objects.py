@@ -114,6 +114,16 @@ def test_index_maps(name: str) -> None:
         assert shown
 
 
+def test_the_larger_share_lies_on_top() -> None:
+    """On both sides of one half, and at it."""
+    maps = torch.ones(4, 6, 8, dtype=torch.int64)
+    data = {"image": torch.zeros(4, 1, 6, 8), "masks": maps, "boxes": torch.tensor([[[0.0, 0, 8, 6]]]).expand(4, 1, 4)}
+    mix = ga.MixUp(pairing="roll")
+    params = mix.sample(data)
+    params.values["MixUp"]["lam"] = torch.tensor([0.45, 0.4999, 0.5, 0.55])
+    assert mix.replay(data, params)["masks"][:, 0, 0].tolist() == [2, 2, 1, 1]
+
+
 def test_mixup_keeps_objects_of_both() -> None:
     data = annotated()
     out, params = ga.Compose([ga.MixUp(p=0.7)], seed=2)(data, return_params=True)
@@ -222,6 +232,54 @@ def test_what_is_left_counts_later_too() -> None:
         params = augment.sample(data)
         params.values["CutMix"]["box"] = torch.tensor([[10.0, 0, 34, 24], [0, 0, 0, 0]])  # 8 of 20 columns
         assert bool(augment.replay(data, params)["valid"][0, 0]) == kept
+
+
+def test_a_box_is_the_one_around_what_a_hole_leaves() -> None:
+    """Every box of a canvas of 5x4 pixels with every hole, one that lies beside it too, against counted pixels."""
+    h, w = 4, 5
+    spans = {n: [(a, b) for a in range(n) for b in range(a + 1, n + 1)] for n in (h, w)}
+    boxes = torch.tensor([[x0, y0, x1, y1] for x0, x1 in spans[w] for y0, y1 in spans[h]])
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    inner = (x >= boxes[:, 0, None, None]) & (x < boxes[:, 2, None, None])
+    inner &= (y >= boxes[:, 1, None, None]) & (y < boxes[:, 3, None, None])
+    count = len(boxes)
+    data = {"image": torch.zeros(count, 1, h, w), "boxes": boxes.float()[None].expand(count, -1, -1)}
+    mix = ga.CutMix(pairing="roll")
+    params = mix.sample(data)
+    params.values["CutMix"]["box"] = boxes.float()  # sample b has the b-th as its hole
+    out = mix.replay(data, params)
+    left = inner[None] & ~inner[:, None]  # (holes, boxes, h, w)
+    columns, rows = left.any(2), left.any(3)
+    there = left.flatten(2).any(2)
+    expected = torch.stack(
+        (
+            columns.int().argmax(2),
+            rows.int().argmax(2),
+            w - columns.flip(2).int().argmax(2),
+            h - rows.flip(2).int().argmax(2),
+        ),
+        dim=-1,
+    )
+    assert torch.equal(out["valid"][:, :count], there) and 0 < int(there.sum()) < there.numel()
+    assert torch.equal(out["boxes"][:, :count][there].long(), expected[there])
+
+
+def test_what_two_meetings_have_left_is_counted_together() -> None:
+    """A half of a half, though each alone leaves enough; and a twentieth is something where nobody asks for more."""
+    data = {"image": example(2, (3, H, W)), "boxes": torch.tensor([[[2.0, 2.0, 22.0, 12.0]]]).expand(2, 1, 4)}
+    for least, left in ((0.3, False), (0.2, True)):
+        rules = ga.BboxParams(min_visibility=least)
+        augment = ga.Compose([ga.CutMix(), ga.CutMix()], seed=1, bbox_params=rules)
+        params = augment.sample(data)
+        params.values["CutMix"]["box"] = torch.tensor([[12.0, 0, 34, 24], [0, 0, 0, 0]])  # x < 12 is left: a half
+        params.values["CutMix_2"]["box"] = torch.tensor([[7.0, 0, 12, 24], [0, 0, 0, 0]])  # x < 7: a half of it
+        assert bool(augment.replay(data, params)["valid"][0, 0]) == left
+    for rules in (ga.BboxParams(), ga.BboxParams(min_visibility=0.04)):
+        augment = ga.Compose([ga.CutMix()], seed=1, bbox_params=rules)
+        params = augment.sample(data)
+        params.values["CutMix"]["box"] = torch.tensor([[3.0, 0, 34, 24], [0, 0, 0, 0]])
+        out = augment.replay(data, params)
+        assert out["valid"][0, 0] and out["boxes"][0, 0].tolist() == [2, 2, 3, 12]
 
 
 def test_detection_targets_in_lists() -> None:

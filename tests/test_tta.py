@@ -354,3 +354,49 @@ def test_boxes_in_tiles() -> None:
     out = tta.Tiled(finding, (32, 48), 24, outputs="boxes", iou_threshold=0.3)(x)
     assert out[0]["boxes"][0].tolist() == [33.0, 20.0, 41.0, 26.0]
     assert out[1]["boxes"][0].tolist() == [80.0, 50.0, 88.0, 58.0]
+
+
+def test_keypoints_are_averaged_whatever_the_mode() -> None:
+    """What is said of a mirrored picture, of pixels by their centres, counts from the other side."""
+    said = torch.tensor([[[10.0, 7.0]]])
+    for origin, expected in (("edge", (10 + W - 10) / 2), ("center", (10 + W - 1 - 10) / 2)):
+        params = ga.KeypointParams(origin=origin, flip_pairs=())
+        out = ga.TTA(lambda x: said.expand(len(x), -1, -1), "hflip", "max", "keypoints", keypoint_params=params)(
+            torch.rand(1, 3, H, W)
+        )
+        assert torch.allclose(out, torch.tensor([[[expected, 7.0]]]), atol=1e-4)
+
+
+def test_boxes_end_where_the_image_does() -> None:
+    found = {"boxes": torch.tensor([[-3.0, 5, 12, 60]]), "scores": torch.ones(1), "labels": torch.ones(1)}
+    out = ga.TTA(lambda x: [found] * len(x), "none", outputs="boxes")(torch.rand(1, 3, H, W))
+    assert out[0]["boxes"].tolist() == [[0.0, 5.0, 12.0, float(H)]]
+
+
+def test_a_transposed_view_alone() -> None:
+    """Its maps at a fraction of the resolution have the size of the images' own, not of an exchanged one."""
+    turned = [ga.Compose([ga.RandomTranspose(p=1.0)])]
+    x = example(1, (3, 33, 46))
+
+    def half(x: Tensor) -> Tensor:
+        small = [-(-n // 2) for n in x.shape[2:]]
+        return nnf.interpolate(x, small, mode="bilinear", align_corners=False, antialias=True)
+
+    out = ga.TTA(half, turned)(x)
+    assert out.shape == (1, 3, 17, 23) and (out - half(x)).abs().max() < 1e-5
+
+
+def test_where_tiles_overlap_their_middles_count_most() -> None:
+    """A model that says how far from the left of its tile each pixel lies; by hand along a row."""
+    out = tta.Tiled(lambda x: torch.arange(8.0).expand(len(x), 1, 8, 8), 8, 4)(torch.rand(1, 3, 8, 12))
+    share = np.minimum(np.arange(8), np.arange(8)[::-1]) + 0.5
+    first, second = np.zeros((2, 12)), np.zeros((2, 12))
+    first[:, :8], second[:, 4:] = (share, np.arange(8)), (share, np.arange(8))
+    expected = (first[0] * first[1] + second[0] * second[1]) / (first[0] + second[0])
+    assert np.abs(out[0, 0].numpy() - expected).max() < 1e-5
+
+
+def test_labels_of_tiles_are_averaged() -> None:
+    x = example(2, (3, 16, 48))
+    out = tta.Tiled(lambda x: x.mean((2, 3)), (16, 24))(x)
+    assert torch.allclose(out, x.mean((2, 3)), atol=1e-6)

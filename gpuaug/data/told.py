@@ -34,7 +34,7 @@ def read_told(inputs: tuple[Any, ...], batch: Batch, keys: Sequence[str], streng
 
 def _classes(inputs: tuple[Any, ...], batch: Batch, key: str, owner: str) -> Tensor:
     structure = inputs[0] if len(inputs) == 1 else inputs
-    found = structure.get(key) if isinstance(structure, dict) else None
+    found = _found(structure, key, batch)
     if found is None and key in ("label", "labels"):
         found = default_labels(structure, batch)
     if found is None:
@@ -51,6 +51,34 @@ def _classes(inputs: tuple[Any, ...], batch: Batch, key: str, owner: str) -> Ten
     if value.device != batch.image.device:
         raise ValueError(f"{owner}: {key} must be on {batch.image.device}, as the images, got {value.device}")
     return value.to(torch.int64)
+
+
+def _found(structure: Any, key: str, batch: Batch) -> Any:
+    """Return what a structure holds under a key: in a dict, or one number in the dict of each sample."""
+    if isinstance(structure, dict):
+        value = structure.get(key)
+        whole = isinstance(value, int) and not isinstance(value, bool) and batch.samples == 1
+        return batch.image.new_full((1,), value, dtype=torch.int64) if whole else value
+    if not isinstance(structure, (tuple, list)):
+        return None
+    each = [part[key] for part in structure if isinstance(part, dict) and key in part]
+    if len(each) == len(structure) == batch.samples and all(map(_one_number, each)):
+        # A number of the host is written by a kernel: nothing is copied.
+        return torch.stack(
+            [
+                v.reshape(()).to(torch.int64)
+                if isinstance(v, Tensor)
+                else batch.image.new_full((), v, dtype=torch.int64)
+                for v in each
+            ]
+        )
+    return next((found for part in structure if (found := _found(part, key, batch)) is not None), None)
+
+
+def _one_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1 and not value.is_floating_point() and value.dtype != torch.bool
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _strength(value: Any, batch: Batch, owner: str) -> Tensor | None:

@@ -135,11 +135,11 @@ def filter_one(image: Tensor, kernel: Tensor, clip: bool = False) -> Tensor:
     kernel = kernel[:, top : top + 2 * down + 1, left : left + 2 * across + 1]
     padded = F.pad(image, (across, across, down, down), mode="reflect").contiguous()
     if len(taps) <= SPARSE:
-        weights = [float(weight) for weight in kernel[0].flatten().tolist() if weight != 0]
+        weights = [number for number in kernel[0].flatten().tolist() if number != 0]
         moved = [padded[:, :, i - top : i - top + h, j - left : j - left + w] for i, j in taps]
         total = moved[0] * weights[0] if taps else torch.zeros_like(image)
-        for part, weight in zip(moved[1:], weights[1:], strict=True):
-            total.add_(part, alpha=weight)
+        for part, number in zip(moved[1:], weights[1:], strict=True):
+            total.add_(part, alpha=number)
     elif len(taps) <= DENSE:
         weight = kernel.to(image.dtype)[:, None].expand(image.shape[1], -1, -1, -1)
         total = _convolved(padded, weight)
@@ -173,7 +173,8 @@ def box_one(image: Tensor, kernel: Tensor) -> Tensor:
     row = [weight for weight in kernel[0, kernel.shape[1] // 2].tolist() if weight > 0]
     size = len(row)
     padded = F.pad(image, (size // 2,) * 4, mode="reflect")
-    return _window_sums(_window_sums(padded, size, 2), size, 3) * row[0]
+    out: Tensor = _window_sums(_window_sums(padded, size, 2), size, 3) * row[0]
+    return out
 
 
 def _window_sums(x: Tensor, size: int, axis: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["mix_labels", "soft_labels"]
+__all__ = ["mix_labels", "remix_share", "soft_labels"]
 
 _UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 """Of which torch compares nothing with int64."""
@@ -79,3 +79,30 @@ def mix_labels(labels: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
     own = labels.to(wide)
     mixed = torch.lerp(own.index_select(0, partner), own, lam.to(wide)[:, None])
     return mixed.to(labels.dtype)
+
+
+def remix_share(lam: Tensor, count: Tensor, other_count: Tensor, kappa: float = 3.0, tau: float = 0.5) -> Tensor:
+    """Return the share of a sample's own label where rare classes shall keep theirs.
+
+    Args:
+        lam: (B,) share of a sample's own pixels.
+        count: (B,) how many samples of its class there are.
+        other_count: (B,) how many of the class of whom it meets.
+        kappa: how many times as frequent a class must be to give way, above 1.
+        tau: the share of pixels below which it does, 0 to 1; 0 is neutral.
+
+    Shape:
+        (B,) to the same: 0 where a frequent class gives way to a rare one, 1 where the other one does, else `lam`.
+
+    Source: Chou et al. 2020, "Remix: Rebalanced Mixup".
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import remix_share
+        >>> remix_share(torch.tensor([0.25, 0.75]), torch.tensor([90, 90]), torch.tensor([10, 10])).tolist()
+        [0.0, 0.75]
+    """
+    own, other = count.to(lam.dtype), other_count.to(lam.dtype)
+    gives_way = (own >= kappa * other) & (lam < tau)
+    takes_all = (own * kappa <= other) & (1 - lam < tau)
+    return torch.where(gives_way, torch.zeros_like(lam), torch.where(takes_all, torch.ones_like(lam), lam))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import Pixels, each, pixelwise, planar, row, split
+from gpuaug.functional._door import each, pixelwise, planar, row, split
 
 __all__ = ["contrast_by_map", "shade", "shade_by_map"]
 
@@ -203,11 +203,3 @@ def fractal(noise: Tensor, roughness: Tensor, octaves: int) -> Tensor:
 def nodes(octaves: int) -> int:
     """Return how many uniform numbers a fractal map is made of."""
     return sum((2**octave + 1) ** 2 for octave in range(octaves + 1))
-
-
-def rgb(image: Pixels, owner: str) -> list[Tensor]:
-    """Return the three channels, or the same one three times, or raise."""
-    planes = split(image)
-    if len(planes) not in (1, 3):
-        raise ValueError(f"{owner}: image must have 1 or 3 channels, got {len(planes)}")
-    return planes if len(planes) == 3 else planes * 3

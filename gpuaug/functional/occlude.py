@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gpuaug.functional._door import Pixels, each, pixelwise, planar, split
 
-__all__ = ["erase", "gaussian_noise", "grid_dropout"]
+__all__ = ["erase", "gaussian_noise", "grid_dropout", "grid_mask"]
 
 
 @pixelwise
@@ -151,6 +151,52 @@ def grid(unit: Tensor, hole: Tensor, shift: Tensor, h: int, w: int) -> Tensor:
         size = unit[:, axis, None]
         inside.append((place >= 0) & (place - size * torch.floor(place / size) < hole[:, axis, None]))
     return inside[0][:, :, None] & inside[1][:, None, :]
+
+
+@pixelwise
+@planar
+def grid_mask(
+    image: Tensor, unit: Tensor, hole: Tensor, shift: Tensor, degrees: Tensor | float = 0.0, fill: float = 0.0
+) -> Tensor:
+    """Replace the squares of a turned grid of each sample.
+
+    Args:
+        image: (B, C, H, W).
+        unit: (B,), side of a cell in pixels.
+        hole: (B,), side of the square in a cell's corner, in cells; 0 is neutral.
+        shift: (B, 2), where a cell begins, down and to the right, in cells.
+        degrees: (B,) or a number, by which the grid is turned about the image's top left corner, clockwise.
+        fill: value in the image's unit: 0..255 for uint8.
+
+    Shape:
+        (B, C, H, W) to the same.
+
+    Source: Chen et al., "GridMask Data Augmentation" (2020).
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import grid_mask
+        >>> two, half = torch.tensor([2.0]), torch.tensor([0.5])
+        >>> grid_mask(torch.ones(1, 1, 1, 4), two, half, torch.zeros(1, 2)).flatten().tolist()
+        [0.0, 1.0, 0.0, 1.0]
+    """
+    plane = split(image)[0]
+    angle = torch.as_tensor(degrees, dtype=torch.float32, device=plane.device).expand(unit.shape[0]).deg2rad()
+    turn = torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
+    values = torch.full((1, 1, 1, 1), fill, dtype=plane.dtype, device=plane.device)
+    return put(image, turned_grid(unit, hole, shift, turn, *plane.shape[1:]), values)  # type: ignore[no-any-return]
+
+
+def turned_grid(unit: Tensor, hole: Tensor, shift: Tensor, turn: Tensor, h: int, w: int) -> Tensor:
+    """Return where (B, h, w) the squares of a grid are, turned by an angle whose cosine and sine are `turn` (B, 2)."""
+    y = torch.arange(h, device=unit.device, dtype=torch.float32)[:, None] + 0.5
+    x = torch.arange(w, device=unit.device, dtype=torch.float32) + 0.5
+    cosine, sine = (t.view(-1, 1, 1) for t in turn.unbind(1))
+    down, across = (t.view(-1, 1, 1) for t in shift.unbind(1))
+    side, share = unit.view(-1, 1, 1), hole.view(-1, 1, 1)
+    u = (x * cosine + y * sine) / side - across
+    v = (y * cosine - x * sine) / side - down
+    return (u - torch.floor(u) < share) & (v - torch.floor(v) < share)
 
 
 def put(image: Pixels, where: Tensor, values: Tensor) -> Any:

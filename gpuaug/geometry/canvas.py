@@ -27,7 +27,9 @@ __all__ = [
     "ratio",
     "rectangle",
     "rounded",
+    "scaled",
     "smaller",
+    "spans",
     "whole",
 ]
 
@@ -91,6 +93,11 @@ def along(number: Any, dims: int) -> Any:
     return number.view(-1, *[1] * dims) if isinstance(number, Tensor) else number
 
 
+def scaled(canvas: Canvas, factor: Any) -> Canvas:
+    """Return a canvas times a factor, in whole pixels, at least one."""
+    return (larger(rounded(canvas[0] * factor), 1), larger(rounded(canvas[1] * factor), 1))
+
+
 def rectangle(canvas: Canvas, like: Tensor) -> Tensor:
     """Return 0, 0, width, height as (4,), or (B, 4), without a copy from the host."""
     h, w = canvas
@@ -101,6 +108,11 @@ def rectangle(canvas: Canvas, like: Tensor) -> Tensor:
     corner[2].fill_(w)
     corner[3].fill_(h)
     return corner
+
+
+def spans(canvas: Canvas, like: Tensor) -> Tensor:
+    """Return width and height (2,) of a canvas of one size, made on the device."""
+    return torch.linspace(float(canvas[1]), float(canvas[0]), 2, dtype=like.dtype, device=like.device)
 
 
 def larger(a: Any, b: Any) -> Any:

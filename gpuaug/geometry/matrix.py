@@ -79,16 +79,24 @@ def affine(
 ) -> Tensor:
     """Return torchvision's affine matrix for a clockwise angle and shears in degrees, about `center`."""
     rot = wide(angle) * (math.pi / 180)
+    x, y = scale
+    same = x is y
+    x = wide(x) if isinstance(x, Tensor) else x
+    y = x if same else wide(y) if isinstance(y, Tensor) else y
     if shear is None:
-        a, b, c, d = torch.cos(rot), -torch.sin(rot), torch.sin(rot), torch.cos(rot)
+        a, c = torch.cos(rot), torch.sin(rot)
+        if same:
+            a, c = (a, c) if isinstance(x, float) and x == 1 else (a * x, c * x)
+            b, d = -c, a
+        else:
+            a, b, c, d = a * x, -c * y, c * x, a * y
     else:
         sx, sy = (wide(s) * (math.pi / 180) for s in shear)
         a = torch.cos(rot - sy) / torch.cos(sy)
         b = -(a * torch.tan(sx) + torch.sin(rot))
         c = torch.sin(rot - sy) / torch.cos(sy)
         d = torch.cos(rot) - c * torch.tan(sx)
-    x, y = (wide(s) if isinstance(s, Tensor) else s for s in scale)
-    a, b, c, d = a * x, b * y, c * x, d * y
+        a, b, c, d = a * x, b * y, c * x, d * y
     cx, cy = center
     tx, ty = (wide(t) if isinstance(t, Tensor) else t for t in translate)
     return from_entries((a, b, cx + tx - a * cx - b * cy, c, d, cy + ty - c * cx - d * cy, 0.0, 0.0, 1.0), rot)

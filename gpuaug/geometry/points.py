@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.geometry.canvas import Canvas, along, smaller
+from gpuaug.geometry.canvas import Canvas, along, smaller, spans
 
-__all__ = ["area", "bounds", "centred", "clip", "ellipse_bounds", "inside", "outline", "read"]
+__all__ = ["area", "bounds", "centred", "clip", "ellipse_bounds", "inside", "outline", "read", "straight_bounds"]
 
 
 def bounds(m: Tensor, boxes: Tensor) -> Tensor:
@@ -19,6 +19,13 @@ def bounds(m: Tensor, boxes: Tensor) -> Tensor:
     corners = torch.stack((x0, y0, x1, y0, x1, y1, x0, y1), dim=-1).unflatten(-1, (4, 2))  # (B, N, 4, 2)
     moved = mat.apply(m, corners.flatten(1, 2)).unflatten(1, (-1, 4))
     return torch.cat((moved.amin(-2), moved.amax(-2)), dim=-1)
+
+
+def straight_bounds(m: Tensor, boxes: Tensor) -> Tensor:
+    """Return boxes (B, N, 4) after (B, 3, 3) that only scale and shift; what mirrors exchanges their sides."""
+    scale, shift = torch.diagonal(m[..., :2, :2], dim1=-2, dim2=-1), m[..., :2, 2]
+    corners = torch.addcmul(shift[:, None, None], boxes.to(m.dtype).unflatten(-1, (2, 2)), scale[:, None, None])
+    return torch.cat((corners.amin(-2), corners.amax(-2)), dim=-1)
 
 
 def ellipse_bounds(m: Tensor, boxes: Tensor) -> Tensor:
@@ -59,6 +66,8 @@ def outline(boxes: Tensor, method: str, per_side: int = 8) -> Tensor:
 
 def clip(boxes: Tensor, canvas: Canvas) -> Tensor:
     """Return what of the boxes lies in a canvas (height, width)."""
+    if not isinstance(canvas[0], Tensor):
+        return torch.minimum(boxes.unflatten(-1, (2, 2)).clamp(min=0), spans(canvas, boxes)).flatten(-2)
     h, w = (along(n, boxes.dim() - 1) for n in canvas)
     x, y = smaller(boxes[..., 0::2].clamp(min=0), w), smaller(boxes[..., 1::2].clamp(min=0), h)
     return torch.stack((x[..., 0], y[..., 0], x[..., 1], y[..., 1]), dim=-1)

@@ -31,7 +31,17 @@ __all__ = [
 
 ROW = 14
 """Numbers of one row of a program, see `lowering`."""
-STATISTICS = {"gray": 0, "sums": 1, "extremes": 2, "histogram": 3, "squares": 4, "squares_of_all": 5}
+STATISTICS = {
+    "gray": 0,
+    "sums": 1,
+    "extremes": 2,
+    "histogram": 3,
+    "squares": 4,
+    "squares_of_all": 5,
+    "products": 6,
+    "lightness": 7,
+    "lightness_squares": 8,
+}
 PARTS = 32
 """Most parts in which a sample is measured."""
 GEOMETRY = 20

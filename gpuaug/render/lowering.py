@@ -24,6 +24,7 @@ from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
 from gpuaug.render.registry import CODES, HEADS, OPERATIONS, extra_of, filter_of, has_kernel, statistics
 from gpuaug.render.triton_filter import filtered
+from gpuaug.render.triton_tiles import tiles
 from gpuaug.render.warp import Warp
 
 __all__ = ["run"]
@@ -172,7 +173,8 @@ class _Run:
             if self.open.touched:
                 self._write()
             o = self.open
-            self.open = self._source(HEADS[choice.name](o.image, o.scale, choice), 1.0, o.canvas)
+            made = HEADS[choice.name](o.image, o.scale, choice)
+            self.open = self._source(made, o.scale if made.dtype == torch.uint8 else 1.0, o.canvas)
             return
         if self.open.filter is not None or self.open.meets:
             self._write()
@@ -307,24 +309,40 @@ class _Run:
         row = [0] * (ROW - 5) + [seen, self._limit(choice), 0, 0, 0]
         measured_rows = self._program(row)
         limits = [measured_rows[at + n] for at in range(0, len(measured_rows), ROW) for n in (9, 10, 12)]
+        derive, all_found = OPERATIONS[choice.name].derive, []
         for statistic in statistics(choice):
-            kind = STATISTICS[statistic]
+            rows = o.before if program is None else program
+            if statistic == "tiles":
+                clip, grid = self._operand(choice.operands[0]), list(choice.static["tile_grid_size"])
+                given = (*self._given(o.bands), self._program(rows), o.constants)
+                o.operands.append(tiles(*given, on, stop, clip, grid, limits))
+                return len(o.operands) - 1
             measured = ops.measure(
                 *self._given(o.bands),
-                self._program(o.before if program is None else program),
+                self._program(rows),
                 o.constants,
-                kind,
+                STATISTICS[statistic],
                 on,
                 stop,
                 found,
                 seen,
                 limits,
             )
-            if statistic == "histogram":
+            all_found.append(measured)
+            if statistic == "histogram" and derive is None:
                 measured = ops.table(measured, list(o.size), self._table(o.canvas, o.bands))
             o.operands.append(measured)
             found = len(o.operands) - 1 if found < 0 else found
+        if derive is not None and all_found:
+            o.operands.append(inner(derive(choice, all_found, self._pixels())))
+            found = len(o.operands) - 1
         return found
+
+    def _pixels(self) -> Tensor | int:
+        """Return how many pixels a canvas has, (B, 1, 1) where they differ."""
+        o = self.open
+        table = self._table(o.canvas, o.bands)
+        return o.size[0] * o.size[1] if table is None else (table[:, 0] * table[:, 1]).clamp(min=1).view(-1, 1, 1)
 
     # -- kernels
 

@@ -9,8 +9,11 @@ from torch import Tensor
 
 from gpuaug.functional.light import MODES as SHADES
 from gpuaug.functional.light import PROFILES, order_of
+from gpuaug.render import triton_lens
+from gpuaug.render.derived import frame_changes, matching_tables, principal_shifts
 from gpuaug.render.heads import unit_rows
 from gpuaug.render.plan import Choice
+from gpuaug.render.triton_jpeg import compressed
 
 __all__ = [
     "CODES",
@@ -46,6 +49,10 @@ def _by_max(choice: Choice) -> tuple[str, ...]:
     return () if choice.static["brightness_by_max"] else ("sums",)
 
 
+def _by_kind(choice: Choice) -> tuple[str, ...]:
+    return ("extremes",) if choice.static["kind"] == "minmax" else ("sums", "products")
+
+
 def _rectangles(choice: Choice) -> int:
     return int(choice.operands[0].shape[1])
 
@@ -63,6 +70,8 @@ class Operation:
     constants: Callable[[Choice], Numbers] = _nothing
     measures: Callable[[Choice], tuple[str, ...]] = lambda choice: ()
     """Names of statistics of its input: see `launch.STATISTICS`."""
+    derive: Callable[[Choice, list[Tensor], Tensor | int], Tensor] | None = None
+    """What its kernel reads in place of what was measured, (B, ...): made of that and of the number of pixels."""
     crosses: bool = False
     """Whether its result in one channel depends on others, so that all must be in registers at once."""
 
@@ -79,6 +88,10 @@ def _flag(name: str) -> Callable[[Choice], int]:
     return lambda choice: int(choice.static[name])
 
 
+def _flags(*names: str) -> Callable[[Choice], int]:
+    return lambda choice: sum(int(choice.static[name]) << n for n, name in enumerate(names))
+
+
 def _listed(name: str) -> Callable[[Choice], Numbers]:
     return lambda choice: tuple(choice.static[name])
 
@@ -86,6 +99,11 @@ def _listed(name: str) -> Callable[[Choice], Numbers]:
 def _wide(choice: Choice) -> int:
     """Return, as bits, which operands have a number for each channel."""
     return sum(1 << n for n, operand in enumerate(choice.operands) if operand.dim() == 2)
+
+
+def _grid(choice: Choice) -> int:
+    rows, columns = choice.static["tile_grid_size"]
+    return int(rows) * 256 + int(columns)
 
 
 def _table_size(choice: Choice) -> int:
@@ -135,6 +153,11 @@ _TINTS = {
     "scale_shift": Operation(34, extra=_wide),
     "adjust_tone_curve": Operation(35, extra=_wide),
     "scale_hsv": Operation(36, crosses=True),
+    "fancy_pca": Operation(37, measures=_measuring("sums", "products"), derive=principal_shifts, crosses=True),
+    "adapt_pixels": Operation(38, ("kind",), measures=_by_kind, derive=frame_changes, crosses=True),
+    "clahe": Operation(40, ("tile_grid_size",), _grid, measures=_measuring("tiles"), crosses=True),
+    "restain": Operation(41, crosses=True),
+    "match_histogram": Operation(39, measures=_measuring("histogram"), derive=matching_tables),
 }
 """Tone and colour of the catalogue: codes from 32."""
 
@@ -143,9 +166,12 @@ def _colors(choice: Choice) -> Numbers:
     return tuple(choice.static["color"] or (1.0,) * (choice.static.get("mode") == "toward"))
 
 
-def _map_size(choice: Choice) -> int:
-    rows, columns = choice.operands[0].shape[1:]
-    return int(rows + (columns << 13))
+def _map_size(field: Tensor) -> int:
+    return int(field.shape[1] + (field.shape[2] << 13))
+
+
+def _sizes(operand: Tensor, *dims: int) -> int:
+    return sum(int(operand.shape[dim]) << (8 * place) for place, dim in enumerate(dims))
 
 
 def _formula(choice: Choice) -> int:
@@ -154,41 +180,92 @@ def _formula(choice: Choice) -> int:
 
 
 def _map(choice: Choice) -> int:
-    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice) << 12)
+    return SHADES.index(choice.static["mode"]) + (len(_colors(choice)) << 4) + (_map_size(choice.operands[0]) << 12)
+
+
+def _rain(choice: Choice) -> int:
+    return _sizes(choice.operands[0], 1, 2, 3) + (len(_colors(choice)) << 24)
+
+
+def _wet(choice: Choice) -> Numbers:
+    return (*(float(choice.static[name]) for name in ("width", "blur", "brightness")), *_colors(choice))
+
+
+def _coefficient(choice: Choice) -> Numbers:
+    return (choice.static["coefficient"],)
+
+
+def _flare(choice: Choice) -> int:
+    circles, colors, _, through = choice.operands
+    return int(circles.shape[1] + (through.shape[1] << 8) + (colors.shape[2] << 16) + (len(_colors(choice)) << 24))
+
+
+def _sun(choice: Choice) -> Numbers:
+    return (float(choice.static["radius"]), *_colors(choice))
 
 
 _LIGHT: dict[str, Operation] = {
     "shade": Operation(64, ("profile", "color", "clip"), _formula, _colors),
     "shade_by_map": Operation(65, ("mode", "color"), _map, _colors),
-    "contrast_by_map": Operation(66, extra=_map_size, measures=_measuring("sums")),
+    "contrast_by_map": Operation(66, extra=lambda choice: _map_size(choice.operands[0]), measures=_measuring("sums")),
+    "cast_shadows": Operation(67, extra=lambda choice: _sizes(choice.operands[0], 1, 2)),
+    "crease": Operation(68, extra=_rectangles),
+    "rain": Operation(69, ("width", "blur", "color", "brightness"), _rain, _wet),
+    "snow_bleach": Operation(70, ("coefficient",), constants=_coefficient, crosses=True),
+    "snow_texture": Operation(
+        71, ("coefficient",), lambda choice: _map_size(choice.operands[1]), _coefficient, crosses=True
+    ),
+    "sun_flare": Operation(72, ("radius", "color"), _flare, _sun),
+    "sun_halo": Operation(73, ("radius", "color"), lambda choice: len(_colors(choice)), _sun),
 }
 """Light and weather: codes from 64."""
 
-_GRAIN: dict[str, Operation] = {}
+_GRAIN: dict[str, Operation] = {
+    "salt_and_pepper": Operation(96),
+    "multiplicative_noise": Operation(97, ("per_channel", "elementwise"), _flags("per_channel", "elementwise")),
+    "pixel_dropout": Operation(
+        98,
+        ("per_channel", "value"),
+        lambda choice: 64 * choice.static["per_channel"] + len(choice.static["value"]),
+        _listed("value"),
+    ),
+    "shot_noise": Operation(99),
+    "iso_noise": Operation(100, measures=_measuring("lightness", "lightness_squares"), crosses=True),
+    "grid_mask": Operation(102, ("fill",), _length("fill"), _listed("fill")),
+    "line_noise": Operation(101, ("columns", "per_channel"), _flags("columns", "per_channel")),
+}
 """Noise, sensor and occlusion: codes from 96."""
 
 OPERATIONS = {**_PIXELS, **_TINTS, **_LIGHT, **_GRAIN}
 CODES = {name: operation.code for name, operation in OPERATIONS.items()}
 """Pixel operations that have a kernel, by the name of their choice."""
 
-FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3}
+FILTERS = {"gaussian_blur": 1, "adjust_sharpness": 2, "filter2d": 3, "median_blur": 5}
 """Neighbourhood filters that have a kernel (`kernels/filter.py`); the one after `filter2d` clamps its result."""
 _FILTER_STATIC: dict[str, tuple[tuple[str, ...], ...]] = {
     "gaussian_blur": (("kernel_size",),),
     "adjust_sharpness": ((),),
     "filter2d": ((), ("clip",)),
+    "median_blur": (("largest",),),
 }
 
 Head = Callable[[Tensor, float, Choice], Tensor]
-HEADS: dict[str, Head] = {}
+HEADS: dict[str, Head] = {
+    "unsharp_mask": triton_lens.mask,
+    "zoom_blur": triton_lens.zoom,
+    "chromatic_aberration": triton_lens.aberrate,
+    "scatter": triton_lens.scatter,
+    "downscale": triton_lens.coarsen,
+    "jpeg": compressed,
+}
 """Filters with an operator of their own, for what is more than a small neighbourhood.
 
 Given images (B, C, H, W) of any dtype, what their values are divided by to get working units, and the choice, it
-returns working float32 images, in which samples that `choice.on` leaves out are as they were. The operator must
-register what it gives on fake tensors, and import its kernels at the first launch.
+returns working float32 images, or uint8 ones of uint8, in which samples that `choice.on` leaves out are as they were.
+The operator must register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
-TORCH_ONLY = frozenset({"lambda"})
+TORCH_ONLY = frozenset({"adapt_spectrum", "lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
 
@@ -203,7 +280,7 @@ def has_kernel(choice: Choice) -> bool:
 
 def filter_of(choice: Choice) -> tuple[int, int, int]:
     """Return the code of a filter, and how far it reaches along x and y."""
-    wide, high = choice.static.get("kernel_size", (3, 3))
+    wide, high = choice.static.get("kernel_size", (choice.static.get("largest", 3),) * 2)
     if choice.name == "filter2d":
         high, wide = choice.operands[0].shape[1:]
     return FILTERS[choice.name] + int(choice.static.get("clip", False)), wide // 2, high // 2

@@ -71,7 +71,7 @@ def sample_image(
     x0, y0, x1, y1 = region
     channels, (h, w) = image.shape[1], canvas
     # A widened filter needs more room for a position, and so does one more plane.
-    chunk = _CHUNK // 2 if cut else _CHUNK * 3 // 4 if widen else _CHUNK
+    chunk = _CHUNK * 3 // 8 if cut else _CHUNK * 3 // 4 if widen else _CHUNK
     lines = max(1, min(h, chunk // w))
     frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, max(chunk, w), frames, cut)
     positions = _Positions(m, canvas, (x0, y0), work, widen)

@@ -151,7 +151,7 @@ def _measured(*args: Any) -> Tensor:
     kind, seen = args[_GIVEN + 2], args[_GIVEN + 6]
     if kind == STATISTICS["histogram"]:
         return given.x.new_empty((given.samples, seen, 256), dtype=torch.int32)
-    width = {0: 1, 2: 2 * seen}.get(kind, seen)
+    width = {0: 1, 2: 2 * seen, 6: seen * seen, 7: 1, 8: 1}.get(kind, seen)
     return given.x.new_empty((given.samples, given.parts, width), dtype=torch.float32)
 
 

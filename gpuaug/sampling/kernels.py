@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["draw_beta", "draw_noise", "draw_uniform", "normal_lanes", "philox"]
+__all__ = ["draw_beta", "draw_noise", "draw_uniform", "normal_lanes", "philox", "uniform_lanes"]
 
 
 @triton.jit
@@ -47,16 +47,23 @@ def cosine_sine(turn):
 
 
 @triton.jit
-def normal_lanes(key, pixel, group):
-    """Return four standard normal values for each pixel: `sampling.noise` elsewhere than on the CPU."""
+def uniform_lanes(key, pixel, group):
+    """Return four uniforms in [0, 1) for each pixel: `sampling.noise` elsewhere than on the CPU."""
     zero = tl.zeros(pixel.shape, tl.uint32)
     k0, k1 = (key & 0xFFFFFFFF).to(tl.uint32), ((key >> 32) & 0xFFFFFFFF).to(tl.uint32)
     w0, w1, w2, w3 = philox(pixel.to(tl.uint32), zero + group, zero, zero, k0, k1)
+    return as_uniform(w0), as_uniform(w1), as_uniform(w2), as_uniform(w3)
+
+
+@triton.jit
+def normal_lanes(key, pixel, group):
+    """Return four standard normal values for each pixel: `sampling.noise` elsewhere than on the CPU."""
+    u0, u1, u2, u3 = uniform_lanes(key, pixel, group)
     # Half a step keeps the logarithm finite.
-    first = tl.sqrt(-2.0 * tl.log(as_uniform(w0) + 2.9802322387695312e-08))
-    second = tl.sqrt(-2.0 * tl.log(as_uniform(w2) + 2.9802322387695312e-08))
-    c0, s0 = cosine_sine(as_uniform(w1))
-    c1, s1 = cosine_sine(as_uniform(w3))
+    first = tl.sqrt(-2.0 * tl.log(u0 + 2.9802322387695312e-08))
+    second = tl.sqrt(-2.0 * tl.log(u2 + 2.9802322387695312e-08))
+    c0, s0 = cosine_sine(u1)
+    c1, s1 = cosine_sine(u3)
     return first * c0, first * s0, second * c1, second * s1
 
 
@@ -94,10 +101,7 @@ def noise_kernel(keys, sk, out, channels, pixels, NORMAL: tl.constexpr, BLOCK: t
     if NORMAL:
         a, b, c, d = normal_lanes(key, pixel, group)
     else:
-        zero = tl.zeros(pixel.shape, tl.uint32)
-        k0, k1 = (key & 0xFFFFFFFF).to(tl.uint32), ((key >> 32) & 0xFFFFFFFF).to(tl.uint32)
-        w0, w1, w2, w3 = philox(pixel.to(tl.uint32), zero + group.to(tl.uint32), zero, zero, k0, k1)
-        a, b, c, d = as_uniform(w0), as_uniform(w1), as_uniform(w2), as_uniform(w3)
+        a, b, c, d = uniform_lanes(key, pixel, group.to(tl.uint32))
     row = out + (sample.to(tl.int64) * channels + group * 4) * pixels
     left = channels - group * 4
     tl.store(row + pixel, a, mask=pixel < pixels)

@@ -172,8 +172,9 @@ class PerClass(Varying):
     Args:
         values: ranges, or numbers, by class; a schedule may stand for a number.
         default: of all other classes.
-        key: name under which the batch holds an integer for each sample, (B,). "label" is also what follows the images
-            in `augment(images, labels)`, and the key `labels` of a dict without boxes.
+        key: name under which the batch holds an integer for each sample, (B,): in a dict, also one that follows the
+            images, or a number in each dict of detection's targets, such as "image_id". "label" is also what follows
+            the images in `augment(images, labels)`, and the key `labels` of a dict without boxes.
 
     Raises:
         TypeError: for classes that are not integers.

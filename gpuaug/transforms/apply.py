@@ -22,6 +22,8 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     _check_labels(layer, batch)
     out = _carried(layer, batch, by_frame(values, batch))
     out.label = _labelled(layer, batch, values)
+    for node in layer.nodes:
+        out.added.update({key: values[node.name][name] for name, key in node.transform.outputs.items()})
     s = layer.settings
     if s.pad_to is None and s.pad_divisor is None:
         return out

@@ -150,7 +150,7 @@ class AugMix(Mixture):
         chain_depth: operations of a chain; -1 draws 1 to 3 for each chain.
         alpha: shape of the laws of the weights (Dirichlet among chains, Beta for the image itself).
         all_ops: whether brightness, colour, contrast and sharpness are among the operations.
-        interpolation: "bilinear" (default), "nearest" or "bicubic".
+        interpolation: "bilinear" (default), "nearest" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
         geometric: whether shears, shifts and rotations are among the operations.
 

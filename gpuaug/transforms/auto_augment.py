@@ -55,7 +55,7 @@ class RandAugment(Policy):
         magnitude: 0 (weakest) to num_magnitude_bins - 1 (strongest): a level, which need not be whole, so that a
             schedule may raise it evenly; (low, high) draws a whole level for each operation, a distribution any.
         num_magnitude_bins: how many magnitudes there are.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
 
     Shape:
@@ -67,7 +67,8 @@ class RandAugment(Policy):
     Raises:
         ValueError: for a magnitude that is not one of the bins.
 
-    Source: torchvision.transforms.v2.RandAugment; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.RandAugment; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga
@@ -106,7 +107,7 @@ class TrivialAugmentWide(Policy):
 
     Args:
         num_magnitude_bins: how many magnitudes there are, each as likely.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
         magnitude: levels to draw from, 0 to num_magnitude_bins - 1, as in `RandAugment`; None takes all.
 
@@ -119,7 +120,8 @@ class TrivialAugmentWide(Policy):
     Raises:
         ValueError: for fewer than two bins, or a magnitude that is not one of them.
 
-    Source: torchvision.transforms.v2.TrivialAugmentWide; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.TrivialAugmentWide; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga
@@ -191,7 +193,7 @@ class AutoAugment(SubPolicies):
 
     Args:
         policy: "imagenet" (default), "cifar10" or "svhn", or torchvision's AutoAugmentPolicy.
-        interpolation: "nearest" (default), "bilinear" or "bicubic".
+        interpolation: "nearest" (default), "bilinear" or "bicubic"; without antialiasing, as torchvision's.
         fill: value outside the image, in the input's unit; None is the pipeline's, black if it says none.
 
     Shape:
@@ -203,7 +205,8 @@ class AutoAugment(SubPolicies):
     Raises:
         ValueError: for another policy.
 
-    Source: torchvision.transforms.v2.AutoAugment; each operation equals torchvision's to 1 level of uint8.
+    Source: torchvision.transforms.v2.AutoAugment; each operation equals torchvision's to 1 level of uint8
+    (2 for Color of a factor below one half, for which torchvision cuts the gray to whole levels first).
 
     Example:
         >>> import torch, gpuaug as ga

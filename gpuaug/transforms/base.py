@@ -75,7 +75,9 @@ class Transform(Layer):
     draws_size: bool = False
     """Whether its output canvas is drawn, for the whole batch."""
     sees: tuple[str, ...] = ()
-    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image"."""
+    """What of a batch its draws depend on: "objects", "masks" (with theirs), "mask", "image", "dense"."""
+    dense: str | None = None
+    """Name of the further input that it `sees`."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
     mixes_labels: ClassVar[bool] = False
@@ -101,6 +103,8 @@ class Transform(Layer):
     """Whether it shows an image in several places at once, so that no annotation has one."""
     neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
+    outputs: Mapping[str, str] = MappingProxyType({})
+    """Parameters (B, ...) that come out beside a dict's tensors, each under a key of its own."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
     copies: int = 1

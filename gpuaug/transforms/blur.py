@@ -1,4 +1,4 @@
-"""Neighbourhood filters: blur and sharpness."""
+"""Neighbourhood filters: Gaussian blur, median, sharpness."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import ClassVar
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import blur_one
+from gpuaug.functional.median import median_one
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant, as_distribution
 from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Filter
 from gpuaug.transforms.color import choice
+from gpuaug.transforms.correlate import as_sides, odd
 from gpuaug.transforms.layer import Context
 
-__all__ = ["GaussianBlur", "RandomAdjustSharpness"]
+__all__ = ["GaussianBlur", "MedianBlur", "RandomAdjustSharpness"]
 
 
 class GaussianBlur(Filter):
@@ -76,6 +78,59 @@ class GaussianBlur(Filter):
         blur = choice(F.gaussian_blur, values["sigma"], kernel_size=(kx, ky))
         blur.apply_one = blur_one
         return blur
+
+
+class MedianBlur(Filter):
+    """Replace each value of each sample by the median of a square around it, of a side drawn for the sample.
+
+    Args:
+        blur_limit: range (low, high) of the side in pixels, both odd and each odd side equally likely; a number n means
+            (3, n), a distribution the odd number nearest to what it draws; 1 is neutral.
+        p: probability for each sample; 0 is neutral.
+        channels: bands it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
+
+    Shape:
+        (B, C, H, W) to the same; the border is repeated.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for even or non-positive sides.
+
+    Source: albumentations.MedianBlur, cv2.medianBlur; equals functional.median_blur exactly.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> ga.MedianBlur((3, 5), p=1.0)(torch.zeros(2, 3, 8, 10)).shape
+        torch.Size([2, 3, 8, 10])
+    """
+
+    neutral: ClassVar[Mapping[str, float]] = {"size": 1.0}
+
+    def __init__(
+        self,
+        blur_limit: Range = (3, 7),
+        p: Number = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels, keys)
+        law, self._largest = as_sides(blur_limit, "MedianBlur")
+        self.declare(size=law)
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Return `size`."""
+        return {"size": odd(raw["size"], self._largest)}
+
+    def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
+        """Return the filter."""
+        median = choice(F.median_blur, values["size"], largest=self._largest)
+        median.apply_one = median_one
+        return median
 
 
 class RandomAdjustSharpness(Filter):

@@ -150,12 +150,20 @@ def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas,
     return out if planes is mask else out[:, 0]
 
 
-def further(layer: Layer, value: Any, values: Values, key: str, role: str, canvas: Canvas) -> Any:
-    """Return a further input after a pipeline, by its role."""
+def further(
+    layer: Layer,
+    value: Any,
+    values: Values,
+    key: str,
+    role: str,
+    canvas: Canvas,
+    nodes: Sequence[Node] | None = None,
+) -> Any:
+    """Return a further input after a pipeline, or after some nodes, the first ones, by its role."""
     if role == "mask":
-        return picked(layer, value, values, key, canvas)
+        return picked(layer, value, values, key, canvas, nodes)
     if role == "image":
-        return rendered(value, layer.plan(Batch(value), values, key=key))
+        return rendered(value, layer.plan(Batch(value), values, nodes=nodes, key=key))
     interpolation = layer.target_interpolation.get(key, "bilinear")
     fill = default_range(value.dtype).one(float(layer.target_fill.get(key, 0)), key)
-    return rendered(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,)), key=key))
+    return rendered(value, layer.plan(Batch(value), values, Reading(interpolation, True, (fill,)), nodes, key))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.functional.mix import shrunk
+from gpuaug.geometry.canvas import spans
 from gpuaug.render.mixes import Blend
 from gpuaug.sampling.counts import as_number, constants, drawn_number
 from gpuaug.sampling.distributions import as_distribution, static_range
@@ -20,12 +21,6 @@ from gpuaug.transforms.mix import Mixing, as_share
 from gpuaug.transforms.mixing import Group
 
 __all__ = ["CutMix", "Pasting", "ResizeMix"]
-
-
-def spans(context: Context) -> Tensor:
-    """Return width and height (2,), on the device: made there, not copied."""
-    h, w = context.canvas
-    return torch.linspace(float(w), float(h), 2, device=context.like.device)
 
 
 class Pasting(Mixing):
@@ -127,7 +122,7 @@ class CutMix(Pasting):
 
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `box`, and the share that it leaves."""
-        span = spans(context)
+        span = spans(context.canvas, context.like.new_empty(0, dtype=torch.float32))
         if self.cutmix_minmax is not None:
             given = zip(("low", "high"), self.cutmix_minmax, strict=True)
             low, high = (torch.floor(span * drawn_number(drawn, k, v, 1)) for k, v in given)
@@ -216,7 +211,7 @@ class ResizeMix(Pasting):
 
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return `box`, and the share that it leaves."""
-        span = spans(context)
+        span = spans(context.canvas, context.like.new_empty(0, dtype=torch.float32))
         size = torch.floor(drawn["scale"][:, None] * span).clamp(min=1)
         size = size if gate is None else size * gate[:, None]
         start = torch.minimum(torch.floor(drawn["_place"] * (span - size + 1)), span - size)

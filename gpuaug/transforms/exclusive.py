@@ -109,7 +109,7 @@ class Exclusive(BatchMix):
         """Return a sample's objects outside what was pasted, and the other's where it is seen."""
         box, pasted = values["box"], values["_pasted"]
         seen = (values["share"] > 0)[:, None] * box
-        below = ~pasted & (values["lam"] >= 0.5)
+        below = values["lam"] >= 0.5  # nothing of a sample's own is left where another was pasted
         return [
             Group(hole=pasted[:, None] * box),
             Group(values["partner"], values.get("_matrix"), within=seen, below=below),

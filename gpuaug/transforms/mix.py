@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from gpuaug.functional.labels import mix_labels, soft_labels
+from gpuaug.functional._constants import Constants
+from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
@@ -29,6 +32,7 @@ SHOWN: dict[str, Any] = {
     "cutmix_minmax": None,
     "correct_lam": True,
     "scale": None,
+    "class_counts": None,
     "num_classes": None,
     "mode": "elem",
     "pairing": "perm",
@@ -76,6 +80,19 @@ def as_share(alpha: Number, owner: str) -> Distribution:
     if not (is_number(alpha) or isinstance(alpha, Varying)) or not 0 < least(alpha) <= most(alpha) <= LARGEST:
         raise ValueError(f"{owner}: alpha must be a number above 0 and at most {LARGEST}, got {alpha!r}")
     return Unit() if alpha == 1 else Beta(alpha, alpha)  # the same law for 1, and cheaper
+
+
+def _counts(given: Any, num_classes: int | None, multi_label: bool) -> Constants:
+    """Return how many samples each class has, at least one, or raise."""
+    numbers = given.tolist() if isinstance(given, Tensor) else given
+    flat = isinstance(numbers, (tuple, list)) and all(is_number(n) for n in numbers)
+    if not flat or not numbers or not all(0 <= n < math.inf for n in numbers):
+        raise ValueError(f"MixUp: class_counts must be finite and not negative, one for each class, got {given!r:.80}")
+    if num_classes not in (None, len(numbers)):
+        raise ValueError(f"MixUp: class_counts must have {num_classes} numbers, as num_classes, got {len(numbers)}")
+    if multi_label:
+        raise ValueError("MixUp: class_counts must be None with multi_label, because a sample has one class in Remix")
+    return Constants([max(float(n), 1.0) for n in numbers])
 
 
 class Mixing(BatchMix):
@@ -167,12 +184,18 @@ class Mixing(BatchMix):
     def mix_labels(self, labels: Tensor, values: Drawn, context: Context) -> Any:
         """Return soft labels (B, classes), or both labels and the share of the first."""
         partner, lam = values.get("partner"), values.get("lam")
+        if partner is not None and lam is not None:
+            lam = self.label_share(labels, partner, lam)
         if self.return_pairs:
             if partner is None or lam is None:
                 return labels, labels, torch.ones_like(context.like, dtype=torch.float32)
             return labels, labels.index_select(0, partner), lam
         soft = soft_labels(labels, self.num_classes)
         return soft if partner is None or lam is None else mix_labels(soft, partner, lam)
+
+    def label_share(self, labels: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+        """Return the share (B,) of a sample's own label: that of its pixels."""
+        return lam
 
     def smooth_labels(self, labels: Tensor) -> Tensor:
         """Return soft labels drawn to all classes alike."""
@@ -202,6 +225,11 @@ class MixUp(Mixing):
         multi_label: labels (B, classes) are independent, so that smoothing draws them to one half.
         return_pairs: give (labels, labels of the others, lam) in place of soft labels.
         p: probability for each sample (or pair, or batch); 0 is neutral.
+        class_counts: how many samples each class has, for Remix: where a class meets one that is `kappa` times rarer,
+            and has a smaller share of the pixels than `tau`, the label is the rare class's alone. Pixels are blended as
+            ever. A label (B, classes) counts as its largest class. None is plain MixUp.
+        kappa: how many times rarer, above 1.
+        tau: share of the pixels, 0 to 1; 0 is neutral.
 
     Shape:
         (B, C, H, W) to the same; labels (B,) or (B, classes) to (B, classes), in float32 if they were integers. A
@@ -215,7 +243,8 @@ class MixUp(Mixing):
     Raises:
         ValueError: for arguments out of range; for integer labels without `num_classes`; for images of several sizes.
 
-    Source: torchvision.transforms.v2.MixUp, with draws for each sample; modes and smoothing as timm's `Mixup`.
+    Source: torchvision.transforms.v2.MixUp, with draws for each sample; modes and smoothing as timm's `Mixup`; Chou et
+        al. 2020, "Remix: Rebalanced Mixup".
 
     Example:
         >>> import torch, gpuaug as ga
@@ -236,10 +265,19 @@ class MixUp(Mixing):
         multi_label: bool = False,
         return_pairs: bool = False,
         p: Number = 1.0,
+        class_counts: Sequence[float] | Tensor | None = None,
+        kappa: float = 3.0,
+        tau: float = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, num_classes, labels_getter, mode, pairing, label_smoothing, multi_label, return_pairs)
         self.alpha = alpha
+        if not kappa > 1:
+            raise ValueError(f"MixUp: kappa must be above 1, got {kappa!r}")
+        if not 0 <= tau <= 1:
+            raise ValueError(f"MixUp: tau must be between 0 and 1, got {tau!r}")
+        self.kappa, self.tau = float(kappa), float(tau)
+        self.class_counts = None if class_counts is None else _counts(class_counts, num_classes, multi_label)
         self.declare_mix(lam=as_share(alpha, "MixUp"))
 
     def mixed(self, drawn: Drawn, gate: Tensor | None, context: Context) -> Drawn:
@@ -250,6 +288,24 @@ class MixUp(Mixing):
     def blend(self, values: Drawn, context: Context) -> Blend:
         """Return the other's share, everywhere."""
         return Blend(values["partner"], 1 - values["lam"])
+
+    def check_labels(self, labels: Tensor) -> None:
+        """Raise for labels that cannot be mixed, or have other classes than are counted."""
+        super().check_labels(labels)
+        if self.class_counts is not None and labels.dim() == 2 and labels.shape[1] != self.class_counts.count:
+            raise ValueError(
+                f"MixUp: class_counts must have {labels.shape[1]} numbers, one for each class of the labels, got"
+                f" {self.class_counts.count}"
+            )
+
+    def label_share(self, labels: Tensor, partner: Tensor, lam: Tensor) -> Tensor:
+        """Return the share (B,) of a sample's own label: less where it is frequent and the other one rare."""
+        if self.class_counts is None:
+            return lam
+        counts = self.class_counts.on(labels.device)
+        number = labels.argmax(dim=1) if labels.dim() == 2 else labels.to(torch.int64).clamp(0, len(counts) - 1)
+        own = counts.index_select(0, number)
+        return remix_share(lam, own, own.index_select(0, partner), self.kappa, self.tau)
 
     def groups(self, values: Drawn, context: Context) -> list[Group]:
         """Return a sample's objects, and those of the other."""

@@ -109,14 +109,18 @@ def _part(
         rows = gather(rows, group.index)
     if group.chosen is not None:
         rows = rows.with_(valid=rows.valid & group.chosen)
+    narrow = None if rows.boxes is None else rows.boxes.dtype
+    if rows.boxes is not None and narrow != like.dtype:  # once, and back at the end
+        rows = rows.with_(boxes=rows.boxes.to(like.dtype))
     if group.matrix is not None:
-        path = Track([Stage(canvas, group.matrix, cuts=False)], group.matrix)
+        path = Track([Stage(canvas, group.matrix, cuts=False, straight=True)], group.matrix)
         form = "xyxyxyxy" if rows.boxes is not None and rows.boxes.shape[-1] == 8 else "xyxy"
         rows = move(rows, path, BboxParams(format=form), keypoint, mirror_labels, None, form)
     if rows.keypoints is not None and rows.visible is None:
         rows = rows.with_(visible=torch.full_like(rows.keypoints[..., 0], 2).to(torch.int64))
     within = rectangle(canvas, like).expand(like.shape[0], 4) if group.within is None else group.within
-    return _seen(rows, within, group.hole, group.hidden, measured)
+    found = _seen(rows, within, group.hole, group.hidden, measured)
+    return found if found.boxes is None or narrow is None else found.with_(boxes=found.boxes.to(narrow))
 
 
 def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor | None, measured: bool) -> Instances:
@@ -154,10 +158,10 @@ def _seen(rows: Instances, within: Tensor, hole: Tensor | None, hidden: Tensor |
 
 def _left(rows: Instances, seen: Tensor, whole: Tensor, measured: bool) -> Instances:
     """Return objects of whose `whole` area (B, N) some is `seen`: without those of which nothing is."""
-    rows = rows.with_(valid=rows.valid & (seen > 1e-6 * whole))
     if not measured:
-        return rows
+        return rows.with_(valid=rows.valid & (seen > 1e-6 * whole))
     part = (seen / whole.clamp(min=1e-12)).to(torch.float32)
+    rows = rows.with_(valid=rows.valid & (part > 1e-6))
     return rows.with_(share=part if rows.share is None else rows.share * part)
 
 

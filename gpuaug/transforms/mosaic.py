@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gpuaug.data.kept import Kept
 from gpuaug.functional.labels import soft_labels
-from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, larger, ratio, rectangle, smaller
+from gpuaug.functional.mosaic import FIT_MODES, TILES, fitted, placed
+from gpuaug.geometry.canvas import Canvas, Sizes, exact, following, hosts, spans
 from gpuaug.render.mixes import Tiles
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Uniform, as_distribution
@@ -19,12 +20,8 @@ from gpuaug.transforms.batch_mix import BatchMix
 from gpuaug.transforms.crop import Size, as_size
 from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.mixing import Group
-from gpuaug.transforms.resize import scaled
 
 __all__ = ["Mosaic"]
-
-FIT_MODES = ("contain", "cover")
-TILES = 4
 
 
 class Mosaic(BatchMix, Reader):
@@ -128,10 +125,7 @@ class Mosaic(BatchMix, Reader):
 
     def fitted(self, canvas: Canvas) -> Canvas:
         """Return the size of images fitted to the cell."""
-        if self.cell_shape is None:
-            return canvas
-        factors = [ratio(cell, side) for cell, side in zip(self.cell_shape, canvas, strict=True)]
-        return scaled(canvas, (smaller if self.fit_mode == "contain" else larger)(*factors))
+        return fitted(canvas, self.cell_shape, self.fit_mode)
 
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Return who is in the mosaic, its centre, and where each tile is."""
@@ -144,7 +138,7 @@ class Mosaic(BatchMix, Reader):
             others = (raw["_partner"] * count).to(torch.int64).clamp(max=max(count - 1, 0))
         else:
             own, others = context.met.slots, context.met.partner(raw["_partner"])
-        size = _size(after, like)
+        size = spans(after, like)
         values = {
             "partner": torch.cat((own[:, None], others), dim=1),
             "center": torch.floor(raw["center"] * size),
@@ -152,44 +146,10 @@ class Mosaic(BatchMix, Reader):
         if gate is not None:
             values["gate"] = gate
             values["partner"] = torch.where(gate[:, None], values["partner"], own[:, None])
-        values["_matrix"], values["_rectangle"] = self._tiles(values, size, exact(context.canvas), like)
+        partner, center, canvas = values["partner"], values["center"], exact(context.canvas)
+        found = placed(partner, center, canvas, after, self.cell_shape, self.fit_mode, gate, size)
+        values["_matrix"], values["_rectangle"] = found
         return values
-
-    def _tiles(self, values: Drawn, size: Tensor, canvas: Canvas, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (B, 4, 3, 3), positions in an image -> on the canvas, and (B, 4, 4), where each is seen."""
-        partner, gate = values["partner"], values.get("gate")
-        inner = self.fitted(canvas)
-        if isinstance(canvas, Sizes):
-            index = partner.flatten()
-            both = torch.stack((inner[1], inner[0], inner[1] / canvas[1], inner[0] / canvas[0]), dim=-1)
-            fitted, scale = both.index_select(0, index).view(-1, TILES, 4).split(2, dim=-1)
-            factors: Any = scale.unbind(-1)
-        else:
-            fitted = size if inner == self.output_canvas(canvas) else _size(inner, like)
-            factors = inner[1] / canvas[1], inner[0] / canvas[0]
-        shown = fitted
-        if self.fit_mode == "cover" and self.cell_shape is not None:
-            shown = torch.minimum(fitted, _size(self.cell_shape, like))
-        # Left of the centre are tiles 0 and 2, above it 0 and 1.
-        tile = torch.arange(TILES, device=like.device)
-        before = torch.stack((tile % 2 == 0, tile < 2), dim=-1).to(like.dtype)
-        center = values["center"][:, None]
-        low = place = center - before * shown
-        if shown is not fitted:
-            place = center - before * fitted
-        high = low + shown
-        if gate is not None:
-            on, first = gate[:, None, None], (tile == 0)[:, None]
-            middle = torch.floor((size - shown) / 2)
-            low, high = torch.where(on, low, middle), torch.where(on, high, middle + first * shown)
-            place = torch.where(on, place, torch.floor((size - fitted) / 2))
-        matrix = like.new_zeros((*partner.shape, 3, 3))
-        for axis, factor in enumerate(factors):
-            matrix[..., axis, axis] = factor
-        matrix[..., 2, 2] = 1.0
-        matrix[..., :2, 2] = place
-        rectangles = torch.cat((low.clamp(min=0), torch.minimum(high, size)), dim=-1)
-        return matrix, rectangles
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Begin a pass."""
@@ -229,8 +189,3 @@ class Mosaic(BatchMix, Reader):
         share = (area / area.sum(1, keepdim=True).clamp(min=1)).to(soft.dtype)
         mixed = [soft.index_select(0, values["partner"][:, k]) * share[:, k : k + 1] for k in range(TILES)]
         return mixed[0] + mixed[1] + mixed[2] + mixed[3]
-
-
-def _size(canvas: Canvas, like: Tensor) -> Tensor:
-    """Return (2,): width and height."""
-    return rectangle(canvas, like)[2:]

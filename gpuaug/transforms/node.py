@@ -44,6 +44,9 @@ class Context:
     """For a transform that `sees` the image, as it is here."""
     met: Met | None = None
     """For a mix that keeps samples of earlier batches: where those of this one are among them."""
+    dense: Any = None
+    """For a transform that `sees` a further input, `Transform.dense`: (B, H, W) of this canvas, of clips (B, T, H, W).
+    """
     frames: int = 1
     """T of clips, for what says which frames are shown, and for a mix that `sees` objects: those of the frames, then,
     (B * T, N, ...)."""

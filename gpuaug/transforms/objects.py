@@ -14,7 +14,7 @@ from gpuaug.data.instances import ROTATED, BboxParams, Instances, KeypointParams
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Canvas, following, largest
 from gpuaug.geometry.matrix import matrix_dtype
-from gpuaug.transforms.carry import fills, picked, rendered
+from gpuaug.transforms.carry import fills, further, picked, rendered
 from gpuaug.transforms.frames import by_frame
 from gpuaug.transforms.mixing import Group, grouped, measured_again, merged, placed, uncovered
 from gpuaug.transforms.move import move
@@ -144,7 +144,6 @@ def _segment(
     """Return objects after some nodes that mix nothing, from a canvas on."""
     masks = None if planes is None else planes.after(layer, values, nodes)
     device = rows.valid.device
-    like = torch.zeros(rows.valid.shape[0], dtype=matrix_dtype(device), device=device)
     path = track(nodes, contexts, values)
     way = path
     if rows.keypoints is not None and any(node.transform.hide_keypoints for node in nodes):
@@ -155,17 +154,17 @@ def _segment(
             return out
         hidden = move(rows.with_(boxes=None, masks=None), way, BboxParams(), KeypointParams(), None)
         return out.with_(keypoints=hidden.keypoints, visible=hidden.visible)
-    rest = still(canvas, like)
+    path = path or still(canvas, torch.zeros(rows.valid.shape[0], dtype=matrix_dtype(device), device=device))
     return move(
         rows,
-        path or rest,
+        path,
         rules.bbox,
         rules.keypoint,
         rules.labels,
         masks,
         rules.box_format,
         canvas,
-        way=way or path or rest,
+        way=way or path,
     )
 
 
@@ -176,7 +175,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     frame by frame, and the first image.
     """
     values = by_frame(values, batch)
-    before, sees = layer.nodes[:place], layer.nodes[place].transform.sees
+    before, sees, dense = layer.nodes[:place], layer.nodes[place].transform.sees, None
     contexts = layer.contexts(batch)
     rows, mask, image = batch.instances, batch.mask, None
     moved = any(moves(node, values) for node in before)
@@ -196,6 +195,11 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
         mask = picked(layer, mask, values, "mask", batch.canvas, before)
     if "image" in sees:
         image = rendered(batch.image, layer.plan(batch, values, nodes=before))
+        bands = layer.nodes[place].channels
+        if bands is not None and isinstance(image, torch.Tensor):
+            image = torch.stack([image[:, band] for band in bands], dim=1)
+    if "dense" in sees:
+        dense = _dense(layer, place, batch, values)
     if batch.frames > 1:
         if rows is not None and not layer.nodes[place].transform.mixes:
             rows = rows.map(lambda t: t.unflatten(0, (batch.samples, batch.frames)).flatten(1, 2))
@@ -208,8 +212,25 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
         objects=rows if "objects" in sees or "masks" in sees else None,
         mask=mask if "mask" in sees else None,
         image=image,
+        dense=dense,
         frames=batch.frames,
     )
+
+
+def _dense(layer: Layer, place: int, batch: Batch, values: Values) -> Any:
+    """Return the further input that a transform sees, (B, H, W), of clips (B, T, H, W), as it is there."""
+    node = layer.nodes[place]
+    key = str(node.transform.dense)
+    if key not in batch.extra:
+        found = ", ".join(("image", *batch.extra))
+        raise ValueError(f"{node.name}: it needs the input {key!r}, given in a dict with a role, got {found}")
+    role, value = batch.extra[key]
+    value = further(layer, value, values, key, role, batch.canvas, layer.nodes[:place])
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.shape[1] != 1:
+        raise ValueError(f"{node.name}: {key} must have one channel, got {value.shape[1]}")
+    return value[:, 0] if batch.frames == 1 else value[:, 0].unflatten(0, (batch.samples, batch.frames))
 
 
 def agreeing(batch: Batch, box_format: str, bbox: BboxParams, owner: str) -> str:

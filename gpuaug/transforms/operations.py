@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug.functional._constants import Constants
 from gpuaug.geometry.canvas import Canvas, along
-from gpuaug.geometry.matrix import matrix_dtype, wide
+from gpuaug.geometry.matrix import wide
 
 __all__ = ["CODES", "WARPS", "Constants", "Operation", "Space", "plain", "ranged"]
 
@@ -41,21 +42,6 @@ CODES = {
 """What is done, by name."""
 WARPS = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 """What moves pixels."""
-
-
-class Constants:
-    """Numbers that every call needs on the batch's device: copied there once."""
-
-    def __init__(self, rows: Any, dtype: torch.dtype = torch.float32) -> None:
-        """Keep them on the host."""
-        self._host = self._there = torch.tensor(rows, dtype=dtype)
-
-    def on(self, device: torch.device) -> Tensor:
-        """Return them on a device."""
-        if self._there.device != device:
-            exact = self._host.dtype == torch.float64
-            self._there = self._host.to(device, matrix_dtype(device) if exact else self._host.dtype)
-        return self._there
 
 
 @dataclass(frozen=True)

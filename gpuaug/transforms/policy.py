@@ -112,7 +112,7 @@ class Warping(Part, Geometric):
 
     def __init__(self, policy: Policy, step: int) -> None:
         """Read as the policy does."""
-        super().__init__(1.0, policy.interpolation, policy.fill)
+        super().__init__(1.0, policy.interpolation, policy.fill, antialias=False)  # as the published ones
         self.step, self.skew, self.mean = step, policy.space.skew, policy.mean
 
     def default_fill(self, context: Context) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, smaller, whole
+from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, scaled, smaller, whole
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import LogUniform, Uniform, as_distribution, static_range
 from gpuaug.sampling.law import Range
@@ -19,7 +19,7 @@ from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
 from gpuaug.transforms.window import Window
 
-__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize", "scaled"]
+__all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize"]
 
 TRIES = 10
 """How many rectangles RandomResizedCrop draws before it falls back, as torchvision."""
@@ -118,11 +118,6 @@ class Resize(Resizing):
     def extra_repr(self) -> str:
         """Show the size."""
         return f"size={self.shorter or self.size}"
-
-
-def scaled(canvas: Canvas, factor: Any) -> Canvas:
-    """Return a canvas times a factor, in whole pixels, at least one."""
-    return (larger(rounded(canvas[0] * factor), 1), larger(rounded(canvas[1] * factor), 1))
 
 
 class LongestMaxSize(Resizing):

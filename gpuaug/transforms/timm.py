@@ -125,7 +125,7 @@ class _Timm:
 
     def noisy(self, level: Tensor, raw: Drawn, steps: int) -> Tensor:
         """Return levels (B, n): uniform up to the magnitude, or normal about it, within the scale."""
-        level = level.reshape(level.shape[0], -1)
+        level = level[:, None] if level.dim() == 1 else level
         if "_noise" in raw:
             noise = raw["_noise"].reshape(-1, steps)
             level = level * noise if math.isinf(self.std) else level + noise

@@ -48,6 +48,8 @@ class Stage:
     cuts: bool = True
     keeps: Tensor | None = None
     """(B, 4): a rectangle before the map, outside which the centre of no object may lie."""
+    straight: bool = False
+    """Whether the matrix only scales and shifts, so that boxes stay boxes."""
 
     def points(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return points (B, M, 2) after the map, and which of them have a place; None for all."""
@@ -65,6 +67,8 @@ class Stage:
 
     def boxes(self, boxes: Tensor, method: str) -> Tensor:
         """Return boxes (B, N, 4) around boxes after the map."""
+        if self.matrix is not None and self.straight:
+            return pts.straight_bounds(self.matrix, boxes)
         if self.matrix is not None:
             return (pts.bounds if method == "largest_box" else pts.ellipse_bounds)(self.matrix, boxes)
         outline = pts.outline(boxes, method)  # (B, N, K, 2)
@@ -184,15 +188,19 @@ class Track:
                 if params.min_visibility > 0:
                     whole = moved if whole is out else step.boxes(whole, method)
                 out = pts.clip(moved, step.canvas) if step.cuts else moved
+        valid = valid & (out[..., 2:] > out[..., :2]).all(-1)
+        if not params.filters:
+            return out.to(boxes.dtype), valid
         width, height = out[..., 2] - out[..., 0], out[..., 3] - out[..., 1]
-        left = width * height
-        valid = valid & (width > 0) & (height > 0)
+        left, shorter = width * height, None
         if params.min_area > 0:
             valid = valid & (left >= params.min_area)
         if params.min_size > 0:
-            valid = valid & (torch.minimum(width, height) >= params.min_size)
+            shorter = torch.minimum(width, height)
+            valid = valid & (shorter >= params.min_size)
         if params.max_aspect is not None:
-            valid = valid & (torch.maximum(width, height) <= params.max_aspect * torch.minimum(width, height))
+            shorter = torch.minimum(width, height) if shorter is None else shorter
+            valid = valid & (torch.maximum(width, height) <= params.max_aspect * shorter)
         if params.min_visibility > 0:
             shown = left if share is None else left * share
             valid = valid & (shown >= (params.min_visibility - 1e-6) * pts.area(whole))

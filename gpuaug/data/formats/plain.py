@@ -72,6 +72,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
                 result[key] = [v[0] if dims[key] == 3 else v for v in value] if isinstance(data[key], list) else value
             elif value is not None:
                 result[key] = unbatched(value[:, 0] if dims[key] == 3 else value)
+        result.update({key: value[0] if single else value for key, value in out.added.items()})
         if out.padding_mask is not None:
             result["padding_mask"], result["sizes"] = unbatched(out.padding_mask), unbatched(out.sizes)
         rows = out.instances

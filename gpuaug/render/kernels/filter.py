@@ -88,6 +88,36 @@ def _convolved(store, y, x, mask, kernel, REACH_X: tl.constexpr, REACH_Y: tl.con
 
 
 @triton.jit
+def _median(store, y, x, mask, size, pitch):
+    """Return the medians of squares: between the ends of a span of taps, a part of which is left out at each turn.
+
+    Those not above its middle are counted. That says which part the median is in, whose ends are taps again.
+    """
+    low, high = tl.full(mask.shape, float("inf"), tl.float32), tl.full(mask.shape, float("-inf"), tl.float32)
+    strange = tl.zeros(mask.shape, tl.int1)
+    for k in range(size * size):
+        tap = tl.load(store + (y + k // size) * pitch + (x + k % size), mask=mask, other=0.0)
+        low, high, strange = tl.minimum(low, tap), tl.maximum(high, tap), strange | (tap != tap)
+    while tl.max(tl.max((low < high).to(tl.int32), 1), 0) > 0:
+        # Of what is infinite there is no middle.
+        least = tl.minimum(tl.maximum(low, -1e38), 1e38)
+        most = tl.minimum(tl.maximum(high, -1e38), 1e38)
+        middle = least + (most - least) * 0.5
+        middle = tl.where((middle >= low) & (middle < high), middle, low)
+        count = tl.zeros(mask.shape, tl.int32)
+        below, above = tl.full(mask.shape, float("-inf"), tl.float32), tl.full(mask.shape, float("inf"), tl.float32)
+        for k in range(size * size):
+            tap = tl.load(store + (y + k // size) * pitch + (x + k % size), mask=mask, other=0.0)
+            under = tap <= middle
+            count += under.to(tl.int32)
+            below = tl.where(under, tl.maximum(below, tap), below)
+            above = tl.where(under, above, tl.minimum(above, tap))
+        enough = 2 * count > size * size
+        low, high = tl.where(enough, low, above), tl.where(enough, below, high)
+    return tl.where(strange, float("nan"), high)
+
+
+@triton.jit
 def _keep(at, planes, mask, a, b, c, d, C: tl.constexpr):
     """Store the planes of a block in the scratch."""
     tl.store(at, a, mask=mask)
@@ -114,8 +144,8 @@ def filter_kernel(
 
     Where:
         scratch: for each program its planes as rendered, `planes` values each, in rows of `pitch`.
-        FILTER: kind (1 Gaussian, 2 sharpness, 3 a kernel, 4 the same clamped), gate or -1, operand, reach along x and
-            y, the channels it is limited to as bits, channels before it.
+        FILTER: kind (1 Gaussian, 2 sharpness, 3 a kernel, 4 the same clamped, 5 median), gate or -1, operand, reach
+            along x and y, the channels it is limited to as bits, channels before it.
         TH, TW: size of a tile, made of blocks of BH x BW.
     """
     GAUSSIAN: tl.constexpr = FILTER[0] == 1
@@ -148,12 +178,19 @@ def filter_kernel(
             reach_x, reach_y = tl.full((), FILTER[3], tl.int32), tl.full((), FILTER[4], tl.int32)
             if GAUSSIAN:
                 reach_x, reach_y = _reach(value, FILTER[3]), _reach(value, FILTER[4])
+            if FILTER[0] == 5:
+                reach_x = tl.minimum((value * 0.5).to(tl.int32), FILTER[3])
+                reach_y = reach_x
             high, wide = TH + 2 * reach_y, TW + 2 * reach_x
             across = (wide + BW - 1) // BW
             for block in range(((high + BH - 1) // BH) * across):
                 v = (block // across) * BH + tl.arange(0, BH)[:, None]
                 u = (block % across) * BW + tl.arange(0, BW)[None, :]
-                y, x = _reflect(top - reach_y + v, h), _reflect(left - reach_x + u, w)
+                y, x = top - reach_y + v, left - reach_x + u
+                if FILTER[0] == 5:  # its border is repeated
+                    y, x = tl.minimum(tl.maximum(y, 0), h - 1), tl.minimum(tl.maximum(x, 0), w - 1)
+                else:
+                    y, x = _reflect(y, h), _reflect(x, w)
                 a, b, c, d = look(source, warp, far, y, x, h, w, GROUP, HEAD, FILL, BH, BW)
                 a, b, c, d = run(a, b, c, d, ops, strides, far, y, x, h, w, BEFORE, CONSTANTS, -1)
                 _keep(store + v * pitch + u, planes, (v < high) & (u < wide), a, b, c, d, MIDDLE)
@@ -187,6 +224,8 @@ def filter_kernel(
                         p = _convolved(store + k * planes, v, u, mask, given, FILTER[3], FILTER[4], pitch)
                         if FILTER[0] == 4:
                             p = clamp(p)
+                    elif FILTER[0] == 5:
+                        p = _median(store + k * planes, v, u, mask, 2 * reach_x + 1, pitch)
                     else:
                         p = _sharpened(store + k * planes, v, u, y, x, mask, value, h, w, pitch)
                     a, b, c, d = put(a, b, c, d, p, k)

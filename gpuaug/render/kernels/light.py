@@ -4,16 +4,11 @@ import triton
 import triton.language as tl
 
 from gpuaug.render.kernels.head import clamp
-from gpuaug.render.kernels.operands import constant
+from gpuaug.render.kernels.operands import component, constant, laid
 from gpuaug.render.kernels.statistics import mean_of
+from gpuaug.render.kernels.weather import weather
 
 __all__ = ["shine"]
-
-
-@triton.jit
-def component(ops, strides, AT: tl.constexpr, sample, k):
-    """Return number k of a sample's operand."""
-    return tl.load(ops[AT] + sample * strides[AT] + k).to(tl.float32)
 
 
 @triton.jit
@@ -43,28 +38,8 @@ def formula(ops, strides, AT: tl.constexpr, sample, y, x, PROFILE: tl.constexpr,
     elif PROFILE == 3:
         q = tl.exp(-q)
     elif PROFILE == 4:
-        q = 1.0 / (1.0 + tl.exp(-q))
+        q = 1.0 / (1.0 + tl.exp(tl.minimum(-q, 80.0)))
     return component(ops, strides, AT + 2, sample, 0) + component(ops, strides, AT + 2, sample, 1) * q
-
-
-@triton.jit
-def _along(place, size, NODES: tl.constexpr):
-    """Return between which nodes of a map places along an axis lie, and how far from the first."""
-    step = (NODES - 1.0) / tl.maximum(size - 1, 1).to(tl.float32)
-    at = place.to(tl.float32) * step
-    first = tl.minimum(at.to(tl.int32), NODES - 1)
-    return first, tl.minimum(first + 1, NODES - 1), at - first.to(tl.float32)
-
-
-@triton.jit
-def laid(ops, strides, AT: tl.constexpr, sample, y, x, h, w, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Read a map of ROWS x COLUMNS at the pixels of a tile."""
-    y0, y1, fy = _along(y, h, ROWS)
-    x0, x1, fx = _along(x, w, COLUMNS)
-    at = ops[AT] + sample * strides[AT]
-    top = tl.load(at + y0 * COLUMNS + x0) * (1.0 - fx) + tl.load(at + y0 * COLUMNS + x1) * fx
-    bottom = tl.load(at + y1 * COLUMNS + x0) * (1.0 - fx) + tl.load(at + y1 * COLUMNS + x1) * fx
-    return (top * (1.0 - fy) + bottom * fy).to(tl.float32)
 
 
 @triton.jit
@@ -121,4 +96,8 @@ def shine(
         mean = mean_of(ops, strides, sample, 0, h, w, SEEN, STAT, PARTS, False)
         a, b, c, d = a + (a - mean) * by, b + (b - mean) * by, c + (c - mean) * by, d + (d - mean) * by
         a, b, c, d = clamp(a), clamp(b), clamp(c), clamp(d)
+    else:
+        a, b, c, d = weather(
+            a, b, c, d, ops, strides, sample, y, x, h, w, CODE, AT, EXTRA, FIRST, C, CONSTANTS, COLUMNS, SEEN
+        )  # fmt: skip
     return a, b, c, d

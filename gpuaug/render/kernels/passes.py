@@ -6,7 +6,7 @@ import triton.language as tl
 from gpuaug.render.kernels.pixels import luma
 from gpuaug.render.kernels.program import run, select, write
 from gpuaug.render.kernels.source import look, room_of, size_of
-from gpuaug.render.kernels.statistics import level, mean_of
+from gpuaug.render.kernels.statistics import level, lightness, mean_of, partials
 
 __all__ = ["measure_kernel", "prepare_kernel", "render_kernel", "table_kernel"]
 
@@ -118,6 +118,13 @@ def _histogram(v, valid, missing, BINS: tl.constexpr, SIZE: tl.constexpr):
 
 
 @triton.jit
+def _twice(at, v, ROW: tl.constexpr, COLUMN: tl.constexpr, SEEN: tl.constexpr):
+    """Write an entry of a symmetric matrix."""
+    tl.store(at + ROW * SEEN + COLUMN, v)
+    tl.store(at + COLUMN * SEEN + ROW, v)
+
+
+@triton.jit
 def measure_kernel(
     source, warp, ops, strides, canvas, out,
     GROUP: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, PROGRAM: tl.constexpr, CONSTANTS: tl.constexpr,
@@ -129,8 +136,9 @@ def measure_kernel(
 
     Of channels that go in groups it measures one: PLANES planes, which are the COLUMNS of SEEN.
     KIND: 0 sum of gray values, 1 sums by channel, 2 extremes by channel, 3 histograms (added to `out`), 4 and 5 sums of
-    squares about the mean of each channel, or of all. Parts are stored one by one: a sum that does not depend on the
-    order in which programs end.
+    squares about the mean of each channel, or of all, 6 sums of products about the means of all pairs of channels, of
+    which all are planes, 7 sum of lightness, 8 sum of its squares about the mean. Parts are stored one by one: a sum
+    that does not depend on the order in which programs end.
     """
     K0: tl.constexpr = COLUMNS & 127
     K1: tl.constexpr = (COLUMNS >> 7) & 127
@@ -151,6 +159,8 @@ def measure_kernel(
         s0 = tl.full((BH, BW), start, tl.float32)
         s1, s2, s3 = s0, s0, s0
         t0, t1, t2, t3 = -s0, -s0, -s0, -s0
+        if KIND == 6:
+            aa, ab, ac, ad, bb, bc, bd, cc, cd, dd = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         if KIND == 3:
             bins: tl.constexpr = 256
             n0 = tl.zeros((256,), tl.int32)
@@ -165,6 +175,12 @@ def measure_kernel(
             a, b, c, d = select(a, b, c, d, CHANNELS)
             if KIND == 0:
                 s0 += tl.where(valid, luma(a, b, c, PLANES), 0.0)
+            elif KIND >= 7:
+                v = lightness(a, b, c, PLANES)
+                if KIND == 8:
+                    v -= tl.sum(partials(ops, strides, STAT, far, 0, PARTS, 1), 0) / (h * w).to(tl.float32)
+                    v = v * v
+                s0 += tl.where(valid, v, 0.0)
             elif KIND == 2:
                 s0, t0 = tl.minimum(s0, tl.where(valid, a, start)), tl.maximum(t0, tl.where(valid, a, -start))
                 s1, t1 = tl.minimum(s1, tl.where(valid, b, start)), tl.maximum(t1, tl.where(valid, b, -start))
@@ -179,6 +195,24 @@ def measure_kernel(
                     n2 += _histogram(c, valid, missing, bins, BH * BW)
                 if PLANES > 3:
                     n3 += _histogram(d, valid, missing, bins, BH * BW)
+            elif KIND == 6:
+                a = tl.where(valid, a - mean_of(ops, strides, far, 0, h, w, SEEN, STAT, PARTS, True), 0.0)
+                aa += _total(a * a)
+                if PLANES > 1:
+                    b = tl.where(valid, b - mean_of(ops, strides, far, 1, h, w, SEEN, STAT, PARTS, True), 0.0)
+                    ab += _total(a * b)
+                    bb += _total(b * b)
+                if PLANES > 2:
+                    c = tl.where(valid, c - mean_of(ops, strides, far, 2, h, w, SEEN, STAT, PARTS, True), 0.0)
+                    ac += _total(a * c)
+                    bc += _total(b * c)
+                    cc += _total(c * c)
+                if PLANES > 3:
+                    d = tl.where(valid, d - mean_of(ops, strides, far, 3, h, w, SEEN, STAT, PARTS, True), 0.0)
+                    ad += _total(a * d)
+                    bd += _total(b * d)
+                    cd += _total(c * d)
+                    dd += _total(d * d)
             else:
                 if KIND >= 4:
                     a -= mean_of(ops, strides, far, K0, h, w, SEEN, STAT, PARTS, KIND == 4)
@@ -205,8 +239,23 @@ def measure_kernel(
                 tl.atomic_add(at + K2 * 256, n2)
             if PLANES > 3:
                 tl.atomic_add(at + K3 * 256, n3)
-        elif KIND == 0:
+        elif KIND == 0 or KIND >= 7:
             tl.store(out + far * PARTS + part, _total(s0))
+        elif KIND == 6:
+            at = out + (far * PARTS + part) * (SEEN * SEEN)
+            tl.store(at, aa)
+            if PLANES > 1:
+                _twice(at, ab, 0, 1, SEEN)
+                _twice(at, bb, 1, 1, SEEN)
+            if PLANES > 2:
+                _twice(at, ac, 0, 2, SEEN)
+                _twice(at, bc, 1, 2, SEEN)
+                _twice(at, cc, 2, 2, SEEN)
+            if PLANES > 3:
+                _twice(at, ad, 0, 3, SEEN)
+                _twice(at, bd, 1, 3, SEEN)
+                _twice(at, cd, 2, 3, SEEN)
+                _twice(at, dd, 3, 3, SEEN)
         elif KIND == 2:
             at = out + (far * PARTS + part) * (2 * SEEN)
             tl.store(at + K0, tl.min(tl.min(s0, 1), 0))

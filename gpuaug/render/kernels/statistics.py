@@ -3,7 +3,9 @@
 import triton
 import triton.language as tl
 
-__all__ = ["level", "mean_of", "partials"]
+from gpuaug.render.kernels.head import clamp
+
+__all__ = ["level", "lightness", "mean_of", "partials"]
 
 
 @triton.jit
@@ -17,6 +19,17 @@ def level(v):
     """Return which of 256 levels a value falls into, as torchvision cuts them."""
     v = tl.minimum(tl.maximum(tl.where(v == v, v, 0.0), 0.0), 1.0)
     return tl.floor(v * 255.999).to(tl.int32)
+
+
+@triton.jit
+def lightness(a, b, c, C: tl.constexpr):
+    """Return the middle of the largest and the smallest of the channels."""
+    a = clamp(a)
+    if C == 1:
+        return a
+    else:
+        b, c = clamp(b), clamp(c)
+        return 0.5 * (tl.maximum(tl.maximum(a, b), c) + tl.minimum(tl.minimum(a, b), c))
 
 
 @triton.jit

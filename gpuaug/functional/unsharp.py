@@ -1,0 +1,93 @@
+"""Unsharp masks of each sample by its own numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpuaug.functional._door import pixelwise
+from gpuaug.functional.blur import blur_axis
+
+__all__ = ["gaussian_taps", "mask_one", "mask_unsharp", "unsharp_mask"]
+
+BINOMIAL = {3: (0.5, 0.25), 5: (0.375, 0.25, 0.0625), 7: (0.28125, 0.21875, 0.109375, 0.03125)}
+"""Weights from the middle on that OpenCV gives small kernels where no sigma is asked for."""
+
+
+def gaussian_taps(size: Tensor, sigma: Tensor, largest: int) -> Tensor:
+    """Return weights from the middle on, (B, largest // 2 + 1); a sigma of 0 takes the one that suits the size."""
+    auto = sigma <= 0
+    wide = torch.where(auto, 0.15 * size + 0.35, sigma)
+    place = torch.arange(largest // 2 + 1, device=size.device, dtype=size.dtype)
+    weights = torch.exp(-0.5 * (place / wide[:, None]).square()) * (place <= size[:, None] / 2)
+    weights = weights / (2 * weights.sum(dim=1, keepdim=True) - weights[:, :1])
+    for odd, row in BINOMIAL.items():
+        if odd <= largest:
+            table = torch.zeros_like(place)
+            for k, weight in enumerate(row):
+                table = torch.where(place == k, weight, table)
+            weights = torch.where((auto & (size == odd))[:, None], table, weights)
+    return weights
+
+
+def _masked(image: Tensor, weights: list[Any], alpha: Any, threshold: float) -> Tensor:
+    def blurred(x: Tensor) -> Tensor:
+        return blur_axis(blur_axis(x, weights, 2), weights, 3)
+
+    residual = image - blurred(image)
+    soft = blurred((residual.abs() * 255 > threshold).to(image.dtype))
+    sharp = (image + alpha * residual).clamp(0, 1)
+    return torch.lerp(image, sharp, soft).clamp(0, 1)
+
+
+def mask_unsharp(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float) -> Tensor:
+    """Return working images sharpened where they differ from their blur, whose weights are `taps` (B, reach + 1)."""
+    weights = [w.view(-1, 1, 1, 1) for w in taps.to(image.dtype).unbind(1)]
+    return _masked(image, weights, alpha.to(image.dtype).view(-1, 1, 1, 1), threshold)
+
+
+def mask_one(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float) -> Tensor:
+    """Return the same for one sample (1, C, H, W) whose numbers may be read."""
+    weights = taps[0].tolist()
+    while len(weights) > 1 and weights[-1] == 0:
+        weights.pop()
+    return _masked(image, weights, float(alpha), threshold)
+
+
+@pixelwise
+def unsharp_mask(
+    image: Tensor,
+    size: Tensor | float,
+    sigma: Tensor | float = 0.0,
+    alpha: Tensor | float = 0.5,
+    threshold: float = 10,
+    largest: int = 7,
+) -> Tensor:
+    """Add to each sample its difference from a Gaussian blur, where that is large.
+
+    Args:
+        image: (B, C, H, W).
+        size: (B,) or a number: odd number of taps of the blur.
+        sigma: (B,) or a number: standard deviation of the blur in pixels; 0 takes the one that suits the size.
+        alpha: (B,) or a number: share of the difference that is added; 0 is neutral.
+        threshold: difference on a scale of 255 above which a pixel is sharpened; the mask is blurred likewise.
+        largest: odd bound of the sizes.
+
+    Shape:
+        (B, C, H, W) to the same; the border is reflected; clamped to black and white.
+
+    Source: albumentations.UnsharpMask, to 1e-5.
+
+    Example:
+        >>> import torch
+        >>> from gpuaug.functional import unsharp_mask
+        >>> unsharp_mask(torch.rand(2, 3, 8, 9), torch.tensor([3.0, 7.0]), alpha=0.4).shape
+        torch.Size([2, 3, 8, 9])
+    """
+    given = [
+        v.to(image.dtype) if isinstance(v, Tensor) else image.new_full((image.shape[0],), float(v))
+        for v in (size, sigma, alpha)
+    ]
+    return mask_unsharp(image, gaussian_taps(given[0], given[1], largest), given[2], threshold=threshold)
