@@ -22,8 +22,8 @@ from gpuaug.transforms.compose import Container
 from gpuaug.transforms.fixed import Fixed
 from gpuaug.transforms.given import GIVEN
 from gpuaug.transforms.layer import Layer
-from gpuaug.views import MultiView
 from gpuaug.transforms.timm import TimmAugMix, TimmAutoAugment, TimmRandAugment
+from gpuaug.views import MultiView
 
 __all__ = ["fingerprint", "from_dict", "load", "register", "save", "to_dict"]
 
@@ -79,8 +79,9 @@ def to_dict(pipeline: Layer | MultiView) -> dict[str, Any]:
     """Return a pipeline as a dict of plain values, which JSON and YAML can hold.
 
     Args:
-        pipeline: a transform, a container or views of them. Every argument is written, defaults too, so that the policy stays what it
-            is where a later version has others. State (the step) is not: that is what `state_dict` is for.
+        pipeline: a transform, a container or views of them. Every argument is written, defaults too, so that the
+            policy stays what it is where a later version has others. State (the step) is not: that is what
+            `state_dict` is for.
 
     Raises:
         ValueError: for an argument that a file cannot hold, such as a function without a name.

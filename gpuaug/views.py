@@ -207,7 +207,7 @@ class MultiView(Stateful):
         *given, params = inputs
         if not isinstance(params, ViewParams) or set(params) != set(self.counts):
             raise TypeError(f"{type(self).__name__}: replay takes the batch, then its ViewParams, got {params!r:.80}")
-        return self._given({name: layer.replay(*given, params[name]) for name, layer in self.views.items()})
+        return self._shaped({name: layer.replay(*given, params[name]) for name, layer in self.views.items()})
 
     def forward(
         self,
@@ -233,7 +233,7 @@ class MultiView(Stateful):
         if self.training and any(one.drew for one in opened.values()) and not only_inferring():
             self._advance()
         made = {name: one.write(carry(one.layer, one.batch, one.params.values)) for name, one in opened.items()}
-        out = self._given(made)
+        out = self._shaped(made)
         return (out, self._drawn(opened)) if return_params else out
 
     def _open(
@@ -263,7 +263,7 @@ class MultiView(Stateful):
         params = {name: carrying(one.layer.nodes, one.params, one.batch, one.met) for name, one in opened.items()}
         return ViewParams(params)
 
-    def _given(self, made: dict[str, Any]) -> Any:
+    def _shaped(self, made: dict[str, Any]) -> Any:
         """Return the views as `forward` gives them."""
         return made
 
@@ -394,6 +394,6 @@ class TwoViews(MultiView):
         views = {"view_1": first, "view_2": first if second is None else second}
         super().__init__(views, seed=seed, rank=rank, save_state=save_state)
 
-    def _given(self, made: dict[str, Any]) -> Any:
+    def _shaped(self, made: dict[str, Any]) -> Any:
         """Return the pair."""
         return made["view_1"], made["view_2"]
