@@ -144,6 +144,10 @@ CASES = [
     Case(lambda: ga.HEStain("macenko", p=0.5), shown=lambda: ga.HEStain("preset", "standard")),
     Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
     Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
+    Case(
+        lambda: ga.LinearTransformation(torch.eye(3) * 1.5 - 0.2, torch.tensor([0.1, 0.2, 0.0])),
+        shown=lambda: ga.LinearTransformation(torch.eye(3) * 1.4 - 0.3, torch.zeros(3)),
+    ),
     # Light and weather.
     Case(lambda: ga.Illumination("gaussian", p=0.5), shown=lambda: ga.Illumination("gaussian", 0.9, "darken")),
     Case(lambda: ga.Vignetting(p=0.5), shown=lambda: ga.Vignetting((0.8, 0.9))),
@@ -200,6 +204,7 @@ CASES = [
     Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20)),
     Case(lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5), (3, 24, 20)),
     Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
