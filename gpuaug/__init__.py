@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional, tta
+from gpuaug import functional, recipes, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -61,6 +61,7 @@ from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.linear import LinearTransformation
+from gpuaug.transforms.mask_dropout import MaskDropout
 from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
@@ -68,6 +69,7 @@ from gpuaug.transforms.noise import GaussianNoise, MultiplicativeNoise, SaltAndP
 from gpuaug.transforms.object_crop import BBoxSafeRandomCrop, RandomIoUCrop
 from gpuaug.transforms.object_dropout import ConstrainedCoarseDropout
 from gpuaug.transforms.occlude import CoarseDropout, GridDropout, RandomErasing
+from gpuaug.transforms.patch_mask import RandomBlockMask, RandomJEPAMask, RandomPatchMask
 from gpuaug.transforms.pixel_dropout import PixelDropout
 from gpuaug.transforms.placed_crop import AtLeastOneBBoxRandomCrop, CropNonEmptyMaskIfExists
 from gpuaug.transforms.planckian import PlanckianJitter
@@ -168,6 +170,7 @@ __all__ = [
     "LinearTransformation",
     "LogUniform",
     "LongestMaxSize",
+    "MaskDropout",
     "MedianBlur",
     "MixUp",
     "Mosaic",
@@ -200,6 +203,7 @@ __all__ = [
     "RandomApply",
     "RandomAutocontrast",
     "RandomBiasField",
+    "RandomBlockMask",
     "RandomBrightnessContrast",
     "RandomChannelPermutation",
     "RandomChoice",
@@ -215,9 +219,11 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomIoUCrop",
+    "RandomJEPAMask",
     "RandomOrder",
     "RandomPageShadow",
     "RandomPaperCreases",
+    "RandomPatchMask",
     "RandomPerspective",
     "RandomPhotometricDistort",
     "RandomPosterize",
@@ -277,6 +283,7 @@ __all__ = [
     "functional",
     "jensen_shannon",
     "load",
+    "recipes",
     "register",
     "save",
     "to_dict",

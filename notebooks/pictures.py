@@ -123,7 +123,8 @@ def tile(case: Case, marked: dict[str, Tensor]) -> Tensor:
 def gallery() -> Tensor:
     """Return a tile for every transform that changes pixels."""
     marked = astronaut()
-    cases = [case for case in CASES if not getattr(case.make(), "treats_boxes", False)]
+    made = [(case, case.make()) for case in CASES]
+    cases = [case for case, layer in made if not any(getattr(layer, n, None) for n in ("treats_boxes", "outputs"))]
     tiles = [*draw(marked, **LOOK), *(tile(case, marked) for case in cases)]
     sheet = lay_out(tiles, 6, ["the photograph", *(case.name for case in cases)])
     return ((sheet >> 2).int() * 255 // 63).to(torch.uint8)  # 64 levels look the same in two thirds of the bytes

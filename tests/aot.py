@@ -88,7 +88,17 @@ PIPELINES["tints"] = [
     NORMALIZE,
 ]
 PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
+PIPELINES["sensor"] = [ga.ISONoise(), ga.PixelDropout(0.1, True), NORMALIZE]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
+PIPELINES["lens"] = [
+    *CROP,
+    ga.MedianBlur(p=1.0),
+    ga.UnsharpMask(p=1.0),
+    ga.ZoomBlur(p=1.0),
+    ga.GlassBlur(p=1.0),
+    ga.ChromaticAberration(p=1.0),
+    ga.Downscale(interpolation_pair={"downscale": "area", "upscale": "bilinear"}, p=1.0),
+]
 
 
 class Driver:

@@ -36,6 +36,7 @@ def test_no_kernel_spills(capability: int, record_property: pytest.RecordPropert
         "blend_kernel",
         "tile_kernel",
         "tiles_kernel",
+        "lens_kernel",
         "axes_kernel",
     }
     record_property("registers", json.dumps([(row["pipeline"], row["kernel"], row["registers"]) for row in found]))

@@ -255,7 +255,8 @@ def test_2b_29_and_48_every_transform_takes_every_target(case: Case) -> None:
             whose = torch.cat((whose, met[:, None]), dim=1) if met.dim() == 1 else met
     groups = [{key: given[key][index] for key in ("area", "labels", "valid")} for index in whose.unbind(1)]
     before = {key: torch.cat([group[key] for group in groups], dim=1) for key in groups[0]}
-    assert given.keys() <= out.keys() and out.keys() - given.keys() <= {"visible"}
+    added = [key for node in layer.nodes for key in node.transform.outputs.values()]
+    assert given.keys() <= out.keys() and out.keys() - given.keys() <= {"visible", *added}
     size, rows = tuple(out["image"].shape[2:]), before["valid"].shape[1]
     assert out["mask"].shape == out["other"].shape == (5, *size) and out["masks"].shape == (5, rows, *size)
     assert {0, 7, 255} >= set(out["mask"].unique().tolist()) > {0}

@@ -45,6 +45,8 @@ class Batch:
     """(B, 2) int64: height and width of the images in it."""
     box_format: str = "xyxy"
     """What boxes are outside: as they came in, or as they go out."""
+    added: dict[str, Tensor] = field(default_factory=dict)
+    """(B, ...): what transforms add to a dict of tensors; clips have one for all their frames."""
     label: Any = None
     """(B,) or (B, classes): of the samples, where a pipeline mixes them; what comes out may be a tuple."""
     clips: bool = False

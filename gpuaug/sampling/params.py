@@ -17,7 +17,7 @@ from gpuaug.sampling.plain import from_plain, to_plain
 
 __all__ = ["Geometry", "Params", "way"]
 
-_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha", "mirrored")
+_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha", "mirrored", "mask", "context", "targets")
 
 
 @dataclass(frozen=True)

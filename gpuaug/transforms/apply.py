@@ -22,6 +22,8 @@ def carry(layer: Layer, batch: Batch, values: Values) -> Batch:
     _check_labels(layer, batch)
     out = _carried(layer, batch, by_frame(values, batch))
     out.label = _labelled(layer, batch, values)
+    for node in layer.nodes:
+        out.added.update({key: values[node.name][name] for name, key in node.transform.outputs.items()})
     s = layer.settings
     if s.pad_to is None and s.pad_divisor is None:
         return out
@@ -54,7 +56,9 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     source = batch.image if batch.source is None else batch.source
     out = Batch(rendered(source, layer.plan(batch, values)), box_format=box_format)
     moving = any(moves(node, values) for node in layer.nodes)
-    touching = any(fills(node) or node.transform.hide_keypoints for node in layer.nodes)
+    touching = any(
+        fills(node) or node.transform.hide_keypoints or "dropped" in values[node.name] for node in layer.nodes
+    )
     judged = s.bbox.filters or any(
         node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes
     )

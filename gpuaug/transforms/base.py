@@ -103,6 +103,8 @@ class Transform(Layer):
     """Whether it shows an image in several places at once, so that no annotation has one."""
     neutral: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """Drawn values at which nothing happens, by parameter: what `strength` scales towards."""
+    outputs: Mapping[str, str] = MappingProxyType({})
+    """Parameters (B, ...) that come out beside a dict's tensors, each under a key of its own."""
     mute: ClassVar[bool] = False
     """Whether it does nothing itself: a container's decision."""
     copies: int = 1

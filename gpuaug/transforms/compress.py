@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from gpuaug import functional as F
 from gpuaug.functional.jpeg import FACTORS
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, within
+from gpuaug.sampling.distributions import Uniform, as_distribution, within
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Filter
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["JPEG"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class JPEG(Filter):
@@ -50,7 +49,7 @@ class JPEG(Filter):
         quality: Range,
         subsampling: str = "4:2:0",
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:

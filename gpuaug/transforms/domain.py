@@ -17,6 +17,7 @@ from gpuaug.render.derived import frames_from
 from gpuaug.render.measured import by_kernels, measured
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn, Filter, Photometric, Transform
 from gpuaug.transforms.color import choice
@@ -25,7 +26,6 @@ from gpuaug.transforms.mix import partners
 
 __all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation", "unit_of"]
 
-Range = float | Sequence[float] | Distribution
 MOST_TOGETHER = 4
 """Channels whose products kernels measure."""
 
@@ -157,7 +157,7 @@ class HistogramMatching(_Reference, Photometric):
         self,
         reference_images: Any = None,
         blend_ratio: Range = (0.5, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -223,7 +223,7 @@ class PixelDistributionAdaptation(_Reference, Photometric):
         reference_images: Any = None,
         blend_ratio: Range = (0.25, 1.0),
         transform_type: str = "pca",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -291,7 +291,7 @@ class FDA(_Reference, Filter):
         self,
         reference_images: Any = None,
         beta_limit: Range = (0.0, 0.1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -9,13 +9,12 @@ import torch
 
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.tint import scaled
 
 __all__ = ["RandScaleIntensity", "RandShiftIntensity"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class _Intensity(Photometric):
@@ -27,7 +26,7 @@ class _Intensity(Photometric):
     def __init__(
         self,
         law: Distribution,
-        p: float,
+        p: Number,
         channel_wise: bool,
         channels: tuple[int, ...] | None,
         keys: Sequence[str] | None,
@@ -77,7 +76,7 @@ class RandScaleIntensity(_Intensity):
     def __init__(
         self,
         factors: Range,
-        p: float = 0.1,
+        p: Number = 0.1,
         channel_wise: bool = False,
         *,
         channels: tuple[int, ...] | None = None,
@@ -122,7 +121,7 @@ class RandShiftIntensity(_Intensity):
     def __init__(
         self,
         offsets: Range,
-        p: float = 0.1,
+        p: Number = 0.1,
         channel_wise: bool = False,
         *,
         channels: tuple[int, ...] | None = None,

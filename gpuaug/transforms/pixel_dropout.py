@@ -12,7 +12,8 @@ from gpuaug.geometry.canvas import Sizes
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import as_fill
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import uniform_noise
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context
@@ -20,8 +21,6 @@ from gpuaug.transforms.noise import KEY, as_key
 from gpuaug.transforms.occlude import Occluding
 
 __all__ = ["PixelDropout"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class PixelDropout(Occluding):
@@ -66,7 +65,7 @@ class PixelDropout(Occluding):
         per_channel: bool = False,
         drop_value: float | Sequence[float] | None = 0,
         mask_drop_value: float | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

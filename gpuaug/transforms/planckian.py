@@ -11,7 +11,7 @@ from torch import Tensor
 from gpuaug.functional._constants import Constants
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Normal, as_distribution, static_range
-from gpuaug.sampling.law import Number
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.varying import parts
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
@@ -19,7 +19,6 @@ from gpuaug.transforms.tint import need_channels, scaled
 
 __all__ = ["PlanckianJitter"]
 
-Range = float | Sequence[float] | Distribution
 
 STEP, HOTTEST, WHITE = 500.0, 15000.0, 6500.0
 """Kelvin from row to row of the tables, of their last row, and of daylight."""
@@ -122,7 +121,7 @@ class PlanckianJitter(Photometric):
         mode: str = "blackbody",
         temperature_limit: Range | None = None,
         sampling_method: str = "uniform",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -7,14 +7,13 @@ from typing import ClassVar
 
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
 
 __all__ = ["BandingNoise", "ISONoise", "ShotNoise"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class _Keyed(Photometric):
@@ -59,7 +58,7 @@ class ShotNoise(_Keyed):
     def __init__(
         self,
         scale_range: Range = (0.1, 0.3),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -106,7 +105,7 @@ class ISONoise(_Keyed):
         self,
         color_shift: Range = (0.01, 0.05),
         intensity: Range = (0.1, 0.5),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -160,7 +159,7 @@ class BandingNoise(_Keyed):
         sigma: Range = (0.01, 0.05),
         direction: str = "rows",
         per_channel: bool = False,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
