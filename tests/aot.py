@@ -78,7 +78,7 @@ PIPELINES["bands"] = [
     ga.Normalize([0.5] * 13, [0.2] * 13, **HALVES),  # type: ignore[arg-type]
 ]
 PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
-PIPELINES["sensor"] = [ga.ISONoise(), ga.PixelDropout(0.1, True), NORMALIZE]
+PIPELINES["sensor"] = [ga.ISONoise(p=0.5), ga.ShotNoise(p=0.5)]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 
 
