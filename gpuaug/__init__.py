@@ -1,6 +1,6 @@
 """Image augmentation that runs where the batch already is: one nn.Module between the batch and the model."""
 
-from gpuaug import functional, tta
+from gpuaug import functional, recipes, tta
 from gpuaug.data.collate import collate
 from gpuaug.data.compact import compact
 from gpuaug.data.instances import BboxParams, KeypointParams
@@ -30,6 +30,7 @@ from gpuaug.transforms.blur import GaussianBlur, MedianBlur, RandomAdjustSharpne
 from gpuaug.transforms.boxes import ClampBoundingBoxes, ConvertBoundingBoxFormat, SanitizeBoundingBoxes
 from gpuaug.transforms.channels import ChannelDropout, RandomChannelPermutation, RandomPhotometricDistort
 from gpuaug.transforms.choice import OneOf, RandomChoice, RandomOrder, SomeOf
+from gpuaug.transforms.clahe import CLAHE
 from gpuaug.transforms.color import (
     ColorJitter,
     Grayscale,
@@ -59,6 +60,7 @@ from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.linear import LinearTransformation
 from gpuaug.transforms.mask_dropout import MaskDropout
 from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
@@ -81,6 +83,7 @@ from gpuaug.transforms.saliency_mix import SaliencyMix
 from gpuaug.transforms.sensor import BandingNoise, ISONoise, ShotNoise
 from gpuaug.transforms.shadow import RandomPageShadow, RandomPaperCreases, RandomShadow
 from gpuaug.transforms.sharpen import Emboss, Sharpen, UnsharpMask
+from gpuaug.transforms.stain import HEStain
 from gpuaug.transforms.temporal import (
     CenterTemporalCrop,
     RandomFrameDrop,
@@ -106,6 +109,7 @@ from gpuaug.views import MultiView, TwoViews, ViewParams
 __version__ = "0.1.0"
 
 __all__ = [
+    "CLAHE",
     "FDA",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
@@ -152,6 +156,7 @@ __all__ = [
     "GridDistortion",
     "GridDropout",
     "GridMask",
+    "HEStain",
     "HistogramMatching",
     "HueSaturationValue",
     "ISONoise",
@@ -162,6 +167,7 @@ __all__ = [
     "Learned",
     "LetterBox",
     "Linear",
+    "LinearTransformation",
     "LogUniform",
     "LongestMaxSize",
     "MaskDropout",
@@ -277,6 +283,7 @@ __all__ = [
     "functional",
     "jensen_shannon",
     "load",
+    "recipes",
     "register",
     "save",
     "to_dict",

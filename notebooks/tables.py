@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
-from cases import CASES  # noqa: E402
+from cases import CASES, ROWS  # noqa: E402
 
 from gpuaug.transforms.base import Filter, Geometric, Photometric  # noqa: E402
 from gpuaug.transforms.choice import Choosing  # noqa: E402
@@ -27,6 +27,10 @@ def kind(layer: Layer) -> str:
         return "container"
     if getattr(layer, "treats_boxes", False):
         return "boxes"
+    if getattr(layer, "copies", 1) > 1:
+        return "more samples"
+    if getattr(layer, "retimes", False):
+        return "frames"
     if getattr(layer, "mixes", False):
         return "samples that meet"
     names = {Geometric: "geometry", Photometric: "values", Filter: "neighbourhood"}
@@ -51,7 +55,7 @@ def evaluation(layer: Layer) -> str:
 def transforms() -> str:
     """Return the table of transforms: what each does, its kind, and what it is in `eval()` mode."""
     rows = ["| transform | what it does | kind | in `eval()` mode |", "|---|---|---|---|"]
-    for case in CASES:
+    for case in [*CASES, *ROWS]:
         layer = case.make()
         first = (type(layer).__doc__ or "").split("\n\n")[0]
         sentence = " ".join(first.split()).rstrip(".")

@@ -78,7 +78,8 @@ def test_chains_are_drawn_as_torchvisions() -> None:
     assert stats.chisquare(drawn.op.flatten().bincount(minlength=13).numpy()).pvalue > 1e-4
     turned = drawn.magnitude[drawn.op == layer.space.names.index("Rotate")].abs()
     expected = torch.linspace(0.0, 30.0, 10)[:3]
-    assert stats.chisquare((turned[:, None] == expected).sum(0).numpy()).pvalue > 1e-4
+    counts = (turned[:, None] == expected).sum(0)
+    assert int(counts.sum()) == len(turned) and stats.chisquare(counts.numpy()).pvalue > 1e-4
     fixed = ga.AugMix(chain_depth=2)
     assert drawn_by_many(fixed).op.shape == (MANY, 6) and fixed.depth == 2
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug import functional as F
-from gpuaug.functional._axes import jacobi
+from gpuaug.functional._axes import by_kernel, jacobi
 from gpuaug.functional.adapt import frame_change
 from gpuaug.testing import example
+from gpuaug.transforms import domain
 
 X = example(4, (3, 14, 19), torch.float64)
 Y = example(8, (3, 11, 23), torch.float64)[4:].pow(2)  # another number of pixels, another distribution
@@ -38,10 +39,16 @@ def test_principal_axes(count: int) -> None:
     assert torch.allclose(vectors.transpose(1, 2) @ vectors, torch.eye(count).expand(6, -1, -1), atol=2e-6)
     back = vectors @ torch.diag_embed(values) @ vectors.transpose(1, 2)
     assert torch.allclose(back, matrix, atol=2e-6 * float(matrix.abs().max()))
+    if count < 4:  # the interpreter is slow
+        turned = by_kernel(matrix[:2])
+        assert torch.allclose(turned[0], values[:2], atol=2e-6 * float(matrix.abs().max()))
+        again = turned[1] @ torch.diag_embed(turned[0]) @ turned[1].transpose(1, 2)
+        assert torch.allclose(again, matrix[:2], atol=2e-6 * float(matrix.abs().max()))
     solved = torch.ops.gpuaug.principal_axes(matrix)
     assert torch.allclose(solved[0], values, atol=2e-6 * float(matrix.abs().max()))
-    nothing = torch.ops.gpuaug.principal_axes(torch.full((1, count, count), torch.nan))
-    assert all(torch.isfinite(t).all() for t in nothing)
+    nothing = torch.full((1, count, count), torch.nan)
+    for find in (torch.ops.gpuaug.principal_axes, by_kernel)[: 1 + (count == 2)]:
+        assert all(torch.isfinite(t).all() for t in find(nothing))
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
@@ -309,3 +316,19 @@ def test_remix_of_pairs_and_what_it_refuses() -> None:
             ga.MixUp(**arguments)
     with pytest.raises(ValueError, match="class_counts must have 3 numbers, one for each class of the labels, got 2"):
         ga.MixUp(class_counts=[1, 2])(torch.rand(2, 1, 3, 4), torch.eye(3)[:2])
+
+
+@pytest.mark.parametrize("channels", [3, 6])
+def test_references_are_measured_by_kernels(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device; of more than four channels in groups, where no products are needed."""
+    x = example(3, (channels, 9, 14))
+    for layer in (
+        ga.HistogramMatching(p=1.0),
+        *(ga.PixelDistributionAdaptation(transform_type=kind, p=1.0) for kind in ("standard", "minmax")),
+    ):
+        name = type(layer).__name__
+        layer.reseed(1)
+        wanted = layer.sample(x).values[name]["reference"]
+        with monkeypatch.context() as patched:
+            patched.setattr(domain, "by_kernels", lambda images: True)
+            assert torch.allclose(layer.sample(x).values[name]["reference"], wanted, atol=1e-5)

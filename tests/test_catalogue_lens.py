@@ -192,6 +192,10 @@ def test_sides_are_odd_and_equally_likely() -> None:
     layer = ga.Blur(ga.Integers(4, 7), p=1.0)
     assert set(layer.sample(images).values["Blur"]["size"].tolist()) == {5.0, 7.0}
     assert ga.Blur(9).sample(images[:2]).values["Blur"]["kernel"].shape == (2, 9, 9)
+    by_class = ga.Blur(ga.PerClass({0: 3, 1: (7, 9)}, default=(5, 5)), p=1.0)
+    labels = torch.tensor([0, 1, 2, 1])
+    sizes = by_class.sample({"image": images[:4], "label": labels}).values["Blur"]["size"].tolist()
+    assert sizes[0] == 3 and sizes[2] == 5 and {sizes[1], sizes[3]} <= {7, 9}
     weak = ga.Blur((3, 7), p=1.0).sample(images, strength=0.0)
     assert weak.values["Blur"]["size"].unique().tolist() == [1.0]
 

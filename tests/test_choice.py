@@ -297,3 +297,15 @@ def test_refusals(make: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError)) as error:
         make()
     assert message in str(error.value)
+
+
+def test_an_order_within_a_gate() -> None:
+    """Operations that share a place: samples that the outer container leaves out stay as they are."""
+    images = example(40, (3, 5, 7))
+    inner = ga.RandomOrder([ga.RandomInvert(p=1.0), ga.RandomGamma((150, 200), p=1.0)])
+    layer = ga.RandomApply([inner], p=0.5)
+    layer.reseed(0)
+    out, params = layer(images, return_params=True)
+    off = ~params["RandomOrder"].gate
+    assert 8 < int(off.sum()) < 32 and torch.equal(out[off], images[off])
+    assert not (out[~off] == images[~off]).flatten(1).all(1).any()

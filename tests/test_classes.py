@@ -173,6 +173,13 @@ def test_strength_scales_each_range_towards_its_neutral_value() -> None:
     assert torch.equal(layer.sample(given, strength=1.0)["RandomAffine"].matrix, full["RandomAffine"].matrix)
 
 
+def test_whole_numbers_stay_whole() -> None:
+    layer = ga.RandomRotation(ga.Integers(2, 9))
+    layer.reseed(1)
+    full, less = (layer.sample(X, strength=s)["RandomRotation"].angle for s in (1.0, 0.35))
+    assert torch.equal(less, torch.round(0.35 * full)) and set(less.tolist()) == {1.0, 2.0, 3.0}
+
+
 def test_strength_scales_the_probability_of_what_has_no_neutral_value() -> None:
     x = torch.zeros(6000, 1, 3, 4)
     layer = ga.Compose(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import CASES, Case, classification
+from cases import CASES, ROWS, Case, classification
 from torch import Tensor
 
 import gpuaug as ga
@@ -264,3 +264,44 @@ def test_compiled(device: torch.device) -> None:
     with torch._dynamo.config.patch(error_on_recompile=True):
         for _ in range(5):
             assert far(compiled(images), eager(images), 1e-3) < 2e-3
+
+
+@pytest.mark.parametrize("case", ROWS, ids=[case.name for case in ROWS])
+def test_rows_are_read_where_they_lie(case: Case, device: torch.device) -> None:
+    """Other samples and other frames than before: as on the CPU, captured, and without a wait."""
+    layer, other = (ga.Compose([case.make(), ga.RandomInvert()], seed=3) for _ in range(2))
+    images = example(6, case.shape, torch.uint8)
+    given = images.to(device)
+    expected = other(images)
+    assert far(layer(given), expected, 1.0) == 0
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        second = layer(given)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert far(second, other(images), 1.0) == 0
+    captured = layer.capture(given)
+    for _ in range(2):
+        assert far(captured(given), other(images), 1.0) == 0
+
+
+def test_views_on_the_device(device: torch.device) -> None:
+    make = lambda: ga.recipes.dinov2(56, 24, 3, seed=5)  # noqa: E731
+    images = example(6, (3, 64, 80), torch.uint8)
+    views, other, given = make(), make(), images.to(device)
+    expected, params = other(images, return_params=True)
+    out = views(given)
+    for name, view in expected.items():
+        assert out[name].device.type == "cuda" and far(out[name], view, 0.05) < 5e-3
+    assert torch.allclose(params.between(0, 4), make().sample(given).between(0, 4).cpu(), atol=1e-3)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        views(given)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    captured, eager = make().capture(given), make()
+    for _ in range(3):
+        held, wanted = captured(given), eager(given)
+        assert all(far(held[name], wanted[name], 1e-3) < 2e-3 for name in wanted)

@@ -35,6 +35,9 @@ def test_no_kernel_spills(capability: int, record_property: pytest.RecordPropert
         "beta_kernel",
         "blend_kernel",
         "tile_kernel",
+        "tiles_kernel",
+        "lens_kernel",
+        "axes_kernel",
     }
     record_property("registers", json.dumps([(row["pipeline"], row["kernel"], row["registers"]) for row in found]))
     for row in found:

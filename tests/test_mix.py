@@ -307,21 +307,6 @@ def test_params_of_a_mix(name: str) -> None:
     assert torch.equal(back, torch.where(params["RandomHorizontalFlip"].gate.view(-1, 1, 1, 1), images.flip(3), images))
 
 
-def test_switched_off_between_calls() -> None:
-    """As timm's mixup_enabled: images as they are, labels in the same form."""
-    augment = ga.Compose([ga.MixUp(num_classes=4, label_smoothing=0.2), ga.CutMix(num_classes=4)], seed=0)
-    images, labels = example(4, (3, 9, 12)), torch.arange(4)
-    data = {"image": images, "label": labels, "boxes": torch.ones(4, 2, 4)}
-    for mix in augment:
-        mix.enabled = False
-    out, params = augment(data, return_params=True)
-    assert out["image"] is images and out["boxes"].shape == (4, 2, 4)
-    torch.testing.assert_close(out["label"], torch.eye(4) * 0.8 + 0.05)
-    assert "unchanged" in repr(params) or "MixUp()" in repr(params)
-    augment[1].enabled = True
-    assert augment(data)["boxes"].shape == (4, 4, 4)
-
-
 def test_images_of_several_sizes_meet_once_they_have_one() -> None:
     images = [torch.rand(3, 20, 31), torch.rand(3, 26, 17), torch.rand(3, 33, 24)]
     for name, make in MIXES.items():

@@ -191,3 +191,18 @@ def test_functions() -> None:
     assert torch.equal(mix_labels(soft, torch.arange(B).flip(0), torch.ones(B)), soft)
     with pytest.raises(ValueError, match="soft_labels: num_classes must be given"):
         soft_labels(LABELS)
+
+
+def test_switched_off_between_calls() -> None:
+    """As timm's mixup_enabled: images as they are, labels in the same form."""
+    augment = ga.Compose([ga.MixUp(num_classes=4, label_smoothing=0.2), ga.CutMix(num_classes=4)], seed=0)
+    images, labels = example(4, (3, 9, 12)), torch.arange(4)
+    data = {"image": images, "label": labels, "boxes": torch.ones(4, 2, 4)}
+    for mix in augment:
+        mix.enabled = False
+    out, params = augment(data, return_params=True)
+    assert out["image"] is images and out["boxes"].shape == (4, 2, 4)
+    torch.testing.assert_close(out["label"], torch.eye(4) * 0.8 + 0.05)
+    assert "unchanged" in repr(params) or "MixUp()" in repr(params)
+    augment[1].enabled = True
+    assert augment(data)["boxes"].shape == (4, 4, 4)

@@ -234,6 +234,36 @@ def test_what_is_left_counts_later_too() -> None:
         assert bool(augment.replay(data, params)["valid"][0, 0]) == kept
 
 
+def test_a_box_is_the_one_around_what_a_hole_leaves() -> None:
+    """Every box of a canvas of 5x4 pixels with every hole, one that lies beside it too, against counted pixels."""
+    h, w = 4, 5
+    spans = {n: [(a, b) for a in range(n) for b in range(a + 1, n + 1)] for n in (h, w)}
+    boxes = torch.tensor([[x0, y0, x1, y1] for x0, x1 in spans[w] for y0, y1 in spans[h]])
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    inner = (x >= boxes[:, 0, None, None]) & (x < boxes[:, 2, None, None])
+    inner &= (y >= boxes[:, 1, None, None]) & (y < boxes[:, 3, None, None])
+    count = len(boxes)
+    data = {"image": torch.zeros(count, 1, h, w), "boxes": boxes.float()[None].expand(count, -1, -1)}
+    mix = ga.CutMix(pairing="roll")
+    params = mix.sample(data)
+    params.values["CutMix"]["box"] = boxes.float()  # sample b has the b-th as its hole
+    out = mix.replay(data, params)
+    left = inner[None] & ~inner[:, None]  # (holes, boxes, h, w)
+    columns, rows = left.any(2), left.any(3)
+    there = left.flatten(2).any(2)
+    expected = torch.stack(
+        (
+            columns.int().argmax(2),
+            rows.int().argmax(2),
+            w - columns.flip(2).int().argmax(2),
+            h - rows.flip(2).int().argmax(2),
+        ),
+        dim=-1,
+    )
+    assert torch.equal(out["valid"][:, :count], there) and 0 < int(there.sum()) < there.numel()
+    assert torch.equal(out["boxes"][:, :count][there].long(), expected[there])
+
+
 def test_what_two_meetings_have_left_is_counted_together() -> None:
     """A half of a half, though each alone leaves enough; and a twentieth is something where nobody asks for more."""
     data = {"image": example(2, (3, H, W)), "boxes": torch.tensor([[[2.0, 2.0, 22.0, 12.0]]]).expand(2, 1, 4)}

@@ -295,6 +295,11 @@ def test_collate_in_a_loader(kind: str) -> None:
             assert torch.equal(out["depth"][i][0], image[0].float().flip(-1))
             if kind == "dict":
                 assert torch.equal(out["mask"][i][0], image[0].long().flip(-1))
+        if kind == "dict":  # a class for each pixel is (B, H, W) from then on, as from samples of one size
+            assert out["mask"].planar and not out["image"].planar and not out["masks"].planar
+            for again in (batch, out):
+                assert ga.Compose([ga.Resize((9, 7))])(again)["mask"].shape == (4, 9, 7)
+            assert ga.Compose([ga.RandomHorizontalFlip()], pad_to=100)(batch)["mask"].shape == (4, 100, 100)
     same = ga.collate([torch.zeros(3, 8, 9)] * 2)
     assert same.shape == (2, 3, 8, 9)
     with pytest.raises(TypeError, match="collate: samples must be an image"):

@@ -35,9 +35,16 @@ def some(v: Any, replace: bool = False) -> Any:
 
 # By class and argument: what makes it of a number, and two numbers of it. Sums of them are exact in float32.
 RANGES: dict[str, list[tuple[Make, float, float]]] = {
+    "AdvancedBlur.blur_limit": [(lambda v: ga.AdvancedBlur((3, v)), 5, 9)],
+    "AdvancedBlur.sigma_x_limit": [(lambda v: ga.AdvancedBlur(sigma_x_limit=(0.25, v)), 0.5, 1.5)],
+    "AdvancedBlur.sigma_y_limit": [(lambda v: ga.AdvancedBlur(sigma_y_limit=(0.25, v)), 0.5, 1.5)],
+    "AdvancedBlur.rotate_limit": [(lambda v: ga.AdvancedBlur(rotate_limit=(-8, v)), 8, 24)],
+    "AdvancedBlur.beta_limit": [(lambda v: ga.AdvancedBlur(beta_limit=(0.5, v)), 1.5, 2.5)],
+    "AdvancedBlur.noise_limit": [(lambda v: ga.AdvancedBlur(noise_limit=(0.5, v)), 1.0, 1.5)],
     "AtLeastOneBBoxRandomCrop.erosion_factor": [(lambda v: ga.AtLeastOneBBoxRandomCrop(9, 12, v), 0.0, 1.0)],
     "AugMix.severity": [(ga.AugMix, 2, 8)],
     "AugMix.alpha": [(lambda v: ga.AugMix(alpha=v), 0.5, 1.5)],
+    "Blur.blur_limit": [(lambda v: ga.Blur((3, v)), 5, 9)],
     "BBoxSafeRandomCrop.erosion_rate": [(ga.BBoxSafeRandomCrop, 0.25, 1.0)],
     "ChannelDropout.channel_drop_range": [
         (lambda v: ga.ChannelDropout((1, v), p=1.0), 1, 2),
@@ -62,6 +69,53 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "CopyPaste.flip_p": [(lambda v: ga.CopyPaste(flip_p=v), 0.25, 0.75)],
     "CutMix.alpha": [(lambda v: ga.CutMix(alpha=v, num_classes=9), 0.5, 2.5)],
     "CutMix.cutmix_minmax": [(lambda v: ga.CutMix(cutmix_minmax=(0.125, v), num_classes=9), 0.25, 0.75)],
+    "CropAndPad.px": [(lambda v: ga.CropAndPad(px=(0, v)), 2, 6)],
+    "CropAndPad.percent": [(lambda v: ga.CropAndPad(percent=(0.0, v)), 0.125, 0.375)],
+    "Defocus.radius_range": [(lambda v: ga.Defocus((1, v)), 3, 5)],
+    "Defocus.alias_blur_range": [(lambda v: ga.Defocus((1, 3), (0.125, v)), 0.25, 0.75)],
+    "Emboss.alpha_range": [(lambda v: ga.Emboss((0.25, v)), 0.5, 1.0)],
+    "Emboss.strength_range": [(lambda v: ga.Emboss(strength_range=(0.25, v)), 0.5, 1.0)],
+    "Illumination.intensity_range": [(lambda v: ga.Illumination(intensity_range=(0.0625, v)), 0.125, 0.1875)],
+    "Illumination.angle_range": [(lambda v: ga.Illumination(angle_range=(0, v)), 64, 128)],
+    "Illumination.center_range": [(lambda v: ga.Illumination("gaussian", center_range=(0.25, v)), 0.5, 0.75)],
+    "Illumination.sigma_range": [(lambda v: ga.Illumination("gaussian", sigma_range=(0.25, v)), 0.5, 1.0)],
+    "MotionBlur.blur_limit": [(lambda v: ga.MotionBlur((3, v)), 5, 9)],
+    "MotionBlur.angle_range": [(lambda v: ga.MotionBlur(angle_range=(0, v)), 64, 128)],
+    "MotionBlur.direction_range": [(lambda v: ga.MotionBlur(direction_range=(-0.5, v)), 0.25, 0.75)],
+    "PlanckianJitter.temperature_limit": [(lambda v: ga.PlanckianJitter(temperature_limit=(4096, v)), 7168, 9216)],
+    "PlasmaBrightnessContrast.brightness_range": [(lambda v: ga.PlasmaBrightnessContrast((0.0, v)), 0.25, 0.75)],
+    "PlasmaBrightnessContrast.contrast_range": [(lambda v: ga.PlasmaBrightnessContrast((0, 0), (0.0, v)), 0.25, 0.75)],
+    "PlasmaBrightnessContrast.roughness": [(lambda v: ga.PlasmaBrightnessContrast(roughness=v), 0.25, 0.75)],
+    "PlasmaShadow.shadow_intensity_range": [(lambda v: ga.PlasmaShadow((0.0, v)), 0.25, 0.75)],
+    "PlasmaShadow.roughness": [(lambda v: ga.PlasmaShadow(roughness=v), 0.25, 0.75)],
+    "RGBShift.r_shift_limit": [(ga.RGBShift, 8, 24)],
+    "RGBShift.g_shift_limit": [(lambda v: ga.RGBShift(g_shift_limit=v), 8, 24)],
+    "RGBShift.b_shift_limit": [(lambda v: ga.RGBShift(b_shift_limit=(-4, v)), 8, 24)],
+    "RandScaleIntensity.factors": [(ga.RandScaleIntensity, 0.25, 0.75)],
+    "RandShiftIntensity.offsets": [(ga.RandShiftIntensity, 0.25, 0.75)],
+    "RandomBiasField.coefficients": [(ga.RandomBiasField, 0.25, 0.75)],
+    "RandomHSV.hgain": [(ga.RandomHSV, 0.25, 0.75)],
+    "RandomHSV.sgain": [(lambda v: ga.RandomHSV(sgain=v), 0.25, 0.75)],
+    "RandomHSV.vgain": [(lambda v: ga.RandomHSV(vgain=v), 0.25, 0.75)],
+    "FDA.beta_limit": [(lambda v: ga.FDA(beta_limit=(0.0, v)), 0.0625, 0.125)],
+    "JPEG.quality": [(lambda v: ga.JPEG((10, v)), 30, 50)],
+    "Downscale.scale_range": [(lambda v: ga.Downscale((0.25, v)), 0.5, 0.75)],
+    "GlassBlur.sigma": [(ga.GlassBlur, 0.5, 1.0)],
+    "GridMask.ratio": [(lambda v: ga.GridMask(ratio=v), 0.25, 0.75)],
+    "MedianBlur.blur_limit": [(lambda v: ga.MedianBlur((3, v)), 5, 9)],
+    "PixelDropout.dropout_prob": [(ga.PixelDropout, 0.25, 0.75)],
+    "RandomClouds.roughness": [(lambda v: ga.RandomClouds(roughness=v), 0.25, 0.75)],
+    "RandomSunFlare.angle_range": [(lambda v: ga.RandomSunFlare(angle_range=(0.25, v)), 0.5, 1.0)],
+    "UnsharpMask.blur_limit": [(lambda v: ga.UnsharpMask((3, v)), 5, 9)],
+    "UnsharpMask.sigma_limit": [(lambda v: ga.UnsharpMask(sigma_limit=(0.5, v)), 1.0, 2.0)],
+    "RandomToneCurve.scale": [(ga.RandomToneCurve, 0.125, 0.375)],
+    "RandomScale.scale_limit": [(ga.RandomScale, 0.125, 0.375), (lambda v: ga.RandomScale((v, 0.5)), 0.125, 0.375)],
+    "RandomSizedCrop.min_max_height": [(lambda v: ga.RandomSizedCrop((4, v), 12), 8, 16)],
+    "SafeRotate.limit": [(ga.SafeRotate, 8, 24), (lambda v: ga.SafeRotate((v, 32)), 8, 24)],
+    "Sharpen.alpha_range": [(lambda v: ga.Sharpen((0.25, v)), 0.5, 1.0)],
+    "Sharpen.lightness_range": [(lambda v: ga.Sharpen(lightness_range=(0.25, v)), 0.5, 1.0)],
+    "Vignetting.intensity_range": [(lambda v: ga.Vignetting((0.125, v)), 0.25, 0.75)],
+    "Vignetting.center_range": [(lambda v: ga.Vignetting(center_range=(0.25, v)), 0.5, 0.75)],
     "ElasticTransform.alpha": [
         (ga.ElasticTransform, 8.0, 24.0),
         (lambda v: ga.ElasticTransform((v, 4.0)), 8.0, 24.0),
@@ -125,13 +179,20 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
 }
 COUNTED = {
     "ChannelDropout.channel_drop_range", "CoarseDropout.num_holes_range", "ConstrainedCoarseDropout.num_holes_range",
-    "RandomErasing.max_count", "SomeOf.n",
+    "RandomErasing.max_count", "SomeOf.n", "AdvancedBlur.blur_limit", "Blur.blur_limit", "MotionBlur.blur_limit",
+    "FDA.beta_limit", "MedianBlur.blur_limit", "UnsharpMask.blur_limit",
 }  # fmt: skip
 """Of which the largest number lays out the columns: they are compared where the schedule is at that."""
 P: dict[str, Make] = {
     "RandomApply": lambda p: ga.RandomApply([ga.RandomInvert(1.0)], p),
     "OneOf": lambda p: ga.OneOf([ga.RandomInvert(0.5), ga.RandomGamma()], p),
     "SomeOf": lambda p: ga.SomeOf([ga.RandomInvert(1.0), ga.RandomGamma()], p=p),
+    "JPEG": lambda p: ga.JPEG(50, p=p),
+    "XYMasking": lambda p: ga.XYMasking(1, 1, 3, 3, p=p),
+    "CropAndPad": lambda p: ga.CropAndPad(3, p=p),
+    "RandScaleIntensity": lambda p: ga.RandScaleIntensity(0.5, p=p),
+    "RandShiftIntensity": lambda p: ga.RandShiftIntensity(0.5, p=p),
+    "RandomSizedCrop": lambda p: ga.RandomSizedCrop((8, 16), 12, p=p),
     "ElasticTransform": lambda p: ga.ElasticTransform(p=p),
     "RandomAffine": lambda p: ga.RandomAffine(9, p=p),
     "RandomRotation": lambda p: ga.RandomRotation(9, p=p),
@@ -145,23 +206,40 @@ P: dict[str, Make] = {
 OTHER = {
     "the size of the canvas, which is the batch's: schedules and drawn sizes, no classes": (
         "size", "target_size", "cell_shape", "height", "width", "min_size", "max_size", "padding", "pad_if_needed",
-        "pad_to", "pad_divisor", "eval_crop_pct",
+        "pad_to", "pad_divisor", "eval_crop_pct", "min_height", "min_width", "pad_height_divisor", "pad_width_divisor",
+        "position", "keep_size", "w2h_ratio",
     ),
     "how much is planned or compiled: operations, taps, knots, tries": (
         "num_ops", "num_magnitude_bins", "mixture_width", "chain_depth", "num_steps", "num_control_points",
-        "kernel_size", "trials", "replace", "num_output_channels",
+        "kernel_size", "trials", "replace", "num_output_channels", "plasma_size", "RandomBiasField.order", "buffer",
+        "fit_output",
+        "sample_independently",
     ),
     "what is chosen among, or a table by class already": (
         "transforms", "policy", "sampler_options", "class_weights", "ignore_values", "ignore_channels", "mask_indices",
         "bbox_labels", "function", "name", "saliency", "all_ops", "geometric", "random_offset", "max_ioa",
+        "effect_type", "allow_shifted", "sampling_method", "method", "channel_wise", "per_channel", "Sharpen.sigma",
     ),
     "how it is read, written or labelled": (
         "interpolation", "fill", "antialias", "channels", "keys", "expand", "center", "labels_getter", "padding_mode",
         "value", "fill_mask", "hide_keypoints", "clip", "blending", "pairing", "mode", "num_classes", "correct_lam",
         "label_smoothing", "multi_label", "return_pairs", "fit_mode", "balanced_scale", "brightness_by_max",
-        "mean", "std", "normalization", "dtype", "scale", "memory_format", "clamping_mode", "format",
+        "Normalize.mean", "Normalize.std", "normalization", "dtype", "ToDtype.scale", "memory_format", "clamping_mode",
+        "format",
     ),
     "a rule about rows": ("min_area",),
+    "of clips, which the batch here is not": (
+        "num_frames", "stride", "num_samples", "Repeat.n", "RandomFrameDrop.rate", "RandomSpeed.speed_range",
+        "RandomFrameDrop.p", "RandomSpeed.p",
+    ),
+    "a setting of the picture that is one for all samples": (
+        "reference_images", "subsampling", "fog_color", "depth_mode", "depth", "direction", "interpolation_pair",
+        "max_delta", "iterations", "class_counts", "kappa", "tau", "elementwise", "transform_type", "drop_value",
+        "mask_drop_value", "softness", "cloud_color", "alpha_coef", "num_creases_range", "drop_length", "drop_width",
+        "drop_color", "blur_value", "brightness_coefficient", "rain_type", "shadow_roi", "num_shadows_limit",
+        "shadow_dimension", "brightness_coeff", "flare_roi", "src_radius", "src_color", "num_flare_circles_range",
+        "vertical_flip", "threshold", "num_masks_x", "num_masks_y", "mask_x_length", "mask_y_length", "FancyPCA.alpha",
+    ),
     "of the pipeline": (
         "eval", "seed", "fuse", "bbox_params", "keypoint_params", "mirror_labels", "roles", "value_range", "backend",
         "rank", "save_state",
@@ -174,15 +252,37 @@ def layers() -> dict[str, type]:
     return {name: cls for name, cls in found.items() if isinstance(cls, type) and issubclass(cls, Layer)}
 
 
+def automatic() -> list[tuple[str, Make, float, float]]:
+    """Return the ranges that no row above names: those whose default is a pair, of which the upper end varies."""
+    found = []
+    for name, cls in layers().items():
+        arguments = inspect.signature(cls).parameters
+        other = {n for names in OTHER.values() for n in names}
+        for argument, given in arguments.items():
+            place, pair = f"{name}.{argument}", given.default
+            if place in RANGES or {argument, place} & other or given.annotation != "Range":
+                continue
+            assert isinstance(pair, tuple) and len(pair) == 2, f"{place} needs a row of its own"
+            step = (pair[1] - pair[0]) // 4 * 2 if isinstance(pair[1], int) else (pair[1] - pair[0]) / 2
+            more = {"p": 1.0} if "p" in arguments else {}
+
+            def make(v: Any, cls: Any = cls, argument: str = argument, low: Any = pair[0], more: Any = more) -> Any:
+                return cls(**{argument: (low, v)}, **more)
+
+            found.append((place, make, pair[1] - step, pair[1]))
+    return found
+
+
 def test_every_argument_is_accounted_for() -> None:
     """A new range argument fails here until it is among those that are tried below."""
     other = {name for names in OTHER.values() for name in names}
+    other |= {place.rpartition("-")[0] or place for place, *_ in automatic()}
     taken = set()
     for name, cls in layers().items():
         for argument in inspect.signature(cls).parameters:
             known = f"{name}.{argument}" in RANGES or (argument == "p" and name != "RandomChoice")
             taken.add(f"{name}.{argument}")
-            assert known or argument in other, f"{name}.{argument}"
+            assert known or {argument, f"{name}.{argument}"} & other, f"{name}.{argument}"
     assert set(RANGES) <= taken and set(P) <= set(layers())
 
 
@@ -211,8 +311,9 @@ ONE_BY_ONE = [
     *(
         (f"{name}.p", P.get(name, lambda p, cls=cls: cls(p=p)), 0.25, 0.75)
         for name, cls in layers().items()
-        if "p" in inspect.signature(cls).parameters and name != "RandomChoice"
+        if "p" in inspect.signature(cls).parameters and name not in ("RandomChoice", "RandomFrameDrop", "RandomSpeed")
     ),
+    *automatic(),
 ]
 
 

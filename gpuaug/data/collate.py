@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ def _dicts(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 continue
             if sized and values[0].dim() == 2:
                 maps = _images([value[None] for value in values])
-                out[key] = maps[:, 0] if isinstance(maps, Tensor) else maps
+                out[key] = maps[:, 0] if isinstance(maps, Tensor) else replace(maps, planar=True)
                 continue
             if sized and values[0].dim() == 3:
                 out[key] = _images(values)

@@ -24,6 +24,8 @@ class Ragged:
         host: the sizes (height, width), on the host.
         channels: C, of all images.
         dtype: of the pixels.
+        planar: whether these are maps (H, W) with one channel for the buffer's sake: a pipeline that fixes the size
+            gives (B, H, W) for them.
 
     Shape:
         len(ragged) images; `ragged[i]` is a view (C, H_i, W_i).
@@ -39,6 +41,7 @@ class Ragged:
     host: tuple[tuple[int, int], ...]
     channels: int
     dtype: torch.dtype
+    planar: bool = False
 
     @classmethod
     def pack(cls, images: Sequence[Tensor]) -> Ragged:

@@ -33,7 +33,7 @@ def default_suite() -> dict[str, dict[str, Layer]]:
     def occlusion(x: float) -> Layer:
         return ga.RandomErasing(p=1.0, scale=(x, x), ratio=(0.5, 2.0))
 
-    suite: dict[str, dict[str, Layer]] = {
+    return {
         "noise": {f"{x:g}": ga.GaussianNoise(sigma=x) for x in (0.05, 0.1, 0.2)},
         "blur": {f"{x:g} px": ga.GaussianBlur(2 * round(3 * x) + 1, (x, x)) for x in (0.5, 1.0, 2.0)},
         "contrast": {f"x {x:g}": ga.ColorJitter(contrast=(x, x)) for x in (0.7, 0.4, 0.2)},
@@ -43,8 +43,5 @@ def default_suite() -> dict[str, dict[str, Layer]]:
         },
         "translation": {f"to {x:.0%}": ga.RandomAffine(0, (x, x)) for x in (0.05, 0.1, 0.2)},
         "occlusion": {f"{x:.0%}": occlusion(x) for x in (0.05, 0.15, 0.3)},
+        "jpeg": {f"quality {x}": ga.JPEG((x, x)) for x in (50, 20, 8)},
     }
-    jpeg = getattr(ga, "JPEG", None)
-    if jpeg is not None:
-        suite["jpeg"] = {f"quality {x}": jpeg((x, x)) for x in (50, 20, 8)}
-    return suite

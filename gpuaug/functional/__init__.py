@@ -19,6 +19,7 @@ from gpuaug.functional.jpeg import jpeg
 from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.functional.lens import chromatic_aberration, downscale, zoom_blur
 from gpuaug.functional.light import contrast_by_map, shade, shade_by_map
+from gpuaug.functional.lightness import clahe
 from gpuaug.functional.median import median_blur
 from gpuaug.functional.mix import cutmix, mixup, resize_mix
 from gpuaug.functional.mosaic import mosaic
@@ -35,6 +36,7 @@ from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.shadow import cast_shadows, crease
 from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
+from gpuaug.functional.stain import he_stain, macenko_stains, restain, vahadane_stains
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
 from gpuaug.functional.tone import (
     adjust_gamma,
@@ -75,6 +77,7 @@ __all__ = [
     "brightness_contrast",
     "cast_shadows",
     "chromatic_aberration",
+    "clahe",
     "color_matrix",
     "contrast_by_map",
     "copy_paste",
@@ -94,6 +97,7 @@ __all__ = [
     "gaussian_noise",
     "grid_dropout",
     "grid_mask",
+    "he_stain",
     "horizontal_flip",
     "invert",
     "iso_noise",
@@ -101,6 +105,7 @@ __all__ = [
     "line_noise",
     "look_up",
     "low_amplitude",
+    "macenko_stains",
     "match_histogram",
     "median_blur",
     "mix_labels",
@@ -119,6 +124,7 @@ __all__ = [
     "remix_share",
     "resize_mix",
     "resized_crop",
+    "restain",
     "rgb_to_grayscale",
     "rot90",
     "rotate",
@@ -139,6 +145,7 @@ __all__ = [
     "sun_halo",
     "transpose",
     "unsharp_mask",
+    "vahadane_stains",
     "vertical_flip",
     "warp",
     "zoom_blur",

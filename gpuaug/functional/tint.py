@@ -15,7 +15,11 @@ __all__ = ["adjust_tone_curve", "color_matrix", "look_up", "scale_hsv", "scale_s
 
 def mixed(image: Pixels, matrix: Tensor) -> list[Tensor]:
     """Return planes (B, H, W) after an affine map (B, D, C + 1) of channels."""
-    planes = split(image)
+    return mixed_planes(split(image), matrix)
+
+
+def mixed_planes(planes: list[Tensor], matrix: Tensor) -> list[Tensor]:
+    """Return the same of planes."""
     rows = matrix.to(planes[0].dtype)
     out = []
     for row in rows.unbind(1):
@@ -133,6 +137,27 @@ def scale_shift(image: Tensor, scale: Tensor | float, shift: Tensor | float) -> 
     return each(  # type: ignore[no-any-return]
         image, lambda value, factor, rest: torch.addcmul(rest, value, factor).clamp_(0, 1), scale, shift
     )
+
+
+def _planes_of(numbers: Tensor, channels: int) -> list[float]:
+    """Return what one sample (1,) or (1, C) has for each channel."""
+    found = numbers.flatten().tolist()
+    return found * channels if len(found) == 1 else found
+
+
+def scale_one(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Do so for one sample (1, C, H, W) whose numbers may be read: on the CPU."""
+    out = torch.empty_like(image)
+    scale_into(out, image, 1.0, scale, shift)
+    return out
+
+
+def scale_into(out: Tensor, image: Tensor, unit: float, scale: Tensor, shift: Tensor) -> None:
+    """Write the values of one sample in units of its own, where white is `unit`, in one step from its dtype."""
+    channels = image.shape[1]
+    for c, (factor, more) in enumerate(zip(_planes_of(scale, channels), _planes_of(shift, channels), strict=True)):
+        plane = torch.mul(image[:, c], factor / unit, out=out[:, c])
+        plane.add_(more).clamp_(0, 1)
 
 
 @pixelwise

@@ -24,6 +24,7 @@ from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Choice, Mix, Pass, Plan, Slot
 from gpuaug.render.registry import CODES, HEADS, OPERATIONS, extra_of, filter_of, has_kernel, statistics
 from gpuaug.render.triton_filter import filtered
+from gpuaug.render.triton_tiles import tiles
 from gpuaug.render.warp import Warp
 
 __all__ = ["run"]
@@ -310,12 +311,17 @@ class _Run:
         limits = [measured_rows[at + n] for at in range(0, len(measured_rows), ROW) for n in (9, 10, 12)]
         derive, all_found = OPERATIONS[choice.name].derive, []
         for statistic in statistics(choice):
-            kind = STATISTICS[statistic]
+            rows = o.before if program is None else program
+            if statistic == "tiles":
+                clip, grid = self._operand(choice.operands[0]), list(choice.static["tile_grid_size"])
+                given = (*self._given(o.bands), self._program(rows), o.constants)
+                o.operands.append(tiles(*given, on, stop, clip, grid, limits))
+                return len(o.operands) - 1
             measured = ops.measure(
                 *self._given(o.bands),
-                self._program(o.before if program is None else program),
+                self._program(rows),
                 o.constants,
-                kind,
+                STATISTICS[statistic],
                 on,
                 stop,
                 found,

@@ -32,7 +32,7 @@ class Choice:
     apply_one: Callable[..., Tensor] | None = None
     """What the CPU's walk calls instead for its one sample, if that is cheaper."""
     write_one: Callable[..., None] | None = None
-    """Likewise where it is the last operation: (output, image, what white is in the image, *operands)."""
+    """Likewise where it is the last operation: (output, image, what white is in the image, *operands, **static)."""
 
     def of(self, sample: int) -> Choice:
         """Return the operation on one sample."""

@@ -101,6 +101,11 @@ def _wide(choice: Choice) -> int:
     return sum(1 << n for n, operand in enumerate(choice.operands) if operand.dim() == 2)
 
 
+def _grid(choice: Choice) -> int:
+    rows, columns = choice.static["tile_grid_size"]
+    return int(rows) * 256 + int(columns)
+
+
 def _table_size(choice: Choice) -> int:
     table = choice.operands[0]
     return 2 * (int(table.shape[-1]) - 1) + int(table.dim() == 3)
@@ -150,6 +155,8 @@ _TINTS = {
     "scale_hsv": Operation(36, crosses=True),
     "fancy_pca": Operation(37, measures=_measuring("sums", "products"), derive=principal_shifts, crosses=True),
     "adapt_pixels": Operation(38, ("kind",), measures=_by_kind, derive=frame_changes, crosses=True),
+    "clahe": Operation(40, ("tile_grid_size",), _grid, measures=_measuring("tiles"), crosses=True),
+    "restain": Operation(41, crosses=True),
     "match_histogram": Operation(39, measures=_measuring("histogram"), derive=matching_tables),
 }
 """Tone and colour of the catalogue: codes from 32."""
@@ -264,7 +271,7 @@ returns working float32 images, or uint8 ones of uint8, in which samples that `c
 The operator must register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
-TORCH_ONLY = frozenset({"adapt_spectrum", "lambda"})
+TORCH_ONLY = frozenset({"adapt_spectrum", "linear_transformation", "lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
 

@@ -60,7 +60,7 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
         into = out[b : b + 1] if direct else None
         image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds)
         if last is not None and last.write_one is not None:
-            last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands))
+            last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands), **last.static)
         elif not (direct and image.data_ptr() == out[b].data_ptr()):
             out[b].copy_(_encoded(image, unit, plan, x.dtype, work)[0])
     return out

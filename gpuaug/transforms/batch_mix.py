@@ -79,7 +79,8 @@ class Branch:
     Made in every call, where a compiler takes no module.
     """
 
-    mixes = mute = normalizes = changes_dtype = treats_boxes = hide_keypoints = False
+    mixes = mute = normalizes = changes_dtype = treats_boxes = hide_keypoints = retimes = False
+    copies = 1
     fill_mask = keys = None
 
     def __init__(self, mix: BatchMix, group: Group, canvas: Canvas) -> None:

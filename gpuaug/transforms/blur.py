@@ -112,7 +112,7 @@ class MedianBlur(Filter):
     def __init__(
         self,
         blur_limit: Range = (3, 7),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

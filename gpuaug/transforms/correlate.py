@@ -14,14 +14,13 @@ from gpuaug.functional.blur import box_one, filter_one
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range, within
-from gpuaug.sampling.varying import is_number, mapped
+from gpuaug.sampling.law import Number, Range
+from gpuaug.sampling.varying import PerClass, is_number, mapped
 from gpuaug.transforms.base import Drawn, Filter
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["AdvancedBlur", "Blur", "Correlating", "Defocus", "MotionBlur", "as_sides", "check_reach", "odd"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def as_sides(limit: Any, owner: str, name: str = "blur_limit", low: int = 1) -> tuple[Distribution, int]:
@@ -32,10 +31,15 @@ def as_sides(limit: Any, owner: str, name: str = "blur_limit", low: int = 1) -> 
     if isinstance(limit, Distribution):
         law = as_distribution(limit, owner=owner, name=name, low=low)
         return law, int(static_range(law)[1]) // 2 * 2 + 1
-    ends = limit if isinstance(limit, (tuple, list)) else (3, limit)
-    if len(ends) != 2 or any(is_number(n) and (n != int(n) or n % 2 == 0 or n < low) for n in ends):
-        raise ValueError(f"{owner}: {name} must be an odd number n of at least 3, or odd (low, high), got {limit!r}")
-    law = as_distribution(tuple(ends), owner=owner, name=name, low=low)
+
+    def read(one: Any) -> Any:
+        ends = tuple(one) if isinstance(one, (tuple, list)) else (3, one)
+        if len(ends) != 2 or any(is_number(n) and (n != int(n) or n % 2 == 0 or n < low) for n in ends):
+            raise ValueError(f"{owner}: {name} must be an odd number n of at least 3, or odd (low, high), got {one!r}")
+        return ends
+
+    ends = limit.map(read) if isinstance(limit, PerClass) else read(limit)
+    law = as_distribution(ends, owner=owner, name=name, low=low)
     largest = int(static_range(law)[1]) // 2 * 2 + 1
     if isinstance(law, Uniform):  # half a step of two more on either side, for `odd`
         law = Uniform(mapped(law.low, 1.0, -1.0), mapped(law.high, 1.0, 1.0))
@@ -106,7 +110,7 @@ class Blur(Correlating):
     def __init__(
         self,
         blur_limit: Range = (3, 7),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -164,7 +168,7 @@ class MotionBlur(Correlating):
         allow_shifted: bool = True,
         angle_range: Range = (0.0, 360.0),
         direction_range: Range = (-1.0, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -227,7 +231,7 @@ class Defocus(Correlating):
         self,
         radius_range: Range = (3, 10),
         alias_blur_range: Range = (0.1, 0.5),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -293,7 +297,7 @@ class AdvancedBlur(Correlating):
         rotate_limit: Range = (-90.0, 90.0),
         beta_limit: Range = (0.5, 8.0),
         noise_limit: Range = (0.9, 1.1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -12,6 +12,7 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, hosts, larger, ratio, whole
 from gpuaug.render.warp import Kind
 from gpuaug.sampling.distributions import Constant, Distribution, Integers, Uniform, as_distribution, static_range
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.varying import PerClass, Varying
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context, Layer
@@ -80,7 +81,7 @@ class CropAndPad(Window):
         fill: Any = None,
         *,
         antialias: bool | None = True,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)

@@ -11,19 +11,23 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug import functional as F
-from gpuaug.functional.adapt import FRAMES, adapt_one, match_one
+from gpuaug.functional.adapt import FRAMES, adapt_one, match_one, shares
 from gpuaug.geometry.canvas import Sizes
+from gpuaug.render.derived import frames_from
+from gpuaug.render.measured import by_kernels, measured
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.unit import Unit
 from gpuaug.transforms.base import Drawn, Filter, Photometric, Transform
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.mix import partners
 
-__all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation"]
+__all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation", "unit_of"]
 
-Range = float | Sequence[float] | Distribution
+MOST_TOGETHER = 4
+"""Channels whose products kernels measure."""
 
 
 def as_references(images: Any, owner: str) -> Tensor | None:
@@ -77,7 +81,7 @@ class _Reference(Transform):
         values = super().settle(raw, gate, context)
         if self._references is None:
             source, _ = partners("perm", u.shape[0], u, u.device)
-            images = _unit(context.image, context)
+            images = unit_of(context.image, context)
         else:
             if self._references.device != u.device:
                 self._references = self._references.to(u.device)
@@ -103,7 +107,7 @@ class _Reference(Transform):
         return torch.cat([found[next(order)] if on else blank for on in gate.tolist()])
 
 
-def _unit(images: Any, context: Context) -> Tensor:
+def unit_of(images: Any, context: Context) -> Tensor:
     """Return images as they are seen on the scale 0..1, without gradients."""
     black, white = context.values.black, context.values.white
     x: Tensor = images.detach().to(torch.float32)
@@ -152,7 +156,7 @@ class HistogramMatching(_Reference, Photometric):
         self,
         reference_images: Any = None,
         blend_ratio: Range = (0.5, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -164,6 +168,8 @@ class HistogramMatching(_Reference, Photometric):
 
     def measured(self, images: Tensor, context: Context) -> Tensor:
         """Return which share of a channel is at each level or below."""
+        if by_kernels(images):
+            return shares(measured(images, "histogram")[0])
         return F.quantiles_of(images)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
@@ -216,7 +222,7 @@ class PixelDistributionAdaptation(_Reference, Photometric):
         reference_images: Any = None,
         blend_ratio: Range = (0.25, 1.0),
         transform_type: str = "pca",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -232,7 +238,11 @@ class PixelDistributionAdaptation(_Reference, Photometric):
 
     def measured(self, images: Tensor, context: Context) -> Tensor:
         """Return axes or scales, and the origin."""
-        return F.frame_of(images, self.transform_type)
+        kind = self.transform_type
+        if by_kernels(images) and (kind == "minmax" or images.shape[1] <= MOST_TOGETHER):
+            found = measured(images, *(("extremes",) if kind == "minmax" else ("sums", "products")))
+            return frames_from(kind, found, images.shape[2] * images.shape[3])
+        return F.frame_of(images, kind)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the map."""
@@ -280,7 +290,7 @@ class FDA(_Reference, Filter):
         self,
         reference_images: Any = None,
         beta_limit: Range = (0.0, 0.1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

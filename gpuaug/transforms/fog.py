@@ -9,20 +9,18 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import normal_noise
 from gpuaug.transforms.base import Drawn, Photometric
-from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
-from gpuaug.transforms.light import Shading, centred, columns, extent, one_of, radial
+from gpuaug.transforms.light import Shading, by_map, centred, columns, extent, one_of, radial
 from gpuaug.transforms.noise import KEY, as_key
 from gpuaug.transforms.plasma import as_octaves, plasma
 
 __all__ = ["AtmosphericFog", "RandomClouds", "RandomFog", "as_color", "check_color"]
 
-Range = float | Sequence[float] | Distribution
 Color = float | Sequence[float]
 
 
@@ -88,7 +86,7 @@ class AtmosphericFog(Shading):
         density_range: Range = (1.0, 3.0),
         fog_color: Color = (200, 200, 200),
         depth_mode: str = "linear",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         depth: str | None = None,
         channels: tuple[int, ...] | None = None,
@@ -131,7 +129,7 @@ class AtmosphericFog(Shading):
         check_color(self.color, context, "AtmosphericFog", "fog_color")
         if self.dense is None:
             return super().choices(values, plan, context)
-        return [[choice(F.shade_by_map, values["alpha"], mode="toward", color=self.color)]]
+        return [[by_map(values["alpha"], "toward", self.color)]]
 
 
 class _Veil(Photometric):
@@ -145,7 +143,7 @@ class _Veil(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the blend."""
         check_color(self.color, context, type(self).__name__, self.color_name)
-        return [[choice(F.shade_by_map, values["alpha"], mode="toward", color=self.color)]]
+        return [[by_map(values["alpha"], "toward", self.color)]]
 
 
 _REGIONS, _SHRINK = 10, 0.9
@@ -190,7 +188,7 @@ class RandomFog(_Veil):
         self,
         alpha_coef: float = 0.08,
         fog_coef_range: Range = (0.3, 1),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -292,7 +290,7 @@ class RandomClouds(_Veil):
         cloud_color: Color = 245,
         plasma_size: int = 64,
         roughness: Range = 0.5,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

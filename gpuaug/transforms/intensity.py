@@ -7,16 +7,14 @@ from typing import ClassVar
 
 import torch
 
-from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
-from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
+from gpuaug.transforms.tint import scaled
 
 __all__ = ["RandScaleIntensity", "RandShiftIntensity"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class _Intensity(Photometric):
@@ -28,7 +26,7 @@ class _Intensity(Photometric):
     def __init__(
         self,
         law: Distribution,
-        p: float,
+        p: Number,
         channel_wise: bool,
         channels: tuple[int, ...] | None,
         keys: Sequence[str] | None,
@@ -78,7 +76,7 @@ class RandScaleIntensity(_Intensity):
     def __init__(
         self,
         factors: Range,
-        p: float = 0.1,
+        p: Number = 0.1,
         channel_wise: bool = False,
         *,
         channels: tuple[int, ...] | None = None,
@@ -90,7 +88,7 @@ class RandScaleIntensity(_Intensity):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the scale."""
-        return [[choice(F.scale_shift, 1 + values["factor"], torch.zeros_like(values["factor"]))]]
+        return [[scaled(1 + values["factor"], torch.zeros_like(values["factor"]))]]
 
 
 class RandShiftIntensity(_Intensity):
@@ -123,7 +121,7 @@ class RandShiftIntensity(_Intensity):
     def __init__(
         self,
         offsets: Range,
-        p: float = 0.1,
+        p: Number = 0.1,
         channel_wise: bool = False,
         *,
         channels: tuple[int, ...] | None = None,
@@ -135,4 +133,4 @@ class RandShiftIntensity(_Intensity):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the shift."""
-        return [[choice(F.scale_shift, torch.ones_like(values["offset"]), values["offset"])]]
+        return [[scaled(torch.ones_like(values["offset"]), values["offset"])]]

@@ -14,7 +14,8 @@ from gpuaug.functional import lens
 from gpuaug.functional.blur import blur_one
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
+from gpuaug.sampling.distributions import as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Filter
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.correlate import check_reach
@@ -22,8 +23,6 @@ from gpuaug.transforms.layer import Context, Node
 from gpuaug.transforms.noise import KEY, as_key
 
 __all__ = ["ChromaticAberration", "Downscale", "GlassBlur", "ZoomBlur"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class ZoomBlur(Filter):
@@ -60,7 +59,7 @@ class ZoomBlur(Filter):
         self,
         max_factor_range: Range = (1.0, 1.31),
         step_factor_range: Range = (0.01, 0.03),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -124,7 +123,7 @@ class GlassBlur(Filter):
         sigma: Range = 0.7,
         max_delta: int = 4,
         iterations: int = 2,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -140,8 +139,8 @@ class GlassBlur(Filter):
         self.declare(sigma=law, _key=KEY)
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Return `sigma` and the `key` of the steps."""
-        return {"sigma": raw["sigma"], "key": as_key(raw["_key"])}
+        """Return `sigma`, and the key of the steps as `glass`: one for all frames of a clip."""
+        return {"sigma": raw["sigma"], "glass": as_key(raw["_key"])}
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Begin three passes."""
@@ -150,7 +149,7 @@ class GlassBlur(Filter):
         for step in range(3):
             blur = choice(F.gaussian_blur, values["sigma"], kernel_size=(self._taps, self._taps))
             blur.apply_one = blur_one
-            part = Choice("scatter", ops.scatter, (values["key"],), dict(static)) if step == 1 else blur
+            part = Choice("scatter", ops.scatter, (values["glass"],), dict(static)) if step == 1 else blur
             part.channels, part.on = node.channels, values.get("gate")
             plan.filter(part)
 
@@ -194,7 +193,7 @@ class ChromaticAberration(Filter):
         primary_distortion_limit: Range = (-0.02, 0.02),
         secondary_distortion_limit: Range = (-0.05, 0.05),
         mode: str = "green_purple",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -277,7 +276,7 @@ class Downscale(Filter):
         self,
         scale_range: Range = 0.25,
         interpolation_pair: Mapping[str, str] | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

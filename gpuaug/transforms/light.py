@@ -9,15 +9,25 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.light_one import shade_by_map_one, shade_one, write_shade, write_shade_by_map
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Integers, Uniform, as_distribution
+from gpuaug.sampling.distributions import Integers, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
-__all__ = ["Illumination", "RandomBiasField", "Shading", "Vignetting", "as_whole", "columns", "extent", "one_of"]
-
-Range = float | Sequence[float] | Distribution
+__all__ = [
+    "Illumination",
+    "RandomBiasField",
+    "Shading",
+    "Vignetting",
+    "as_whole",
+    "by_map",
+    "columns",
+    "extent",
+    "one_of",
+]
 
 
 def one_of(value: Any, names: tuple[str, ...], owner: str, name: str) -> str:
@@ -57,6 +67,13 @@ def radial(h: Tensor, factor: Tensor | float) -> Tensor:
     return columns(torch.zeros_like(h), 0.0, factor, 0.0, 0.0, factor)
 
 
+def by_map(field: Tensor, mode: str, color: tuple[float, ...] | None = None) -> Choice:
+    """Return the pixel operation `shade_by_map`."""
+    made = choice(F.shade_by_map, field, mode=mode, color=color)
+    made.apply_one, made.write_one = shade_by_map_one, write_shade_by_map
+    return made
+
+
 class Shading(Photometric):
     """A transform that gives `shade` its operands: `frame`, `coefficients` and `amount`."""
 
@@ -70,7 +87,9 @@ class Shading(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
         operands = (values["frame"], values["coefficients"], values["amount"])
-        return [[choice(F.shade, *operands, profile=self.profile, color=self.color, clip=self.clip)]]
+        made = choice(F.shade, *operands, profile=self.profile, color=self.color, clip=self.clip)
+        made.apply_one, made.write_one = shade_one, write_shade
+        return [[made]]
 
 
 class Illumination(Shading):
@@ -118,7 +137,7 @@ class Illumination(Shading):
         angle_range: Range = (0, 360),
         center_range: Range = (0.1, 0.9),
         sigma_range: Range = (0.2, 1.0),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -211,7 +230,7 @@ class Vignetting(Shading):
         self,
         intensity_range: Range = (0.2, 0.5),
         center_range: Range = (0.3, 0.7),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -276,7 +295,7 @@ class RandomBiasField(Shading):
         coefficients: Range = 0.5,
         order: int = 3,
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:

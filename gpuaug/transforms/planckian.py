@@ -8,20 +8,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gpuaug import functional as F
 from gpuaug.functional._constants import Constants
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Normal, as_distribution, static_range
-from gpuaug.sampling.law import Number
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.varying import parts
 from gpuaug.transforms.base import Drawn, Photometric
-from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
-from gpuaug.transforms.tint import need_channels
+from gpuaug.transforms.tint import need_channels, scaled
 
 __all__ = ["PlanckianJitter"]
 
-Range = float | Sequence[float] | Distribution
 
 STEP, HOTTEST, WHITE = 500.0, 15000.0, 6500.0
 """Kelvin from row to row of the tables, of their last row, and of daylight."""
@@ -124,7 +121,7 @@ class PlanckianJitter(Photometric):
         mode: str = "blackbody",
         temperature_limit: Range | None = None,
         sampling_method: str = "uniform",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -158,4 +155,4 @@ class PlanckianJitter(Photometric):
         light = torch.lerp(
             table.index_select(0, below), table.index_select(0, below + 1), (place - below).to(table.dtype)[:, None]
         )
-        return [[choice(F.scale_shift, light / light[:, 1:2], torch.zeros_like(light[:, 0]))]]
+        return [[scaled(light / light[:, 1:2], torch.zeros_like(light[:, 0]))]]

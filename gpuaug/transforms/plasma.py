@@ -11,15 +11,15 @@ from gpuaug import functional as F
 from gpuaug.functional.light import fractal, nodes
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import uniform_noise
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
+from gpuaug.transforms.light import by_map
 from gpuaug.transforms.noise import KEY, as_key
 
 __all__ = ["PlasmaBrightnessContrast", "PlasmaShadow", "as_octaves", "plasma"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def as_octaves(size: Any, owner: str, name: str = "plasma_size") -> int:
@@ -41,7 +41,7 @@ class _Plasma(Photometric):
         self,
         plasma_size: int,
         roughness: Range,
-        p: float,
+        p: Number,
         channels: tuple[int, ...] | None,
         keys: Sequence[str] | None,
         **random: Distribution,
@@ -99,7 +99,7 @@ class PlasmaBrightnessContrast(_Plasma):
         contrast_range: Range = (-0.3, 0.3),
         plasma_size: int = 64,
         roughness: Range = 0.5,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -124,7 +124,7 @@ class PlasmaBrightnessContrast(_Plasma):
         brighter, stronger = (values["plasma"] * values[n][:, None, None] for n in ("brightness", "contrast"))
         contrast = choice(F.contrast_by_map, stronger)
         contrast.measures = True
-        return [[choice(F.shade_by_map, brighter, mode="add", color=None)], [contrast]]
+        return [[by_map(brighter, "add")], [contrast]]
 
 
 class PlasmaShadow(_Plasma):
@@ -165,7 +165,7 @@ class PlasmaShadow(_Plasma):
         shadow_intensity_range: Range = (0.3, 0.7),
         plasma_size: int = 64,
         roughness: Range = 0.5,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -179,4 +179,4 @@ class PlasmaShadow(_Plasma):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the gain."""
         gain = 1 - values["plasma"] * values["intensity"][:, None, None]
-        return [[choice(F.shade_by_map, gain, mode="gain", color=None)]]
+        return [[by_map(gain, "gain")]]

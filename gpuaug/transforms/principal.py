@@ -8,6 +8,7 @@ from typing import ClassVar
 from gpuaug import functional as F
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Normal
+from gpuaug.sampling.law import Number
 from gpuaug.sampling.varying import least
 from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
 from gpuaug.transforms.color import choice
@@ -51,7 +52,7 @@ class FancyPCA(Photometric):
     def __init__(
         self,
         alpha: float | Distribution = 0.1,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -12,7 +12,8 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import hosts, rectangle
 from gpuaug.render.plan import Plan
 from gpuaug.render.warp import Kind
-from gpuaug.sampling.distributions import Distribution, Integers, Uniform, as_distribution, static_range
+from gpuaug.sampling.distributions import Integers, Uniform, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer, Node
@@ -61,12 +62,12 @@ class RandomScale(Geometric):
 
     def __init__(
         self,
-        scale_limit: float | Sequence[float] | Distribution = (-0.1, 0.1),
+        scale_limit: Range = (-0.1, 0.1),
         interpolation: Any = None,
         *,
         antialias: bool | None = True,
         fill: Any = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)
@@ -140,13 +141,13 @@ class RandomSizedCrop(Window):
 
     def __init__(
         self,
-        min_max_height: Sequence[int] | Distribution,
+        min_max_height: Range,
         size: Size,
         w2h_ratio: float = 1.0,
         interpolation: Any = None,
         *,
         antialias: bool | None = True,
-        p: float = 1.0,
+        p: Number = 1.0,
     ) -> None:
         """See the class."""
         owner = "RandomSizedCrop"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.geometry import matrix as mat
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.layer import Context
 
@@ -50,12 +51,12 @@ class SafeRotate(Geometric):
 
     def __init__(
         self,
-        limit: float | Sequence[float] | Distribution = (-90, 90),
+        limit: Range = (-90, 90),
         interpolation: Any = None,
         fill: Any = None,
         *,
         antialias: bool | None = None,
-        p: float = 0.5,
+        p: Number = 0.5,
     ) -> None:
         """See the class."""
         super().__init__(p, interpolation, fill, antialias)

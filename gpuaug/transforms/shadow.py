@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.light_one import cast_shadows_one, crease_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.counts import as_counts
-from gpuaug.sampling.distributions import Distribution, Normal, Uniform, as_distribution
+from gpuaug.sampling.distributions import Normal, Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.light import Shading, as_whole, columns, extent, one_of
 
 __all__ = ["RandomPageShadow", "RandomPaperCreases", "RandomShadow", "as_roi"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def as_roi(value: Any, owner: str, name: str) -> tuple[float, float, float, float]:
@@ -83,7 +83,7 @@ class RandomShadow(Photometric):
         num_shadows_limit: Sequence[int] = (1, 2),
         shadow_dimension: int = 5,
         shadow_intensity_range: Range = (0.5, 0.5),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -119,7 +119,9 @@ class RandomShadow(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
-        return [[choice(F.cast_shadows, values["corners"], values["intensity"])]]
+        made = choice(F.cast_shadows, values["corners"], values["intensity"])
+        made.apply_one = cast_shadows_one
+        return [[made]]
 
 
 class RandomPageShadow(Shading):
@@ -162,7 +164,7 @@ class RandomPageShadow(Shading):
         softness_range: Range = (0.05, 0.4),
         angle_range: Range = (0, 360),
         offset_range: Range = (0.3, 0.8),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -233,7 +235,7 @@ class RandomPaperCreases(Photometric):
         width_range: Range = (0.005, 0.02),
         wear_range: Range = (0.0, 0.5),
         mode: str = "folds",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -281,4 +283,6 @@ class RandomPaperCreases(Photometric):
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
-        return [[choice(F.crease, values["lines"], values["amounts"])]]
+        made = choice(F.crease, values["lines"], values["amounts"])
+        made.apply_one = crease_one
+        return [[made]]

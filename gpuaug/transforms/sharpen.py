@@ -8,14 +8,13 @@ from typing import Any, ClassVar
 from gpuaug.functional import taps
 from gpuaug.functional.unsharp import gaussian_taps, mask_one, mask_unsharp
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Filter
 from gpuaug.transforms.correlate import Correlating, as_sides, check_reach, odd
 from gpuaug.transforms.layer import Context
 
 __all__ = ["Emboss", "Sharpen", "UnsharpMask"]
-
-Range = float | Sequence[float] | Distribution
 
 
 class Sharpen(Correlating):
@@ -60,7 +59,7 @@ class Sharpen(Correlating):
         method: str = "kernel",
         kernel_size: int = 5,
         sigma: float = 1.0,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -124,7 +123,7 @@ class Emboss(Correlating):
         self,
         alpha_range: Range = (0.2, 0.5),
         strength_range: Range = (0.2, 0.7),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -180,7 +179,7 @@ class UnsharpMask(Filter):
         sigma_limit: Range = 0.0,
         alpha_range: Range = (0.2, 0.5),
         threshold: float = 10,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gpuaug.render.plan import Plan
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import uniform_noise
 from gpuaug.transforms.base import Drawn, Transform
 from gpuaug.transforms.layer import Context, Layer, Node
@@ -210,9 +211,7 @@ class RandomSpeed(Temporal):
 
     num_frames: int
 
-    def __init__(
-        self, num_frames: int, speed_range: float | Sequence[float] | Distribution = (0.5, 2.0), p: float = 1.0
-    ) -> None:
+    def __init__(self, num_frames: int, speed_range: Range = (0.5, 2.0), p: float = 1.0) -> None:
         """See the class."""
         super().__init__(p)
         self.num_frames = as_size(num_frames, "RandomSpeed", "num_frames")[0]
@@ -268,7 +267,7 @@ class RandomFrameDrop(Temporal):
 
     neutral: ClassVar[Mapping[str, float]] = {"rate": 0.0}
 
-    def __init__(self, rate: float | Sequence[float] | Distribution = (0.0, 0.3), p: float = 0.5) -> None:
+    def __init__(self, rate: Range = (0.0, 0.3), p: Number = 0.5) -> None:
         """See the class."""
         super().__init__(p)
         self.rate = as_distribution(rate, owner="RandomFrameDrop", name="rate", low=0.0, high=1.0)

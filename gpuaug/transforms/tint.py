@@ -9,17 +9,16 @@ import torch
 
 from gpuaug import functional as F
 from gpuaug.functional._constants import Constants
-from gpuaug.functional.tint import mix_one
+from gpuaug.functional.tint import mix_one, scale_into, scale_one
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Normal, as_distribution, static_range
+from gpuaug.sampling.distributions import Normal, as_distribution, static_range
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.varying import least, most
 from gpuaug.transforms.base import MAX_CHANNELS, Drawn, Photometric, check_channels
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = ["RGBShift", "RandomHSV", "RandomToneCurve", "ToSepia", "need_channels"]
-
-Range = float | Sequence[float] | Distribution
 
 
 def need_channels(owner: str, channels: int, *allowed: int) -> None:
@@ -68,9 +67,9 @@ class RandomToneCurve(Photometric):
 
     def __init__(
         self,
-        scale: float = 0.1,
+        scale: Number = 0.1,
         per_channel: bool = False,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -134,7 +133,7 @@ class RGBShift(Photometric):
         r_shift_limit: Range = (-20, 20),
         g_shift_limit: Range = (-20, 20),
         b_shift_limit: Range = (-20, 20),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -159,7 +158,7 @@ class RGBShift(Photometric):
         """Return the shift."""
         need_channels("RGBShift", context.channels, 3)
         shift = torch.stack([values["r_shift"], values["g_shift"], values["b_shift"]], dim=1)
-        return [[choice(F.scale_shift, torch.ones_like(shift[:, 0]), shift)]]
+        return [[scaled(torch.ones_like(shift[:, 0]), shift)]]
 
 
 class RandomHSV(Photometric):
@@ -201,7 +200,7 @@ class RandomHSV(Photometric):
         sgain: Range = 0.5,
         vgain: Range = 0.5,
         *,
-        p: float = 1.0,
+        p: Number = 1.0,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
     ) -> None:
@@ -249,7 +248,7 @@ class ToSepia(Photometric):
     single = True
 
     def __init__(
-        self, p: float = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
+        self, p: Number = 0.5, *, channels: tuple[int, ...] | None = None, keys: Sequence[str] | None = None
     ) -> None:
         """See the class."""
         super().__init__(p, channels, keys)
@@ -270,4 +269,11 @@ def tinted(matrix: torch.Tensor, clip: bool = True) -> Choice:
     """Return the map of colours by matrices (B, C, C + 1)."""
     made = choice(F.color_matrix, matrix, clip=clip)
     made.apply_one = mix_one
+    return made
+
+
+def scaled(scale: torch.Tensor, shift: torch.Tensor) -> Choice:
+    """Return values times a scale, and more, each (B,) or (B, C)."""
+    made = choice(F.scale_shift, scale, shift)
+    made.apply_one, made.write_one = scale_one, scale_into
     return made

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.light_one import rain_one, sun_flare_one, write_rain
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.counts import as_counts
-from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
+from gpuaug.sampling.distributions import Uniform, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.noise import normal_noise, uniform_noise
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
@@ -25,7 +27,6 @@ from gpuaug.transforms.shadow import as_roi, existing, several
 
 __all__ = ["RandomRain", "RandomSnow", "RandomSunFlare"]
 
-Range = float | Sequence[float] | Distribution
 
 _ROWS, _ACROSS = 10, 64
 _DROPS = {"drizzle": (0.25, 1), "default": (1 / 3, 1), "heavy": (1.0, 2), "torrential": (2.0, 4)}
@@ -80,7 +81,7 @@ class RandomRain(Photometric):
         blur_value: int = 7,
         brightness_coefficient: float = 0.7,
         rain_type: str = "default",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -125,7 +126,9 @@ class RandomRain(Photometric):
             "color": self.drop_color,
             "brightness": self.brightness_coefficient,
         }
-        return [[choice(F.rain, values["drops"], values["frame"], **static)]]
+        made = choice(F.rain, values["drops"], values["frame"], **static)
+        made.apply_one, made.write_one = rain_one, write_rain
+        return [[made]]
 
 
 class RandomSnow(Photometric):
@@ -165,7 +168,7 @@ class RandomSnow(Photometric):
         brightness_coeff: float = 2.5,
         snow_point_range: Range = (0.1, 0.3),
         method: str = "bleach",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -245,7 +248,7 @@ class RandomSunFlare(Photometric):
         angle_range: Range = (0, 1),
         num_flare_circles_range: Sequence[int] = (6, 10),
         method: str = "overlay",
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,
@@ -319,4 +322,6 @@ class RandomSunFlare(Photometric):
         if self.method == "physics_based":
             return [[choice(F.sun_halo, values["center"], values["fade"], **static)]]
         operands = (values["circles"], values["colors"], values["center"], values["through"])
-        return [[choice(F.sun_flare, *operands, **static)]]
+        made = choice(F.sun_flare, *operands, **static)
+        made.apply_one = sun_flare_one
+        return [[made]]

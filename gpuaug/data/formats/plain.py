@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -69,7 +70,9 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
         found = {"mask": out.mask, **{key: value for key, (_, value) in out.extra.items()}}
         for key, value in found.items():
             if isinstance(value, Ragged):
-                result[key] = [v[0] if dims[key] == 3 else v for v in value] if isinstance(data[key], list) else value
+                listed = isinstance(data[key], list)
+                kept = replace(value, planar=dims[key] == 3)
+                result[key] = [v[0] if dims[key] == 3 else v for v in value] if listed else kept
             elif value is not None:
                 result[key] = unbatched(value[:, 0] if dims[key] == 3 else value)
         result.update({key: value[0] if single else value for key, value in out.added.items()})
@@ -113,7 +116,7 @@ def _ragged_planes(value: Any, key: str, images: Ragged, owner: str) -> tuple[Ra
         value = Ragged.pack([v[None] if v.dim() == 2 else v for v in value])
     if not isinstance(value, Ragged) or value.host != images.host:
         raise ValueError(f"{owner}: {key} must be a list or a Ragged of the sizes of the images, got {value!r:.60}")
-    return value, dims
+    return value, 3 if value.planar else dims
 
 
 def _instances(

@@ -5,6 +5,7 @@ import triton.language as tl
 
 from gpuaug.render.kernels.head import clamp
 from gpuaug.render.kernels.hue import from_hue, hue_of
+from gpuaug.render.kernels.lightness import level_of_light, relit, roots_of
 from gpuaug.render.kernels.operands import entry, number
 from gpuaug.render.kernels.statistics import level
 
@@ -61,6 +62,31 @@ def _looked_up(ops, strides, AT: tl.constexpr, sample, v, k: tl.constexpr, LAST:
 def _matched(ops, strides, AT: tl.constexpr, sample, v, k: tl.constexpr, share):
     """Return a share of what the level of a value becomes."""
     return v + (tl.load(ops[AT] + sample * strides[AT] + k * 256 + level(v)) - v) * share
+
+
+@triton.jit
+def _of_tiles(
+    ops, strides, AT: tl.constexpr, sample, light, y, x, h, w, GY: tl.constexpr, GX: tl.constexpr
+):  # fmt: skip
+    """Return what the tables of the four nearest tiles make of a lightness, by how near they are."""
+    more = tl.where((h % GY == 0) & (w % GX == 0), 0, 1)
+    row = y.to(tl.float32) * (1.0 / (h // GY + more).to(tl.float32)) - 0.5
+    column = x.to(tl.float32) * (1.0 / (w // GX + more).to(tl.float32)) - 0.5
+    top, left = tl.floor(row), tl.floor(column)
+    down, right = row - top, column - left
+    t0, t1 = tl.maximum(top, 0.0).to(tl.int32), tl.minimum(top + 1.0, GY - 1.0).to(tl.int32)
+    l0, l1 = tl.maximum(left, 0.0).to(tl.int32), tl.minimum(left + 1.0, GX - 1.0).to(tl.int32)
+    at = ops[AT] + sample * strides[AT] + level_of_light(light)
+    p, q = tl.load(at + (t0 * GX + l0) * 256), tl.load(at + (t0 * GX + l1) * 256)
+    r, s = tl.load(at + (t1 * GX + l0) * 256), tl.load(at + (t1 * GX + l1) * 256)
+    p, r = p + (q - p) * right, r + (s - r) * right
+    return p + (r - p) * down
+
+
+@triton.jit
+def _lit(v):
+    """Return light, of which some always goes through; what is no number stays so."""
+    return tl.where(v < 1e-6, 1e-6, v)
 
 
 @triton.jit
@@ -132,6 +158,22 @@ def tint(
         share = number(ops, strides, AT + 1, sample)
         a, b = a + (clamp(p) - a) * share, b + (clamp(q) - b) * share
         c, d = c + (clamp(r) - c) * share, d + (clamp(s) - d) * share
+    elif CODE == 40:  # clahe
+        if C == 1:
+            a = _of_tiles(ops, strides, STAT, sample, clamp(a), y, x, h, w, EXTRA // 256, EXTRA % 256)
+        else:
+            x_root, y_root, z_root, light = roots_of(a, b, c)
+            light = _of_tiles(ops, strides, STAT, sample, light, y, x, h, w, EXTRA // 256, EXTRA % 256)
+            a, b, c = relit(x_root, y_root, z_root, light)
+    elif CODE == 41:  # restain
+        gray = a * 0.299 + b * 0.587 + c * 0.114
+        p, q, r = tl.log(_lit(a)), tl.log(_lit(b)), tl.log(_lit(c))
+        i, j, k, _ = _mixed(ops, strides, AT, sample, p, q, r, d, 3)
+        p, q, r, _ = _mixed(ops, strides, AT + 1, sample, p, q, r, d, 3)
+        there = gray < 0.85
+        a = clamp(tl.exp(tl.where(there, i, p)))
+        b = clamp(tl.exp(tl.where(there, j, q)))
+        c = clamp(tl.exp(tl.where(there, k, r)))
     elif CODE == 39:  # match_histogram
         share = number(ops, strides, AT + 1, sample)
         a = _matched(ops, strides, STAT, sample, a, K0, share)

@@ -63,22 +63,20 @@ def _streaks(
     px = x.to(tl.float32) - shear * y.to(tl.float32) + tl.maximum(shear * (h - 1).to(tl.float32), 0.0)
     py = y.to(tl.float32) + cell_h
     column, level = tl.floor(px / cell_w), tl.floor(py / cell_h)
-    beside = column + tl.where(px - column * cell_w < 0.5 * cell_w, -1.0, 1.0)
+    toward = tl.where(px - column * cell_w < 0.5 * cell_w, -1.0, 1.0)
     total = tl.zeros_like(px)
-    for n in tl.static_range(4):
-        q = column if n < 2 else beside
-        r = level if n % 2 == 0 else level - 1.0
+    for n in range(4 * LAYERS):  # at run time: what is unrolled would keep too many numbers in registers
+        q, r = column + toward * (n % 2), level - (n // 2) % 2
         there = (q >= 0.0) & (q < ACROSS) & (r >= 0.0) & (r < ROWS)
-        row = tl.minimum(tl.maximum(r, 0.0), ROWS - 1.0).to(tl.int32)
+        row = tl.minimum(tl.maximum(r, 0.0), ROWS - 1.0).to(tl.int32) + n // 4 * ROWS
         at = row * ACROSS + tl.minimum(tl.maximum(q, 0.0), ACROSS - 1.0).to(tl.int32)
-        for layer in tl.static_range(LAYERS):
-            cell = ops[AT] + sample * strides[AT] + (at + layer * ROWS * ACROSS) * 2
-            begin_x, begin_y = tl.load(cell), tl.load(cell + 1)
-            from_side = 0.5 * (WIDTH + BLUR) - tl.abs(px - (q + begin_x) * cell_w)
-            from_top = py - (r + begin_y) * cell_h
-            side = tl.minimum(tl.maximum(from_side, 0.0), min(WIDTH, BLUR)) / BLUR
-            ends = tl.minimum(tl.maximum(tl.minimum(from_top, length + BLUR - from_top), 0.0), BLUR)
-            total += tl.where(there & (begin_x >= 0.0), side * tl.minimum(ends, length) / BLUR, 0.0)
+        cell = ops[AT] + sample * strides[AT] + at * 2
+        begin_x, begin_y = tl.load(cell), tl.load(cell + 1)
+        from_side = 0.5 * (WIDTH + BLUR) - tl.abs(px - (q + begin_x) * cell_w)
+        from_top = py - (r + begin_y) * cell_h
+        side = tl.minimum(tl.maximum(from_side, 0.0), min(WIDTH, BLUR)) / BLUR
+        ends = tl.minimum(tl.maximum(tl.minimum(from_top, length + BLUR - from_top), 0.0), BLUR)
+        total += tl.where(there & (begin_x >= 0.0), side * tl.minimum(ends, length) / BLUR, 0.0)
     return tl.minimum(total, 1.0)
 
 
@@ -125,16 +123,19 @@ def _seen_through(ops, strides, sample, y, x, AT: tl.constexpr, RADIUS: tl.const
 
 
 @triton.jit
+def _spike(dx, dy, SX: tl.constexpr, SY: tl.constexpr, SPREAD: tl.constexpr):
+    """Return a soft ray of two pixels in one direction."""
+    side, along = dx * SY - dy * SX, dx * SX + dy * SY
+    ray = tl.exp(side * side * (-0.5 / (SPREAD * SPREAD))) * (0.7978845608028654 / SPREAD)
+    return ray * (0.5 + 0.5 * tl.erf(along / (1.4142135623730951 * SPREAD)))
+
+
+@triton.jit
 def _halo(v, dx, dy, distance, near, light, RADIUS: tl.constexpr, SPREAD: tl.constexpr):
     """Return a value after a soft sun with four spikes."""
     disc = 0.5 - 0.5 * tl.erf((distance - RADIUS) / (1.4142135623730951 * SPREAD))
-    spikes = tl.zeros_like(distance)
-    for k in tl.static_range(4):
-        sx: tl.constexpr = (1.0, 0.7071067811865476, 0.0, -0.7071067811865476)[k]
-        sy: tl.constexpr = (0.0, 0.7071067811865476, 1.0, 0.7071067811865476)[k]
-        side, along = dx * sy - dy * sx, dx * sx + dy * sy
-        ray = tl.exp(side * side * (-0.5 / (SPREAD * SPREAD))) * (0.7978845608028654 / SPREAD)
-        spikes += ray * (0.5 + 0.5 * tl.erf(along / (1.4142135623730951 * SPREAD)))
+    spikes = _spike(dx, dy, 1.0, 0.0, SPREAD) + _spike(dx, dy, 0.7071067811865476, 0.7071067811865476, SPREAD)
+    spikes += _spike(dx, dy, 0.0, 1.0, SPREAD) + _spike(dx, dy, -0.7071067811865476, 0.7071067811865476, SPREAD)
     glow = tl.minimum(disc + (1.0 - disc) * spikes, 1.0) * near * light
     return clamp(1.0 - (1.0 - v) * (1.0 - glow))
 

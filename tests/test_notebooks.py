@@ -1,0 +1,81 @@
+"""The notebooks run, with fewer steps than what they show was made with, and show pictures."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
+QUICK: dict[str, dict[str, Any]] = {
+    "1_training_loop": {"STEPS": 40, "SEEDS": (0,), "IMAGES": 1500},
+    "4_test_time_augmentation": {"STEPS": 50, "SEEDS": (0,), "DRAWS": 4, "IMAGES": 1400},
+    "5_policies": {"COPIES": 1},
+}
+"""What replaces the numbers of the cell tagged `parameters`, by notebook."""
+
+
+@pytest.fixture(scope="module")
+def execute() -> Any:
+    sys.path.insert(0, str(NOTEBOOKS))
+    return importlib.import_module("execute")
+
+
+def test_the_lesson_of_the_training_loop(execute: Any) -> None:
+    space = execute.run(NOTEBOOKS / "1_training_loop.ipynb", QUICK["1_training_loop"])
+    last = {name: runs[0][-1][1] for name, runs in space["curves"].items()}
+    assert len(space["curves"]["WITH"][0]) == 10 and min(last.values()) > 60, last
+
+
+def test_the_lesson_of_test_time_augmentation(execute: Any) -> None:
+    space = execute.run(NOTEBOOKS / "4_test_time_augmentation.ipynb", QUICK["4_test_time_augmentation"])
+    table = space["table"]
+    assert table["one view"][0] > 60 and table["small warps"][0] > table["one view"][0] - 3, table
+    assert all(wrong > right for right, wrong in space["spreads"]), "views disagree where the answer is wrong"
+
+
+def test_the_lesson_of_policies(execute: Any) -> None:
+    space = execute.run(NOTEBOOKS / "5_policies.ipynb", QUICK["5_policies"])
+    assert [round(angle / 6) for _, angle in space["spread"]] == list(range(11)), "60 degrees at epoch 10"
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_notebooks_keep_what_they_show(path: Path) -> None:
+    notebook = json.loads(path.read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), "run notebooks/execute.py"
+    pictures = [
+        output["data"]["image/png"]
+        for cell in cells
+        for output in cell["outputs"]
+        if "image/png" in output.get("data", {})
+    ]
+    assert pictures and path.stat().st_size < 400_000
+    for picture in pictures:
+        Image.open(io.BytesIO(base64.b64decode(picture))).verify()
+
+
+def test_a_cell_shows_its_last_line_and_a_setting_is_known(execute: Any, tmp_path: Path) -> None:
+    space: dict[str, Any] = {}
+    assert execute.execute("a = 3\nprint(a)\na + 1", space, "x") == ("3\n", 4) and space["a"] == 3
+    assert execute.execute("b = a", space, "x") == ("", None)
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": ["N = 3"]},
+        {"cell_type": "markdown", "metadata": {}, "source": ["text"]},
+        {"cell_type": "code", "metadata": {}, "source": ["print(N)\n", "N * 2"]},
+    ]
+    path = tmp_path / "n.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    execute.run(path, {"N": 5}, write=True)
+    written = json.loads(path.read_text())["cells"]
+    assert written[2]["outputs"][0]["text"] == ["5\n"] and written[2]["outputs"][1]["data"]["text/plain"] == ["10"]
+    with pytest.raises(KeyError, match="no settings M"):
+        execute.run(path, {"M": 5})
