@@ -60,6 +60,8 @@ from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.linear import LinearTransformation
+from gpuaug.transforms.mask_dropout import MaskDropout
 from gpuaug.transforms.masking import GridMask, XYMasking
 from gpuaug.transforms.mix import MixUp
 from gpuaug.transforms.mosaic import Mosaic
@@ -165,8 +167,10 @@ __all__ = [
     "Learned",
     "LetterBox",
     "Linear",
+    "LinearTransformation",
     "LogUniform",
     "LongestMaxSize",
+    "MaskDropout",
     "MedianBlur",
     "MixUp",
     "Mosaic",

@@ -23,6 +23,7 @@ from gpuaug.transforms.fixed import Fixed
 from gpuaug.transforms.given import GIVEN
 from gpuaug.transforms.layer import Layer
 from gpuaug.transforms.timm import TimmAugMix, TimmAutoAugment, TimmRandAugment
+from gpuaug.views import MultiView
 
 __all__ = ["fingerprint", "from_dict", "load", "register", "save", "to_dict"]
 
@@ -31,7 +32,13 @@ VERSION = 1
 DEEPEST = 64
 """Levels of nesting that a file may have."""
 _SETTINGS: tuple[type, ...] = (BboxParams, KeypointParams)
-_KINDS: dict[str, Any] = {"transform": Layer, "distribution": Distribution, "varying": Varying, "settings": _SETTINGS}
+_KINDS: dict[str, Any] = {
+    "transform": Layer,
+    "views": MultiView,
+    "distribution": Distribution,
+    "varying": Varying,
+    "settings": _SETTINGS,
+}
 _FORMATS = ("contiguous_format", "channels_last")
 _registered: dict[str, type] = {c.__name__: c for c in (Fixed, TimmAugMix, TimmAutoAugment, TimmRandAugment)}
 
@@ -68,12 +75,13 @@ def register(cls: type) -> type:
     return cls
 
 
-def to_dict(pipeline: Layer) -> dict[str, Any]:
+def to_dict(pipeline: Layer | MultiView) -> dict[str, Any]:
     """Return a pipeline as a dict of plain values, which JSON and YAML can hold.
 
     Args:
-        pipeline: a transform or container. Every argument is written, defaults too, so that the policy stays what it
-            is where a later version has others. State (the step) is not: that is what `state_dict` is for.
+        pipeline: a transform, a container or views of them. Every argument is written, defaults too, so that the
+            policy stays what it is where a later version has others. State (the step) is not: that is what
+            `state_dict` is for.
 
     Raises:
         ValueError: for an argument that a file cannot hold, such as a function without a name.
@@ -88,7 +96,7 @@ def to_dict(pipeline: Layer) -> dict[str, Any]:
     return {"gpuaug": VERSION, "pipeline": _encoded(pipeline, type(pipeline).__name__, "pipeline")}
 
 
-def from_dict(data: Mapping[str, Any], functions: Functions | None = None) -> Layer:
+def from_dict(data: Mapping[str, Any], functions: Functions | None = None) -> Any:
     """Build the pipeline that `to_dict` wrote.
 
     Only transforms, containers, distributions and settings of the library, and classes given to `register`, are built;
@@ -114,12 +122,12 @@ def from_dict(data: Mapping[str, Any], functions: Functions | None = None) -> La
     if data["gpuaug"] != VERSION or isinstance(data["gpuaug"], bool):
         raise ValueError(f"from_dict: the version must be {VERSION}, which this gpuaug reads, got {data['gpuaug']!r}")
     made = _decoded(data["pipeline"], "pipeline", dict(functions or {}), 0)
-    if not isinstance(made, Layer):
+    if not isinstance(made, (Layer, MultiView)):
         raise ValueError(f"from_dict: pipeline must be a transform, got {_shown(data['pipeline'])}")
     return made
 
 
-def save(pipeline: Layer, path: str | Path) -> None:
+def save(pipeline: Layer | MultiView, path: str | Path) -> None:
     """Write a pipeline to a file, JSON or, where it ends in .yaml or .yml, YAML.
 
     Args:
@@ -146,7 +154,7 @@ def save(pipeline: Layer, path: str | Path) -> None:
         path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def load(path: str | Path, functions: Functions | None = None) -> Layer:
+def load(path: str | Path, functions: Functions | None = None) -> Any:
     """Read a pipeline from a file that `save` wrote.
 
     Args:
@@ -172,7 +180,7 @@ def load(path: str | Path, functions: Functions | None = None) -> Layer:
     return from_dict(data, functions)
 
 
-def fingerprint(pipeline: Layer) -> str:
+def fingerprint(pipeline: Layer | MultiView) -> str:
     """Return what identifies a policy, 64 hexadecimal digits, to be stored beside a checkpoint.
 
     Args:
@@ -205,7 +213,7 @@ def _classes() -> dict[str, type]:
     built = {
         n: c
         for n, c in public.items()
-        if isinstance(c, type) and issubclass(c, (Layer, Distribution, Varying, *_SETTINGS))
+        if isinstance(c, type) and issubclass(c, (Layer, MultiView, Distribution, Varying, *_SETTINGS))
     }
     return {**built, **_registered}
 
@@ -246,7 +254,7 @@ def _encoded(value: Any, owner: str, name: str) -> Any:
 
 def _arguments(value: Any) -> dict[str, Any]:
     owner = type(value).__name__
-    if isinstance(value, Layer):
+    if isinstance(value, (Layer, MultiView)):
         given = dict(value.__dict__[GIVEN])
         given.update(value.written())
         for key in getattr(value, "functions", ()):

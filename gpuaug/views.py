@@ -12,6 +12,7 @@ from torch import Tensor
 from gpuaug.sampling.params import Params, way
 from gpuaug.sampling.state import Stateful, only_inferring
 from gpuaug.transforms.apply import carry
+from gpuaug.transforms.given import recording
 from gpuaug.transforms.keeping import carrying
 from gpuaug.transforms.layer import Layer
 from gpuaug.transforms.node import Node
@@ -148,6 +149,7 @@ class MultiView(Stateful):
         {'global': (4, 3, 6, 6), 'local': (16, 3, 4, 4)}
     """
 
+    @recording
     def __init__(
         self,
         views: Mapping[str, Any],
@@ -173,6 +175,10 @@ class MultiView(Stateful):
                 raise ValueError(f"{owner}: views must have names without dots that are free, got {name!r}")
             self.add_module(name, layer)
             self.counts[name] = count
+
+    def written(self) -> dict[str, Any]:
+        """Return arguments that files give another value than the constructor got: none."""
+        return {}
 
     @property
     def views(self) -> dict[str, Layer]:
@@ -201,7 +207,7 @@ class MultiView(Stateful):
         *given, params = inputs
         if not isinstance(params, ViewParams) or set(params) != set(self.counts):
             raise TypeError(f"{type(self).__name__}: replay takes the batch, then its ViewParams, got {params!r:.80}")
-        return self._given({name: layer.replay(*given, params[name]) for name, layer in self.views.items()})
+        return self._shaped({name: layer.replay(*given, params[name]) for name, layer in self.views.items()})
 
     def forward(
         self,
@@ -227,7 +233,7 @@ class MultiView(Stateful):
         if self.training and any(one.drew for one in opened.values()) and not only_inferring():
             self._advance()
         made = {name: one.write(carry(one.layer, one.batch, one.params.values)) for name, one in opened.items()}
-        out = self._given(made)
+        out = self._shaped(made)
         return (out, self._drawn(opened)) if return_params else out
 
     def _open(
@@ -257,7 +263,7 @@ class MultiView(Stateful):
         params = {name: carrying(one.layer.nodes, one.params, one.batch, one.met) for name, one in opened.items()}
         return ViewParams(params)
 
-    def _given(self, made: dict[str, Any]) -> Any:
+    def _shaped(self, made: dict[str, Any]) -> Any:
         """Return the views as `forward` gives them."""
         return made
 
@@ -374,6 +380,7 @@ class TwoViews(MultiView):
         (torch.Size([4, 3, 6, 6]), torch.Size([4, 3, 6, 6]))
     """
 
+    @recording
     def __init__(
         self,
         first: Layer,
@@ -387,6 +394,6 @@ class TwoViews(MultiView):
         views = {"view_1": first, "view_2": first if second is None else second}
         super().__init__(views, seed=seed, rank=rank, save_state=save_state)
 
-    def _given(self, made: dict[str, Any]) -> Any:
+    def _shaped(self, made: dict[str, Any]) -> Any:
         """Return the pair."""
         return made["view_1"], made["view_2"]

@@ -23,6 +23,7 @@ from triton.runtime import driver
 
 import gpuaug as ga
 from gpuaug.data.batch import Batch
+from gpuaug.functional._axes import by_kernel
 from gpuaug.render import lowering, lowering_pick
 from gpuaug.render.plan import Choice
 from gpuaug.render.settings import Reading
@@ -87,6 +88,7 @@ PIPELINES["tints"] = [
     NORMALIZE,
 ]
 PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
+PIPELINES["sensor"] = [ga.ISONoise(p=0.5), ga.ShotNoise(p=0.5)]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 PIPELINES["lens"] = [
     *CROP,
@@ -173,6 +175,8 @@ def compiled(name: str, layer: Any) -> None:
         sampling.draw_noise(zero, 3, 4, 5, True)
         u = torch.zeros(4, 2)
         sampling.draw_beta(u, u[0], u[0], 641, 1 / 32, 10.0, 2.0**-25)
+    if name == "tints":
+        by_kernel(torch.zeros(2, 3, 3))
     masks = torch.zeros((2, 1, 72, 80), dtype=torch.int64)
     if name in ("basic", "geometry"):
         passes = layer.plan(Batch(masks), values, Reading("nearest", False, (255.0,))).finish()

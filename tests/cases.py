@@ -139,11 +139,15 @@ CASES = [
     Case(lambda: ga.PlanckianJitter("cied", p=0.5), shown=lambda: ga.PlanckianJitter(temperature_limit=3500.0)),
     Case(lambda: ga.ToSepia(p=0.5)),
     Case(lambda: ga.CLAHE((2.0, 6.0), (2, 3), p=0.5), shown=lambda: ga.CLAHE((4.0, 4.0))),
-    Case(lambda: ga.FancyPCA(3.0, p=0.5), shown=lambda: ga.FancyPCA(3.0)),
+    Case(lambda: ga.FancyPCA(3.0, p=0.5), shown=lambda: ga.FancyPCA(1.0)),
     Case(lambda: ga.RandomHSV(p=0.5)),
     Case(lambda: ga.HEStain("macenko", p=0.5), shown=lambda: ga.HEStain("preset", "standard")),
     Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),
     Case(lambda: ga.RandShiftIntensity(0.2, p=0.5), shown=lambda: ga.RandShiftIntensity(0.4, channel_wise=True)),
+    Case(
+        lambda: ga.LinearTransformation(torch.eye(3) * 1.5 - 0.2, torch.tensor([0.1, 0.2, 0.0])),
+        shown=lambda: ga.LinearTransformation(torch.eye(3) * 1.4 - 0.3, torch.zeros(3)),
+    ),
     # Light and weather.
     Case(lambda: ga.Illumination("gaussian", p=0.5), shown=lambda: ga.Illumination("gaussian", 0.9, "darken")),
     Case(lambda: ga.Vignetting(p=0.5), shown=lambda: ga.Vignetting((0.8, 0.9))),
@@ -154,15 +158,16 @@ CASES = [
     Case(lambda: ga.RandomFog(p=0.5), shown=lambda: ga.RandomFog(0.1, (0.8, 1.0))),
     Case(lambda: ga.RandomClouds(plasma_size=16, p=0.5), shown=lambda: ga.RandomClouds(coverage_range=0.5)),
     Case(
-        lambda: ga.RandomShadow((0, 0, 1, 1), shadow_intensity_range=(0.3, 0.6), p=0.5), shown=lambda: ga.RandomShadow()
+        lambda: ga.RandomShadow((0, 0, 1, 1), shadow_intensity_range=(0.3, 0.6), p=0.5),
+        shown=lambda: ga.RandomShadow((0, 0, 1, 1)),
     ),
     Case(lambda: ga.RandomPageShadow(p=0.5), shown=lambda: ga.RandomPageShadow(0.6, 0.1)),
     Case(lambda: ga.RandomPaperCreases(p=0.5), shown=lambda: ga.RandomPaperCreases((3, 4), 0.35)),
     Case(lambda: ga.RandomRain(drop_length=5, p=0.5), shown=lambda: ga.RandomRain(blur_value=3, rain_type="heavy")),
-    Case(lambda: ga.RandomSnow(method="texture", p=0.5), shown=lambda: ga.RandomSnow(2.5, 0.3)),
+    Case(lambda: ga.RandomSnow(method="texture", p=0.5), shown=lambda: ga.RandomSnow(2.5, 0.3, "texture")),
     Case(
         lambda: ga.RandomSunFlare(src_radius=9, num_flare_circles_range=(1, 3), p=0.5),
-        shown=lambda: ga.RandomSunFlare(src_radius=80),
+        shown=lambda: ga.RandomSunFlare(src_radius=20, method="physics_based"),
     ),
     # Blur and lens.
     Case(lambda: ga.Blur((3, 7), p=0.5), shown=lambda: ga.Blur((7, 9), p=1.0)),
@@ -199,6 +204,7 @@ CASES = [
     Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20)),
     Case(lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5), (3, 24, 20)),
     Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),

@@ -142,6 +142,8 @@ def test_amounts_of_sides() -> None:
     counts = torch.bincount(right.long(), minlength=4)
     assert stats.chisquare(counts.tolist()).pvalue > 1e-3 and len(counts) == 4
     assert ga.CropAndPad(px=-40, keep_size=False)(x).shape[2:] == (1, 1)
+    drawn = ga.CropAndPad(px=((-45, -45), 0, (-90, -90), 0)).sample(x)["CropAndPad"]
+    assert drawn.top.tolist() == [15] and drawn.height.tolist() == [1] and drawn.width.tolist() == [W]
     left_over = ga.CropAndPad(px=(-45, 0, -90, 0), keep_size=False)(x)
     assert torch.equal(left_over, x[:, :, 15:16])  # a third of the 47 rows that may go
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug import functional as F
+from gpuaug.functional.unsharp import gaussian_taps
 from gpuaug.render import ops
 from gpuaug.testing import example
 
@@ -53,6 +54,8 @@ def test_unsharp_mask(sigma: Any) -> None:
     one = F.unsharp_mask(x[:1], float(values["size"][0]), float(values["sigma"][0]), float(values["alpha"][0]), 6)
     assert torch.allclose(one, out[:1], atol=1e-7)
     assert torch.equal(F.unsharp_mask(x, 5, alpha=0.5, threshold=255), x)  # no difference is as large
+    taps = gaussian_taps(torch.tensor([11.0]), torch.zeros(1), 13)[0].double()  # larger than OpenCV's tables
+    assert np.allclose(taps.numpy(), [*cv2.getGaussianKernel(11, 0)[5:, 0], 0.0], atol=1e-7)
 
 
 def test_zoom_blur() -> None:

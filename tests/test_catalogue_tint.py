@@ -12,6 +12,7 @@ import pytest
 import torch
 from kernels import assert_same, images, rendered
 from torch import Tensor
+from torchvision.transforms import v2
 
 import gpuaug as ga
 from gpuaug import functional as F
@@ -231,3 +232,32 @@ def test_bands_of_what_draws_nothing(make: Any) -> None:
     out = make(p=1.0, channels=(2, 0))(x)
     assert torch.equal(out[:, 1::2], x[:, 1::2])
     assert torch.equal(out[:, ::2], make(p=1.0)(x[:, ::2])) and not torch.equal(out, x)
+
+
+def test_linear_transformations_of_colours_and_of_whole_images() -> None:
+    """A matrix of the channels goes to each pixel, one of all values to the image, as in torchvision."""
+    generator = torch.Generator().manual_seed(1)
+    colors = torch.randn((3, 3), generator=generator)
+    mean = torch.tensor([0.4, 0.5, 0.6])
+    out = ga.LinearTransformation(colors, mean)(X)
+    expected = torch.einsum("bihw,ij->bjhw", X - mean.double().view(3, 1, 1), colors.double())
+    assert torch.allclose(out, expected, atol=1e-5) and out.min() < 0
+    small = X[:, :, :4, :5].contiguous()
+    matrix, mean = torch.randn((60, 60), generator=generator), torch.rand(60, generator=generator)
+    reference = v2.LinearTransformation(matrix.double(), mean.double())
+    out = ga.LinearTransformation(matrix, mean)(small)
+    assert torch.allclose(out, reference(small), atol=1e-5)
+    levels = (small * 255).round().to(torch.uint8)
+    whitened = ga.Compose([ga.RandomHorizontalFlip(p=1.0), ga.LinearTransformation(matrix, mean)])(levels)
+    assert whitened.dtype == torch.float32
+    assert torch.allclose(whitened.double(), reference(levels.flip(3).double() / 255), atol=1e-4)
+    with pytest.raises(ValueError, match="images must have 60 channels, or as many values, got 3 channels and 702"):
+        ga.LinearTransformation(matrix, mean)(X)
+    with pytest.raises(ValueError, match=r"transformation_matrix must be square, got \(3, 4\)"):
+        ga.LinearTransformation(torch.rand(3, 4), mean)
+    with pytest.raises(ValueError, match=r"mean_vector must have shape \(60,\), got \(3,\)"):
+        ga.LinearTransformation(matrix, torch.rand(3))
+    with pytest.raises(TypeError, match="mean_vector must be a tensor, got list"):
+        ga.LinearTransformation(colors, [0.0] * 3)
+    with pytest.raises(ValueError, match="may not follow LinearTransformation"):
+        ga.Compose([ga.LinearTransformation(colors, torch.zeros(3)), ga.RandomSolarize(0.5)])

@@ -37,6 +37,7 @@ def test_no_kernel_spills(capability: int, record_property: pytest.RecordPropert
         "tile_kernel",
         "tiles_kernel",
         "lens_kernel",
+        "axes_kernel",
     }
     record_property("registers", json.dumps([(row["pipeline"], row["kernel"], row["registers"]) for row in found]))
     for row in found:

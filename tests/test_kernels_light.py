@@ -50,11 +50,11 @@ RGB: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("channels", [1, 4, 6])
+@pytest.mark.parametrize("channels", [1, 6])
 @pytest.mark.parametrize("name", list(MANY))
 def test_channels(name: str, channels: int) -> None:
     layer = ga.Compose(MANY[name], seed=4)
-    expected, out = rendered(layer, images((channels, 13, 18), torch.float32))
+    expected, out = rendered(layer, images((channels, 9, 14), torch.float32))
     assert ((out - expected).abs() > 2e-5).double().mean() < 0.005 and out.shape == expected.shape
 
 
@@ -91,7 +91,7 @@ def test_walk(name: str, last: bool) -> None:
         assert (walked.double() - whole.double()).abs().max() <= tolerance
 
 
-@pytest.mark.parametrize("name", ["light", "maps", "rain"])
+@pytest.mark.parametrize("name", ["light", "rain"])
 def test_sizes_differ(name: str) -> None:
     """Several canvases in one kernel, as one at a time."""
     x = [example(1, (3, h, w))[0] for h, w in ((13, 18), (9, 26), (20, 7))]

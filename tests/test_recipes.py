@@ -286,8 +286,9 @@ def test_every_recipe_runs_prints_and_is_documented(name: str) -> None:
     layer.eval()
     shapes = [[tuple(t.shape) for t in torch.utils._pytree.tree_leaves(layer(*inputs))] for _ in range(2)]
     assert shapes[0] == shapes[1]
-    if isinstance(layer, ga.Compose):
-        assert ga.fingerprint(ga.from_dict(json.loads(json.dumps(ga.to_dict(layer))))) == ga.fingerprint(layer)
+    restored = ga.from_dict(json.loads(json.dumps(ga.to_dict(layer))))
+    assert ga.fingerprint(restored) == ga.fingerprint(layer)
+    assert type(restored) is type(layer)
 
 
 def test_levels_grow() -> None:

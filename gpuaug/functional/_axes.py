@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpuaug.render.launch import register
+from gpuaug.render.launch import on_device, power, register
+from gpuaug.sampling.generator import TRITON
 
 __all__ = ["principal_axes"]
 
 SWEEPS = 6
 """Of Jacobi's rotations, which converge quadratically: four reach float32 for matrices of 3, six for large ones."""
+LARGEST = 8
+"""Rows of the matrices that the kernel takes."""
 
 
 def principal_axes(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,7 +50,22 @@ def jacobi(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return values.gather(1, order), rows.gather(1, order[:, :, None].expand_as(rows)).transpose(1, 2).contiguous()
 
 
+def by_kernel(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the same by one program for each matrix."""
+    from gpuaug.render.kernels.axes import axes_kernel
+
+    given = matrix.to(torch.float32).contiguous()
+    count = given.shape[1]
+    values, vectors = given.new_empty(given.shape[:2]), torch.empty_like(given)
+    if given.numel():
+        with on_device(given):
+            axes_kernel[(given.shape[0],)](given, values, vectors, C=count, N=power(count), SWEEPS=SWEEPS, num_warps=1)
+    return values.to(matrix.dtype), vectors.to(matrix.dtype)
+
+
 def _find(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    if matrix.device.type == "cuda" and TRITON and matrix.shape[1] <= LARGEST:
+        return by_kernel(matrix)
     # What is not finite (of samples that a gate leaves out, anything) may not stop the others.
     finite = torch.nan_to_num(matrix, 0.0, 0.0, 0.0)
     if matrix.device.type != "cpu":

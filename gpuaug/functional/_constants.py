@@ -16,8 +16,8 @@ class Constants:
     """Numbers that every call needs on the batch's device: copied there once."""
 
     def __init__(self, rows: Any, dtype: torch.dtype = torch.float32) -> None:
-        """Keep them on the host."""
-        self._host = self._there = torch.tensor(rows, dtype=dtype)
+        """Keep them on the host; a tensor with its own dtype."""
+        self._host = self._there = rows.clone() if isinstance(rows, Tensor) else torch.tensor(rows, dtype=dtype)
 
     @property
     def count(self) -> int:

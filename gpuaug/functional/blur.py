@@ -186,7 +186,8 @@ def _window_sums(x: Tensor, size: int, axis: int) -> Tensor:
         run = run.narrow(axis, 0, length) + run.narrow(axis, wide, length)
         wide *= 2
         if size & wide:
-            total = total + run.narrow(axis, start, count)
+            part = run.narrow(axis, start, count)
+            total = total + part if start == 1 else total.add_(part)  # at first it is the image's own memory
             start += wide
     return total
 

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 SMALL_DISK = 8
-"""Radius up to which OpenCV users give a disk a grid of 17 taps, and blur its rim with 3 taps instead of 5."""
+"""Radius up to which a disk has a grid of 17 taps, and its rim is blurred by 3 taps instead of 5, as in ImageNet-C."""
 
 
 def _offsets(largest: int, like: Tensor) -> Tensor:

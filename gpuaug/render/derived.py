@@ -7,7 +7,7 @@ from torch import Tensor
 from gpuaug.functional import adapt
 from gpuaug.render.program import Choice
 
-__all__ = ["frame_changes", "matching_tables", "principal_shifts"]
+__all__ = ["frame_changes", "frames_from", "matching_tables", "principal_shifts"]
 
 
 def _moments(found: list[Tensor], count: Tensor | int) -> tuple[Tensor, Tensor]:
@@ -25,12 +25,15 @@ def principal_shifts(choice: Choice, found: list[Tensor], count: Tensor | int) -
 def frame_changes(choice: Choice, found: list[Tensor], count: Tensor | int) -> Tensor:
     """Return the matrices of `adapt_pixels`, from sums and products, or extremes."""
     kind = choice.static["kind"]
+    return adapt.frame_change(kind, frames_from(kind, found, count), choice.operands[0])
+
+
+def frames_from(kind: str, found: list[Tensor], count: Tensor | int) -> Tensor:
+    """Return what colours are measured by, from sums and products, or extremes."""
     if kind == "minmax":
         low, high = found[0].unflatten(2, (2, -1)).unbind(2)
-        own = adapt.framed(kind, low.amin(dim=1), high.amax(dim=1))
-    else:
-        own = adapt.framed(kind, *_moments(found, count), count)
-    return adapt.frame_change(kind, own, choice.operands[0])
+        return adapt.framed(kind, low.amin(dim=1), high.amax(dim=1))
+    return adapt.framed(kind, *_moments(found, count), count)
 
 
 def matching_tables(choice: Choice, found: list[Tensor], count: Tensor | int) -> Tensor:

@@ -17,6 +17,7 @@ __all__ = [
     "count_photons",
     "drop_grid",
     "drop_pixels",
+    "erase_by_mask",
     "erase_with_color",
     "erase_with_noise",
     "erase_with_value",
@@ -160,4 +161,12 @@ def mask_grid(x: Pixels, unit: Tensor, hole: Tensor, shift: Tensor, turn: Tensor
     """Fill the squares of a turned grid with one value, or one for each channel."""
     h, w = split(x)[0].shape[1:]
     out: Tensor = occlude.put(x, occlude.turned_grid(unit, hole, shift, turn, h, w), row(x, fill))
+    return out
+
+
+@planar
+def erase_by_mask(x: Pixels, where: Tensor, *, value: tuple[float, ...]) -> Tensor:
+    """Fill what masks (B, H, W) or larger ones name with one value, or one for each channel."""
+    h, w = split(x)[0].shape[1:]
+    out: Tensor = occlude.put(x, where[:, :h, :w], row(x, value))
     return out

@@ -232,6 +232,12 @@ _GRAIN: dict[str, Operation] = {
     "shot_noise": Operation(99),
     "iso_noise": Operation(100, measures=_measuring("lightness", "lightness_squares"), crosses=True),
     "grid_mask": Operation(102, ("fill",), _length("fill"), _listed("fill")),
+    "erase_mask": Operation(
+        103,
+        ("value",),
+        lambda choice: int(choice.operands[0].shape[2]) * 64 + len(choice.static["value"]),
+        _listed("value"),
+    ),
     "line_noise": Operation(101, ("columns", "per_channel"), _flags("columns", "per_channel")),
 }
 """Noise, sensor and occlusion: codes from 96."""
@@ -265,7 +271,7 @@ returns working float32 images, or uint8 ones of uint8, in which samples that `c
 The operator must register what it gives on fake tensors, and import its kernels at the first launch.
 """
 
-TORCH_ONLY = frozenset({"adapt_spectrum", "lambda"})
+TORCH_ONLY = frozenset({"adapt_spectrum", "linear_transformation", "lambda"})
 """Operations without a kernel, which take their torch definition on CUDA too."""
 
 

@@ -11,8 +11,10 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug import functional as F
-from gpuaug.functional.adapt import FRAMES, adapt_one, match_one
+from gpuaug.functional.adapt import FRAMES, adapt_one, match_one, shares
 from gpuaug.geometry.canvas import Sizes
+from gpuaug.render.derived import frames_from
+from gpuaug.render.measured import by_kernels, measured
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, as_distribution, static_range
 from gpuaug.sampling.law import Number, Range
@@ -23,6 +25,9 @@ from gpuaug.transforms.layer import Context
 from gpuaug.transforms.mix import partners
 
 __all__ = ["FDA", "HistogramMatching", "PixelDistributionAdaptation", "unit_of"]
+
+MOST_TOGETHER = 4
+"""Channels whose products kernels measure."""
 
 
 def as_references(images: Any, owner: str) -> Tensor | None:
@@ -47,6 +52,7 @@ def as_references(images: Any, owner: str) -> Tensor | None:
 class _Reference(Transform):
     """What adapts samples to other images: whose, and what of them is needed."""
 
+    adapts: ClassVar[bool] = True
     sees: tuple[str, ...] = ("image",)
     _references: Tensor | None
 
@@ -163,6 +169,8 @@ class HistogramMatching(_Reference, Photometric):
 
     def measured(self, images: Tensor, context: Context) -> Tensor:
         """Return which share of a channel is at each level or below."""
+        if by_kernels(images):
+            return shares(measured(images, "histogram")[0])
         return F.quantiles_of(images)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
@@ -231,7 +239,11 @@ class PixelDistributionAdaptation(_Reference, Photometric):
 
     def measured(self, images: Tensor, context: Context) -> Tensor:
         """Return axes or scales, and the origin."""
-        return F.frame_of(images, self.transform_type)
+        kind = self.transform_type
+        if by_kernels(images) and (kind == "minmax" or images.shape[1] <= MOST_TOGETHER):
+            found = measured(images, *(("extremes",) if kind == "minmax" else ("sums", "products")))
+            return frames_from(kind, found, images.shape[2] * images.shape[3])
+        return F.frame_of(images, kind)
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the map."""

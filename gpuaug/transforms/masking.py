@@ -13,7 +13,8 @@ from gpuaug.geometry.canvas import along, smaller
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import as_fill
-from gpuaug.sampling.distributions import Integers, Uniform, as_distribution, within
+from gpuaug.sampling.counts import as_counts
+from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, within
 from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.layer import Context
@@ -24,16 +25,10 @@ from gpuaug.transforms.sizes import is_fraction
 __all__ = ["GridMask", "XYMasking"]
 
 
-def _up_to(value: Any, name: str) -> tuple[int, int]:
-    """Return whole numbers (low, high); a number v means 0 to v."""
-    pair = (0, value) if isinstance(value, int) else tuple(value)
-    if (
-        len(pair) != 2
-        or any(isinstance(v, bool) or not isinstance(v, int) for v in pair)
-        or not 0 <= pair[0] <= pair[1]
-    ):
-        raise ValueError(f"XYMasking: {name} must be integers with 0 <= low <= high, got {value!r}")
-    return pair
+def _up_to(value: Any, name: str) -> tuple[Distribution, int]:
+    """Return the law of a whole number, of which a number v means 0 to v, and the largest that it gives."""
+    law = as_counts((0, value) if isinstance(value, int) else value, "XYMasking", name, 0)
+    return law, int(law.support()[1])
 
 
 class XYMasking(Rectangles):
@@ -72,10 +67,10 @@ class XYMasking(Rectangles):
 
     def __init__(
         self,
-        num_masks_x: int | Sequence[int] = 0,
-        num_masks_y: int | Sequence[int] = 0,
-        mask_x_length: int | Sequence[int] = 0,
-        mask_y_length: int | Sequence[int] = 0,
+        num_masks_x: Range = 0,
+        num_masks_y: Range = 0,
+        mask_x_length: Range = 0,
+        mask_y_length: Range = 0,
         fill: float | Sequence[float] | str = 0,
         fill_mask: float | None = None,
         p: Number = 0.5,
@@ -87,19 +82,18 @@ class XYMasking(Rectangles):
         """See the class."""
         super().__init__(p, channels, keys, fill_mask, hide_keypoints)
         self.value = as_value(fill, "XYMasking", "fill")
-        self.counts = {"x": _up_to(num_masks_x, "num_masks_x"), "y": _up_to(num_masks_y, "num_masks_y")}
+        counts = {"x": _up_to(num_masks_x, "num_masks_x"), "y": _up_to(num_masks_y, "num_masks_y")}
         lengths = {"x": _up_to(mask_x_length, "mask_x_length"), "y": _up_to(mask_y_length, "mask_y_length")}
-        self.axes = [axis for axis in "xy" if self.counts[axis][1] and lengths[axis][1]]
-        if not self.axes:
+        self.most = {axis: counts[axis][1] for axis in "xy" if counts[axis][1] and lengths[axis][1]}
+        if not self.most:
             raise ValueError(
                 "XYMasking: num_masks and mask_length must be positive along x or y, got "
-                f"{self.counts['x']} of {lengths['x']} and {self.counts['y']} of {lengths['y']}"
+                f"{num_masks_x!r} of {mask_x_length!r} and {num_masks_y!r} of {mask_y_length!r}"
             )
         random: dict[str, Any] = {}
-        for axis in self.axes:
-            most = self.counts[axis][1]
-            random[f"count_{axis}"] = Integers(*self.counts[axis])
-            random[f"_length_{axis}"] = (Integers(*lengths[axis]), most)
+        for axis, most in self.most.items():
+            random[f"count_{axis}"] = counts[axis][0]
+            random[f"_length_{axis}"] = (lengths[axis][0], most)
             random[f"_place_{axis}"] = (Uniform(0.0, 1.0), most)
         if isinstance(self.value, str):
             random["_key"] = KEY
@@ -109,8 +103,8 @@ class XYMasking(Rectangles):
         """Return how many stripes there are, and their `boxes`."""
         sizes = dict(zip("yx", context.canvas, strict=True))
         values, boxes = {}, []
-        for axis in self.axes:
-            most, size = self.counts[axis][1], along(sizes[axis], 1)
+        for axis, most in self.most.items():
+            size = along(sizes[axis], 1)
             length = smaller(raw[f"_length_{axis}"].reshape(-1, most), size)
             start = torch.floor(raw[f"_place_{axis}"].reshape(-1, most) * (size - length + 1))
             start = torch.minimum(start, size - length)

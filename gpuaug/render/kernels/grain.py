@@ -23,10 +23,20 @@ def _salted(v, u, salt, amount):
 
 
 @triton.jit
+def _share_below(normal):
+    """Return the share of the normal law below a value, to 1e-7: of few registers, which the exact one is not."""
+    x = tl.abs(normal) * 0.7071067811865476
+    t = 1.0 / (1.0 + 0.3275911 * x)
+    tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    tail = 0.5 * tail * tl.exp(-x * x)
+    return tl.where(normal > 0.0, 1.0 - tail, tail)
+
+
+@triton.jit
 def _count(rate, normal):
     """Return counts of given rates: `functional.noise.poisson`."""
     few = tl.minimum(rate, 6.0)
-    place = 0.5 * (1.0 + tl.erf(normal * 0.7071067811865476))
+    place = _share_below(normal)
     term = tl.exp(-few)
     below = term
     count = tl.zeros(normal.shape, tl.float32)
@@ -74,7 +84,7 @@ def _iso(
     total = tl.sum(partials(ops, strides, STAT + 1, sample, 0, PARTS, 1), 0)
     spread = tl.sqrt(total / (h * w).to(tl.float32) + 1e-20)
     turn, normal, _, _ = normal_lanes(_key(ops, strides, AT + 2, sample), pixel, 0)
-    rate = tl.zeros(normal.shape, tl.float32) + spread * strength
+    rate = tl.zeros((1, 1), tl.float32) + spread * strength
     count = _count(rate, normal)
     a, b, c = clamp(a), clamp(b), clamp(c)
     if C == 1:
@@ -184,4 +194,14 @@ def speckle(
             c = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K2), c)
         if C > 3:
             d = tl.where(covered, constant(CONSTANTS, FIRST, EXTRA, K3), d)
+    elif CODE == 103:  # erase_mask: width of the mask and how many values, among the constants
+        covered = tl.load(ops[AT] + sample * strides[AT] + y * (EXTRA // 64) + x) != 0
+        COUNT: tl.constexpr = EXTRA % 64
+        a = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K0), a)
+        if C > 1:
+            b = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K1), b)
+        if C > 2:
+            c = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K2), c)
+        if C > 3:
+            d = tl.where(covered, constant(CONSTANTS, FIRST, COUNT, K3), d)
     return a, b, c, d
