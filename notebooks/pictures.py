@@ -105,7 +105,7 @@ def tile(case: Case, marked: dict[str, Tensor]) -> Tensor:
     if height == width:
         marked = ga.CenterCrop(TILE[0])(marked)
     batch = {key: value.repeat(2, *[1] * value.dim()) for key, value in marked.items()}
-    if any(node.transform.mixes for node in layer.nodes):
+    if any(node.transform.mixes or getattr(node.transform, "adapts", False) for node in layer.nodes):
         others, own = companions(), {**marked, "visible": torch.full((1, 5), 2)}
         batch = {key: torch.cat((others[key][:1], own[key][None], others[key][1:])) for key in others}
     if bands == 5:

@@ -139,7 +139,7 @@ CASES = [
     Case(lambda: ga.PlanckianJitter("cied", p=0.5), shown=lambda: ga.PlanckianJitter(temperature_limit=3500.0)),
     Case(lambda: ga.ToSepia(p=0.5)),
     Case(lambda: ga.CLAHE((2.0, 6.0), (2, 3), p=0.5), shown=lambda: ga.CLAHE((4.0, 4.0))),
-    Case(lambda: ga.FancyPCA(3.0, p=0.5), shown=lambda: ga.FancyPCA(3.0)),
+    Case(lambda: ga.FancyPCA(3.0, p=0.5), shown=lambda: ga.FancyPCA(1.0)),
     Case(lambda: ga.RandomHSV(p=0.5)),
     Case(lambda: ga.HEStain("macenko", p=0.5), shown=lambda: ga.HEStain("preset", "standard")),
     Case(lambda: ga.RandScaleIntensity(0.4, p=0.5, channel_wise=True), shown=lambda: ga.RandScaleIntensity((0.4, 0.5))),

@@ -85,6 +85,7 @@ def test_stains_are_found_where_they_were_put(method: str) -> None:
 def test_macenkos_percentiles() -> None:
     """The paper's steps by NumPy, on an image of which every pixel is looked at."""
     x = example(1, (3, 20, 33), torch.float64) * 0.7
+    x[:, 1, :7] = 0.97  # what is clear in one channel says nothing
     density = -np.log(x[0].flatten(1).numpy().T)
     density = density[(density >= 0.15).all(axis=1)]
     axes = np.linalg.eigh(np.cov(density.T))[1][:, [2, 1]]

@@ -163,6 +163,9 @@ def test_flare_overlay() -> None:
             inside = (z - px) ** 2 + (y - py) ** 2 <= radius**2
             image = np.where(inside, image + (color.reshape(3, 1, 1) - image) * opacity, image)
         counts.add(counted)
+        # Each circle is blended again with all that follow it, each time by 0.05 to 0.2.
+        clear = np.append(1 - params.circles[b, :counted, 3].double().numpy(), 1.0)
+        assert ((clear[:-1] / clear[1:] >= 0.8 - 1e-6) & (clear[:-1] / clear[1:] <= 0.95 + 1e-6)).all()
         table = params.through[b].double().numpy()
         most = (1 - table[0] / table[1]) ** (1 / 3)
         alphas = np.linspace(0, most, 6) ** 3

@@ -57,6 +57,8 @@ def restain(image: Tensor, tissue: Tensor, background: Tensor) -> Tensor:
     Shape:
         (B, 3, H, W) to the same; clamped to black and white.
 
+    Source: the Beer-Lambert law, as Ruifrok and Johnston 2001 use it.
+
     Example:
         >>> import torch
         >>> from gpuaug.functional import restain

@@ -52,6 +52,7 @@ def as_references(images: Any, owner: str) -> Tensor | None:
 class _Reference(Transform):
     """What adapts samples to other images: whose, and what of them is needed."""
 
+    adapts: ClassVar[bool] = True
     sees: tuple[str, ...] = ("image",)
     _references: Tensor | None
 
