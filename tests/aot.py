@@ -88,7 +88,7 @@ PIPELINES["tints"] = [
     NORMALIZE,
 ]
 PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
-PIPELINES["sensor"] = [ga.ISONoise(p=0.5), ga.ShotNoise(p=0.5)]
+PIPELINES["sensor"] = [*CROP, ga.ShotNoise(), NORMALIZE]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 PIPELINES["lens"] = [
     *CROP,

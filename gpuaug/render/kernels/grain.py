@@ -35,6 +35,11 @@ def _share_below(normal):
 @triton.jit
 def _count(rate, normal):
     """Return counts of given rates: `functional.noise.poisson`."""
+    many = tl.maximum(rate, 6.0)
+    root, square = tl.sqrt(many), normal * normal
+    expanded = many + root * normal + 0.3333333333333333 + square * 0.16666666666666666
+    expanded -= normal * (0.027777777777777776 + square * 0.013888888888888888) / root
+    expanded += (square * 0.008641975308641974 + square * square * 0.003703703703703704 - 0.019753086419753086) / many
     few = tl.minimum(rate, 6.0)
     place = _share_below(normal)
     term = tl.exp(-few)
@@ -44,11 +49,6 @@ def _count(rate, normal):
         count += tl.where(place > below, 1.0, 0.0)
         term = term * (few / k)
         below += term
-    many = tl.maximum(rate, 6.0)
-    root, square = tl.sqrt(many), normal * normal
-    expanded = many + root * normal + 0.3333333333333333 + square * 0.16666666666666666
-    expanded -= normal * (0.027777777777777776 + square * 0.013888888888888888) / root
-    expanded += (square * 0.008641975308641974 + square * square * 0.003703703703703704 - 0.019753086419753086) / many
     return tl.where(rate < 6.0, count, tl.maximum(tl.floor(expanded), 0.0))
 
 
