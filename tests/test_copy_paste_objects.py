@@ -209,3 +209,23 @@ def test_frames_of_a_clip_paste_the_same_objects(form: str) -> None:
     assert not torch.equal(drawn.alpha[:, 0], drawn.alpha[:, 1])
     pasted = drawn.chosen[:, None] & data["valid"][drawn.partner]
     assert (drawn.chosen[:, None] & ~pasted).any() and not (out["valid"][:, :, N:] & ~pasted).any()
+
+
+def test_what_stands_beside_masks_alone_is_the_objects() -> None:
+    """Without boxes too, labels and further columns have a row for each mask, and `valid` says which there are."""
+    masks = torch.zeros(2, 2, 20, 24, dtype=torch.bool)
+    masks[:, 0, 2:9, 3:9] = True
+    masks[:, 1, 8:18, 10:20] = True
+    given = {
+        "image": torch.rand(2, 3, 20, 24),
+        "masks": masks,
+        "labels": torch.tensor([[1, 2], [3, 4]]),
+        "area": torch.tensor([[10.0, 20], [30, 40]]),
+    }
+    out = ga.Compose([ga.CopyPaste(1.0, scale_range=(1.0, 1.0))], seed=1)(given)
+    assert out["labels"].tolist() == [[1, 2, 3, 4], [3, 4, 1, 2]]
+    assert out["area"].tolist() == [[10, 20, 30, 40], [30, 40, 10, 20]]
+    assert torch.equal(out["valid"], out["masks"].flatten(2).any(-1))
+    assert out["labels"].shape == out["valid"].shape == out["masks"].shape[:2]
+    soft = ga.Compose([ga.RandomInvert()])({**given, "labels": torch.tensor([3, 4])})
+    assert soft["labels"].tolist() == [3, 4], "the samples' own"

@@ -206,3 +206,18 @@ def test_switched_off_between_calls() -> None:
     assert "unchanged" in repr(params) or "MixUp()" in repr(params)
     augment[1].enabled = True
     assert augment(data)["boxes"].shape == (4, 4, 4)
+
+
+def test_what_can_be_switched_off() -> None:
+    """A container switches what mixes in it; what does not mix says what to do instead."""
+    images, labels = example(4, (3, 9, 12)), torch.arange(4)
+    choice = ga.RandomChoice([ga.MixUp(num_classes=4), ga.CutMix(num_classes=4)])
+    augment = ga.Compose([ga.RandomInvert(0.0), choice], seed=0)
+    for layer in (choice, augment):
+        layer.enabled = False
+        assert not layer.enabled and torch.equal(augment(images, labels)[0], images)
+        layer.enabled = True
+        assert layer.enabled and not torch.equal(augment(images, labels)[0], images)
+    for made in (ga.RandomInvert(), ga.Compose([ga.RandomInvert()])):
+        with pytest.raises(AttributeError, match="enabled can be set where samples meet"):
+            made.enabled = False

@@ -205,7 +205,8 @@ def as_images(image: Any, owner: str) -> Any:
     if isinstance(image, Ragged):
         return image
     if not isinstance(image, Tensor):
-        raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}")
+        keys = f" with the keys {', '.join(map(repr, image))}, none of them 'image'" if isinstance(image, dict) else ""
+        raise TypeError(f"{owner}: images must be a tensor (B, C, H, W), got {type(image).__name__}{keys}")
     if image.dtype not in IMAGE_DTYPES:
         names = ", ".join(str(d).removeprefix("torch.") for d in IMAGE_DTYPES)
         raise TypeError(f"{owner}: images must have one of the dtypes {names}, got {image.dtype}")

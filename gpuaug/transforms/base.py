@@ -83,8 +83,6 @@ class Transform(Layer):
     mixes_labels: ClassVar[bool] = False
     kept: Kept | None = None
     """For one that mixes: samples of earlier batches."""
-    enabled: bool = True
-    """Whether a mix is switched on."""
     labels_getter: Any = None
     """For one that mixes: how labels are found in what a call is given."""
     treats_boxes: ClassVar[bool] = False
@@ -118,6 +116,18 @@ class Transform(Layer):
         self.p = check_p(p, type(self).__name__)
         self._declared: dict[str, tuple[Distribution, int]] = {}
         self._build()
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is switched on; one in which samples meet can be switched off."""
+        return True
+
+    @enabled.setter
+    def enabled(self, on: bool) -> None:
+        raise AttributeError(
+            f"{type(self).__name__}: enabled can be set where samples meet (MixUp, Mosaic, ...), got {on!r};"
+            " set(p=0.0) leaves out every sample"
+        )
 
     def declare(self, **random: Distribution | tuple[Distribution, int]) -> None:
         """Name the distributions that are drawn for each sample, with their number of columns where not one."""

@@ -40,8 +40,17 @@ class BatchMix(Transform):
         if labels_getter is not None and labels_getter != "default" and not callable(labels_getter):
             raise TypeError(f"{owner}: labels_getter must be 'default', a function or None, got {labels_getter!r}")
         self.labels_getter = labels_getter
-        self.enabled = True
+        self._on = True
         super().__init__(p)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is switched on."""
+        return self._on
+
+    @enabled.setter
+    def enabled(self, on: bool) -> None:
+        self._on = bool(on)
 
     def active(self, context: Context) -> bool:
         """Tell whether it is switched on; raise where samples differ in size, and cannot meet."""

@@ -42,6 +42,22 @@ class Container(Layer):
                 raise TypeError(f"{owner}: transforms[{i}] must be a gpuaug transform, got {type(transform).__name__}")
             self.add_module(str(i), transform)
 
+    @property
+    def enabled(self) -> bool:
+        """Whether what mixes samples in it is switched on; to be set for all of it at once."""
+        return all(mix.enabled for mix in self._mixes())
+
+    @enabled.setter
+    def enabled(self, on: bool) -> None:
+        mixes = self._mixes()
+        if not mixes:
+            raise AttributeError(f"{type(self).__name__}: enabled can be set where samples meet in it, got {on!r}")
+        for mix in mixes:
+            mix.enabled = on
+
+    def _mixes(self) -> list[Any]:
+        return [layer for layer in self.modules() if layer is not self and getattr(layer, "mixes", False)]
+
     def _children(self) -> list[Layer]:
         return [child for child in self.children() if isinstance(child, Layer)]
 

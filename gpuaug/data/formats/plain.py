@@ -85,7 +85,7 @@ def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]
         if rows.boxes is not None:
             boxes = boxes_from_xyxy(rows.boxes, out.box_format, canvas)
             result["boxes"] = unbatched(boxes.to(data["boxes"].dtype) if data["boxes"].is_floating_point() else boxes)
-        if rows.boxes is not None or "valid" in data:
+        if rows.boxes is not None or rows.masks is not None or "valid" in data:
             result["valid"] = unbatched(rows.valid)
         for key, value in (("labels", rows.labels), ("masks", rows.masks), *rows.columns.items()):
             if value is not None:
@@ -117,6 +117,11 @@ def _ragged_planes(value: Any, key: str, images: Ragged, owner: str) -> tuple[Ra
     if not isinstance(value, Ragged) or value.host != images.host:
         raise ValueError(f"{owner}: {key} must be a list or a Ragged of the sizes of the images, got {value!r:.60}")
     return value, 3 if value.planar else dims
+
+
+def _are_rows(value: Any, rows: tuple[int, ...]) -> bool:
+    """Tell whether a tensor has one entry for each object."""
+    return isinstance(value, Tensor) and tuple(value.shape[: len(rows)]) == rows
 
 
 def _instances(
@@ -164,7 +169,8 @@ def _instances(
             seen = batched("visible")
             visible = shaped("visible", seen[:, None] if alone else seen, (keypoints.shape[2],))
     assert rows is not None
-    if "labels" in data and boxes is not None:
+    objects = boxes is not None or masks is not None
+    if "labels" in data and (boxes is not None or (objects and _are_rows(data["labels"], (*lead, rows[1])))):
         labels = shaped("labels", batched("labels"), (None,) * (batched("labels").dim() - 2))
     valid = batched("valid").to(torch.bool) if "valid" in data else torch.ones(rows, dtype=torch.bool, device=device)
     shaped("valid", valid, ())
@@ -177,8 +183,6 @@ def _instances(
         if key == turning and keypoints is not None:
             own_rows = batched(key)[:, None] if alone else batched(key)
             columns[key] = shaped(key, own_rows, (keypoints.shape[2],))
-        elif boxes is None or not isinstance(value, Tensor):
-            continue
-        elif tuple(value.shape[: len(lead) + 1]) == (*lead, rows[1]):
+        elif objects and _are_rows(value, (*lead, rows[1])):
             columns[key] = batched(key)
     return Instances(valid, boxes, labels, masks, keypoints, visible, columns)
