@@ -52,6 +52,7 @@ CONSTRUCTORS: list[tuple[Any, type[Exception], str]] = [
     (lambda: ga.RandomErasing(min_count=3, max_count=1), ValueError, "RandomErasing: "),
     (lambda: ga.GridDropout(1.5), ValueError, "GridDropout: ratio .*1.5"),
     (lambda: ga.Normalize((0.5,), (0.5, 0.5)), ValueError, "Normalize: mean and std "),
+    (lambda: ga.Normalize(0.5, 0.5), ValueError, "Normalize: mean and std must have one number for each channel"),
     (lambda: ga.Normalize((0.5,), (0.0,)), ValueError, "Normalize: std must be positive"),
     (lambda: ga.Normalize((0.5,), (0.5,), dtype=torch.uint8), (TypeError, ValueError), "Normalize: dtype .*uint8"),
     (lambda: ga.Normalize(normalization="batch"), ValueError, "Normalize: normalization .*'batch'"),

@@ -88,7 +88,7 @@ class Normalize(Photometric):
         self.mean = self.std = None
         self._constants: dict[str, tuple[float, ...]] = {}
         if normalization == "standard":
-            if mean is None or std is None or len(tuple(mean)) != len(tuple(std)):
+            if not (isinstance(mean, Iterable) and isinstance(std, Iterable)) or len(tuple(mean)) != len(tuple(std)):
                 raise ValueError(f"{owner}: mean and std must have one number for each channel, got {mean!r}, {std!r}")
             self.mean, self.std = tuple(float(v) for v in mean), tuple(float(v) for v in std)
             if min(self.std) <= 0:
