@@ -102,7 +102,7 @@ def check_walk_is_definition(make: Make, shape: Shape) -> None:
     """The CPU's sample-by-sample walk equals the batched definition."""
     for dtype, tolerance in ((torch.float32, 2e-5), (torch.uint8, 1), (torch.float64, 1e-9)):
         layer, images = _seeded(make), example(5, shape, dtype)
-        opened = begin(layer, (images,))
+        opened = begin(layer, (layer.given(images) if isinstance(layer, _Annotated) else images,))
         batch, values = opened.batch, opened.params.values
         source = batch.image if batch.source is None else batch.source
         values = by_frame(values, batch)
@@ -315,15 +315,16 @@ class _Annotated(Container):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Annotate the images, and return what becomes of them."""
-        out = super().forward(annotated(inputs[0], self._cut_out()), **options)
+        out = super().forward(self.given(inputs[0]), **options)
         return (out[0]["image"], out[1]) if isinstance(out, tuple) else out["image"]
 
     def sample(self, *inputs: Any, **options: Any) -> Params:
         """Annotate the images, and draw."""
-        return super().sample(annotated(inputs[0], self._cut_out()), **options)
+        return super().sample(self.given(inputs[0]), **options)
 
-    def _cut_out(self) -> bool:
-        return any("masks" in node.transform.sees for node in self.nodes)
+    def given(self, images: Tensor) -> dict[str, Tensor]:
+        """Annotate the images."""
+        return annotated(images, any("masks" in node.transform.sees for node in self.nodes))
 
     def evaluation(self) -> Layer | None:
         """Return what the transform is."""

@@ -30,7 +30,7 @@ def test_objects_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = ga.MaskDropout((1, 2), fill=(255, 200, 250), fill_mask=9, p=0.7)
     layer.reseed(1)
     params = layer.sample(data)
-    dropped, gate = params["MaskDropout"].dropped, params["MaskDropout"].gate
+    dropped, gate = params["MaskDropout"].taken_out, params["MaskDropout"].gate
     assert torch.equal(dropped.sum(1), gate * params["MaskDropout"].count.long()) and 0 < gate.sum() < 6
     assert not dropped[:, 2].any()
     where = (data["masks"] & dropped[:, :, None, None]).any(1)
@@ -51,12 +51,12 @@ def test_nothing_else_needs_to_move_or_to_be_filled() -> None:
     data = given()
     still = ga.MaskDropout(3, fill_mask=None, hide_keypoints=False, p=1.0)
     out, params = still(data, return_params=True)
-    dropped = params["MaskDropout"].dropped
+    dropped = params["MaskDropout"].taken_out
     assert torch.equal(out["valid"], data["valid"] & ~dropped) and torch.equal(out["masks"], data["masks"])
     assert torch.equal(out["mask"], data["mask"])
     steps: list[Any] = [ga.RandomHorizontalFlip(1.0), ga.MaskDropout(p=1.0), ga.CenterCrop((40, 51))]
     out, params = ga.Compose(steps, seed=0)({k: v for k, v in data.items() if k != "keypoints"}, return_params=True)
-    dropped = params["MaskDropout"].dropped
+    dropped = params["MaskDropout"].taken_out
     where = (data["masks"] & dropped[:, :, None, None]).any(1).flip(2)[:, 3:43, 5:56]
     image = data["image"].flip(3)[:, :, 3:43, 5:56]
     assert torch.equal(out["image"], torch.where(where[:, None], 0, image).to(torch.uint8))
@@ -64,7 +64,7 @@ def test_nothing_else_needs_to_move_or_to_be_filled() -> None:
     # A later one sees who is gone: with as many as there are, all three are.
     steps = [ga.MaskDropout(p=1.0), ga.MaskDropout((9, 9), p=1.0)]
     out, params = ga.Compose(steps, seed=0)(data, return_params=True)
-    assert not out["valid"].any() and (params["MaskDropout_2"].dropped.sum(1) == 2).all()
+    assert not out["valid"].any() and (params["MaskDropout_2"].taken_out.sum(1) == 2).all()
 
 
 def test_index_maps_and_class_maps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_index_maps_and_class_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = ga.MaskDropout(p=1.0)
     layer.reseed(0)
     out, params = layer({**data, "masks": index}, return_params=True)
-    number = params["MaskDropout"].dropped.int().argmax(1) + 1
+    number = params["MaskDropout"].taken_out.int().argmax(1) + 1
     where = index == number.view(-1, 1, 1)
     assert torch.equal(out["image"], torch.where(where[:, None], 0, data["image"]).to(torch.uint8))
     classes = torch.where(index > 0, index * 50, 0)
@@ -101,7 +101,7 @@ def test_objects_are_drawn_evenly() -> None:
     }
     layer = ga.MaskDropout(p=1.0)
     layer.reseed(0)
-    counts = layer.sample(data)["MaskDropout"].dropped.sum(0)
+    counts = layer.sample(data)["MaskDropout"].taken_out.sum(0)
     assert counts[2] == 0 and (counts[[0, 1, 3]] - 1000).abs().max() < 5 * (3000 * 2 / 9) ** 0.5
 
 
@@ -109,7 +109,7 @@ def test_clips_lose_the_same_object_in_every_frame() -> None:
     data = given(6)
     clip = {k: v.unflatten(0, (2, 3)) for k, v in data.items() if k in ("image", "boxes", "valid", "masks")}
     out, params = ga.Compose([ga.MaskDropout(p=1.0)], seed=0)(clip, return_params=True)
-    dropped = params["MaskDropout"].dropped
+    dropped = params["MaskDropout"].taken_out
     assert dropped.shape == (2, 4) and (dropped.sum(1) == 1).all()
     each = dropped.repeat_interleave(3, 0)
     where = (data["masks"] & each[:, :, None, None]).any(1)

@@ -93,6 +93,13 @@ def fitted(canvas: Canvas, cell: tuple[int, int] | None, fit_mode: str) -> Canva
     return scaled(canvas, (smaller if fit_mode == "contain" else larger)(*factors))
 
 
+def _middle(after: Canvas, inner: Canvas, size: Tensor, whole: Tensor) -> Tensor:
+    """Return the top left corners, as x and y, of images in the middle of a canvas."""
+    if isinstance(after, Sizes) or isinstance(inner, Sizes):
+        return torch.floor((size - whole) / 2)
+    return spans(tuple((outer - side) // 2 for outer, side in zip(after, inner, strict=True)), size)
+
+
 def placed(
     partner: Tensor,
     center: Tensor,
@@ -139,7 +146,7 @@ def placed(
     if shown is not whole:
         place = torch.addcmul(point - whole, right, whole)
         if gate is not None:
-            place = torch.where(on, place, torch.floor((size - whole) / 2))
+            place = torch.where(on, place, _middle(after, inner, size, whole))
     if isinstance(canvas, Sizes) or any(factor != 1 for factor in factors):
         matrix = center.new_zeros((*partner.shape, 3, 3))
         for axis, factor in enumerate(factors):

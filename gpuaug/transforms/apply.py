@@ -57,7 +57,7 @@ def _carried(layer: Layer, batch: Batch, values: Values) -> Batch:
     out = Batch(rendered(source, layer.plan(batch, values)), box_format=box_format)
     moving = any(moves(node, values) for node in layer.nodes)
     touching = any(
-        fills(node) or node.transform.hide_keypoints or "dropped" in values[node.name] for node in layer.nodes
+        fills(node) or node.transform.hide_keypoints or "taken_out" in values[node.name] for node in layer.nodes
     )
     judged = s.bbox.filters or any(
         node.transform.treats_boxes and node.transform.box_format is None for node in layer.nodes

@@ -86,18 +86,18 @@ class MaskDropout(Occluding):
     def settle(self, raw: Drawn, gate: Tensor | None, context: Context) -> Drawn:
         """Choose objects; samples that the gate leaves out keep theirs."""
         values = super().settle(raw, gate, context)
-        if gate is not None and "dropped" in values:
-            values["dropped"] = values["dropped"] & gate[:, None]
+        if gate is not None and "taken_out" in values:
+            values["taken_out"] = values["taken_out"] & gate[:, None]
         return values
 
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
-        """Return `count`, where pixels are replaced as `alpha` (B, H, W), or (B, T, H, W), and which are `dropped`."""
+        """Return `count`, where pixels are replaced as `alpha` (B, H, W), or (B, T, H, W), and who is `taken_out`."""
         rows, frames, canvas = context.objects, context.frames, largest(context.canvas)
         values = {"count": raw["count"]}
         if rows is not None and rows.masks is not None:
             masks = rows.masks.padded(canvas) if isinstance(rows.masks, Ragged) else rows.masks
             there = rows.valid.unflatten(1, (frames, -1)).any(1)
-            values["dropped"] = chosen = self._chosen(raw, there)
+            values["taken_out"] = chosen = self._chosen(raw, there)
             where = msk.union(_by_frame(masks, frames), chosen.repeat_interleave(frames, 0))
         elif context.mask is not None:
             known = _by_frame(context.mask, frames).to(torch.int64)

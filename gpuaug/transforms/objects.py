@@ -145,8 +145,8 @@ def _segment(
     masks = None if planes is None else planes.after(layer, values, nodes)
     device = rows.valid.device
     for node in nodes:
-        if "dropped" in values[node.name]:
-            rows = rows.with_(valid=rows.valid & ~values[node.name]["dropped"])
+        if "taken_out" in values[node.name]:
+            rows = rows.with_(valid=rows.valid & ~values[node.name]["taken_out"])
     path = track(nodes, contexts, values)
     way = path
     if rows.keypoints is not None and any(node.transform.hide_keypoints for node in nodes):
@@ -181,7 +181,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     before, sees, dense = layer.nodes[:place], layer.nodes[place].transform.sees, None
     contexts = layer.contexts(batch)
     rows, mask, image = batch.instances, batch.mask, None
-    moved = any(moves(node, values) or "dropped" in values[node.name] for node in before)
+    moved = any(moves(node, values) or "taken_out" in values[node.name] for node in before)
     if rows is not None and ("objects" in sees or "masks" in sees) and (moved or any(map(fills, before))):
         method = layer.settings.bbox.rotate_method
         if "masks" not in sees and (method != "mask" or rows.masks is None):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou
 
 __all__ = ["non_maximum_suppression", "weighted_boxes_fusion"]
 
@@ -32,6 +31,8 @@ def non_maximum_suppression(found: Found, iou_threshold: float = 0.5, most: int 
         >>> non_maximum_suppression(found)["scores"].tolist() == found["scores"][[1, 2]].tolist()
         True
     """
+    from torchvision.ops import batched_nms  # which imports Dynamo: seconds in every process
+
     scores = found["scores"]
     kept = batched_nms(found["boxes"].to(scores.dtype), scores, found["labels"], iou_threshold)
     return {key: value[kept[:most]] for key, value in found.items()}
@@ -62,6 +63,8 @@ def weighted_boxes_fusion(found: Found, views: int, iou_threshold: float = 0.55,
         >>> weighted_boxes_fusion(found, views=2)["boxes"].tolist()
         [[0.0, 0.0, 10.5, 10.0]]
     """
+    from torchvision.ops import box_iou
+
     if set(found) != {"boxes", "scores", "labels"}:
         raise ValueError(f"weighted_boxes_fusion: found must be boxes, scores and labels, got {', '.join(found)}")
     device, order = found["scores"].device, found["scores"].argsort(descending=True, stable=True).cpu()
