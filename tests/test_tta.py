@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from predicting import Pointwise, finding
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 from torchvision.transforms.v2 import functional as tv
@@ -17,13 +18,6 @@ from gpuaug.testing import example
 
 H, W = 33, 47
 SYMMETRIES = ("none", "hflip", "vflip", "flips", "rot90", "d4")
-
-
-class Pointwise(nn.Module):
-    """What a place holds says what is there: moving the image moves the prediction, exactly."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.stack((x.mean(1), x[:, 0] * x[:, 1], x.amax(1) * 0.5 + 0.1), dim=1)
 
 
 def by_hand(views: list[Tensor], mode: str) -> Tensor:
@@ -173,34 +167,6 @@ def test_keypoints(views: str, scaled: bool) -> None:
     assert (out[..., :2] - expected).abs().max() < 1e-4 and torch.equal(out[..., 2], torch.ones(2, 2))
 
 
-def finding(x: Tensor) -> list[dict[str, Tensor]]:
-    """Find the box of what is bright in each image, with its mask and its corner nearest to the origin."""
-    found = []
-    for image in x:
-        bright = image[0] > 0.9
-        rows, columns = (bright.any(d).nonzero()[:, 0] for d in (1, 0))
-        if not len(rows):
-            found.append(
-                {
-                    "boxes": torch.zeros(0, 4),
-                    "scores": torch.zeros(0),
-                    "labels": torch.zeros(0, dtype=torch.int64),
-                    "masks": torch.zeros(0, 1, *x.shape[2:]),
-                }
-            )
-            continue
-        box = torch.stack((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)).float()
-        found.append(
-            {
-                "boxes": box[None],
-                "scores": image.mean()[None],
-                "labels": torch.ones(1, dtype=torch.int64),
-                "masks": bright[None, None].float(),
-            }
-        )
-    return found
-
-
 @pytest.mark.parametrize("views", ["d4", "ten_crop", "d4*multiscale"])
 def test_boxes_and_their_masks(views: str) -> None:
     x = torch.rand(3, 3, H, W) * 0.3
@@ -328,34 +294,6 @@ def test_labels_of_views_that_bend() -> None:
     assert layer(example(2, (3, H, W))).shape == (2, 3)
 
 
-@pytest.mark.parametrize("overlap", [0, 5, 9])
-@pytest.mark.parametrize("size", [(H, W), (16, 24), (10, 100), (40, 48)])
-def test_tiles_give_what_the_whole_gives(size: tuple[int, int], overlap: int) -> None:
-    x = example(2, (3, *size))
-    for most in (None, 1, 7):
-        out = tta.Tiled(Pointwise(), (16, 24), overlap, max_batch=most)(x)
-        assert out.shape == x.shape and (out - Pointwise()(x)).abs().max() < 1e-5
-    both = ga.TTA(Pointwise(), "d4", tile=(16, 24), overlap=overlap)(x)
-    assert (both - Pointwise()(x)).abs().max() < 1e-5
-
-
-def test_tiles_of_a_network_with_strides() -> None:
-    """Means of 4 x 4 pixels: places of tiles are multiples of the stride."""
-    x = example(1, (3, 37, 50))
-    out = tta.Tiled(nn.AvgPool2d(4), 16, 6)(x)
-    padded = nnf.pad(x, (0, 2, 0, 3), mode="replicate")
-    assert out.shape == (1, 3, 10, 13) and (out - nnf.avg_pool2d(padded, 4)).abs().max() < 1e-5
-
-
-def test_boxes_in_tiles() -> None:
-    x = torch.zeros(2, 3, 60, 90)
-    x[0, :, 20:26, 33:41] = 1.0
-    x[1, :, 50:58, 80:88] = 1.0
-    out = tta.Tiled(finding, (32, 48), 24, outputs="boxes", iou_threshold=0.3)(x)
-    assert out[0]["boxes"][0].tolist() == [33.0, 20.0, 41.0, 26.0]
-    assert out[1]["boxes"][0].tolist() == [80.0, 50.0, 88.0, 58.0]
-
-
 def test_keypoints_are_averaged_whatever_the_mode() -> None:
     """What is said of a mirrored picture, of pixels by their centres, counts from the other side."""
     said = torch.tensor([[[10.0, 7.0]]])
@@ -384,19 +322,3 @@ def test_a_transposed_view_alone() -> None:
 
     out = ga.TTA(half, turned)(x)
     assert out.shape == (1, 3, 17, 23) and (out - half(x)).abs().max() < 1e-5
-
-
-def test_where_tiles_overlap_their_middles_count_most() -> None:
-    """A model that says how far from the left of its tile each pixel lies; by hand along a row."""
-    out = tta.Tiled(lambda x: torch.arange(8.0).expand(len(x), 1, 8, 8), 8, 4)(torch.rand(1, 3, 8, 12))
-    share = np.minimum(np.arange(8), np.arange(8)[::-1]) + 0.5
-    first, second = np.zeros((2, 12)), np.zeros((2, 12))
-    first[:, :8], second[:, 4:] = (share, np.arange(8)), (share, np.arange(8))
-    expected = (first[0] * first[1] + second[0] * second[1]) / (first[0] + second[0])
-    assert np.abs(out[0, 0].numpy() - expected).max() < 1e-5
-
-
-def test_labels_of_tiles_are_averaged() -> None:
-    x = example(2, (3, 16, 48))
-    out = tta.Tiled(lambda x: x.mean((2, 3)), (16, 24))(x)
-    assert torch.allclose(out, x.mean((2, 3)), atol=1e-6)

@@ -8,7 +8,8 @@ from typing import Any
 from gpuaug import functional as F
 from gpuaug.functional.lightness import clahe_one
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, as_distribution
+from gpuaug.sampling.distributions import as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.sampling.varying import is_number
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
@@ -16,7 +17,6 @@ from gpuaug.transforms.layer import Context
 
 __all__ = ["CLAHE"]
 
-Range = float | Sequence[float] | Distribution
 MOST = 255
 """Tiles along a side."""
 
@@ -58,7 +58,7 @@ class CLAHE(Photometric):
         self,
         clip_limit: Range = 4.0,
         tile_grid_size: Sequence[int] = (8, 8),
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

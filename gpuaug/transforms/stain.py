@@ -12,7 +12,8 @@ from gpuaug.functional._constants import Constants
 from gpuaug.functional.stain import RUIFROK, lattice, restaining
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Choice, Plan
-from gpuaug.sampling.distributions import Distribution, Integers, as_distribution
+from gpuaug.sampling.distributions import Integers, as_distribution
+from gpuaug.sampling.law import Number, Range
 from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.color import choice
 from gpuaug.transforms.domain import unit_of
@@ -21,7 +22,6 @@ from gpuaug.transforms.tint import need_channels
 
 __all__ = ["HEStain"]
 
-Range = float | Sequence[float] | Distribution
 
 PRESETS = {
     "ruifrok": RUIFROK,
@@ -82,7 +82,7 @@ class HEStain(Photometric):
         intensity_scale_range: Range = (0.7, 1.3),
         intensity_shift_range: Range = (-0.2, 0.2),
         augment_background: bool = False,
-        p: float = 0.5,
+        p: Number = 0.5,
         *,
         channels: tuple[int, ...] | None = None,
         keys: Sequence[str] | None = None,

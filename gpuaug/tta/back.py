@@ -11,6 +11,7 @@ from torch import Tensor
 from gpuaug.data.instances import KeypointParams
 from gpuaug.functional._moved import moved
 from gpuaug.geometry import matrix as mat
+from gpuaug.geometry.canvas import spans
 from gpuaug.geometry.points import bounds, clip
 from gpuaug.sampling.params import Params
 
@@ -86,10 +87,10 @@ class Frame:
         wide = points[..., :2].to(self.matrix.dtype)
         shift = 0.5 if keypoints.origin == "center" and not scaled else 0.0
         if scaled:
-            wide = wide * wide.new_tensor([self.view[1], self.view[0]])
+            wide = wide * spans(self.view, wide)
         back = mat.apply(mat.inverse(self.matrix), wide + shift) - shift
         if scaled:
-            back = back / back.new_tensor([self.source[1], self.source[0]])
+            back = back / spans(self.source, back)
         out = torch.cat((back.to(points.dtype), points[..., 2:]), dim=-1)
         if keypoints.flip_pairs:
             mirrored = torch.linalg.det(self.matrix[:, :2, :2]) < 0

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
+from gpuaug.geometry.canvas import spans
 from gpuaug.transforms.sizes import as_size
 from gpuaug.tta.boxes import non_maximum_suppression
 
@@ -137,7 +138,7 @@ class _Gather:
                 self.total = [[] for _ in value]
             for rows, found in zip(self.total, value, strict=True):
                 boxes = found["boxes"]
-                rows.append({**found, "boxes": boxes + boxes.new_tensor([at[1], at[0], at[1], at[0]])})
+                rows.append({**found, "boxes": boxes + spans(at, boxes).repeat(2)})
         else:
             h, w = (n // self.stride for n in canvas)
             if self.total is None:
