@@ -255,3 +255,6 @@ def test_mixes_must_agree() -> None:
     for name, first, second in (("mode", "elem", "batch"), ("num_classes", 3, 4), ("label_smoothing", 0.1, 0.0)):
         with pytest.raises(ValueError, match=f"RandomChoice: mixes to choose from must agree in {name}"):
             ga.RandomChoice([ga.MixUp(**{name: first}), ga.CutMix(**{name: second})])
+    for mixes in ([ga.MixUp(class_counts=(9, 1)), ga.CutMix()], [ga.CutMix(), ga.MixUp(class_counts=(9, 1))]):
+        with pytest.raises(ValueError, match="must agree in class_counts"):  # Remix has labels of its own
+            ga.RandomChoice(mixes)

@@ -22,8 +22,8 @@ from gpuaug.transforms.mixing import Group
 
 __all__ = ["Exclusive", "together"]
 
-ALIKE = ("mode", "num_classes", "label_smoothing", "multi_label", "return_pairs")
-"""What mixes to choose from must have in common: labels go by whichever was taken, and modes share its choice."""
+ALIKE = ("mode", "num_classes", "label_smoothing", "multi_label", "return_pairs", "class_counts")
+"""What mixes to choose from must have in common: their labels are mixed as one, and modes share the choice."""
 
 
 class Offered(Transform):
@@ -155,7 +155,7 @@ def together(name: str, branches: Sequence[Sequence[Node]]) -> list[list[Node]]:
         rest.append(list(nodes[place + 1 :]))
     mixes: list[Any] = [node.transform.mix for node in offered]
     for key in ALIKE:
-        values = [getattr(mix, key) for mix in mixes]
+        values = [getattr(mix, key, None) for mix in mixes]
         if any(value != values[0] for value in values):
             raise ValueError(f"{name.split('_')[0]}: mixes to choose from must agree in {key}, got {values}")
     names = tuple(node.name for node in offered)

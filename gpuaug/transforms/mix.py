@@ -228,6 +228,7 @@ class MixUp(Mixing):
         class_counts: how many samples each class has, for Remix: where a class meets one that is `kappa` times rarer,
             and has a smaller share of the pixels than `tau`, the label is the rare class's alone. Pixels are blended as
             ever. A label (B, classes) counts as its largest class. None is plain MixUp.
+            Not in a choice among mixes, whose labels are mixed as one.
         kappa: how many times rarer, above 1.
         tau: share of the pixels, 0 to 1; 0 is neutral.
 
