@@ -25,10 +25,14 @@ pytestmark = pytest.mark.loops
 HERE = Path(__file__).parent
 
 
-def run(script: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start a script beside this file."""
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def run(*arguments: str) -> subprocess.Popen[bytes]:
+    """Start Python on the CPU, which finds what is beside this file."""
     path = os.pathsep.join((str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")))
-    return subprocess.Popen([sys.executable, str(HERE / script), *arguments], env={**os.environ, "PYTHONPATH": path})
+    alone = {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **alone}, cwd=HERE)
 
 
 # --- torch alone ---
@@ -130,11 +134,10 @@ def test_images_as_a_decoder_gives_them(photos: Tensor) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two processes of DDP and FSDP, and one of Lightning and Accelerate."""
+    """Two processes of DDP and FSDP that torchrun starts, and one of Lightning and Accelerate."""
     folder = tmp_path_factory.mktemp("loops")
-    running = [run("loops_distributed.py", str(rank), str(folder)) for rank in (0, 1)]
-    running.append(run("loops_libraries.py", str(folder)))
-    assert [process.wait(timeout=300) for process in running] == [0, 0, 0]
+    running = [run(*TORCHRUN, "loops_distributed.py", str(folder)), run("loops_libraries.py", str(folder))]
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
     return folder
 
 
@@ -151,6 +154,21 @@ def libraries(folder: Path) -> dict[str, Any]:
 
 def equal(a: list[Tensor], b: list[Tensor]) -> bool:
     return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_torchrun_starts_the_script_of_the_readme(ranks: list[dict[str, Any]]) -> None:
+    """Two processes with halves of the data; a sample looks the same as in one process; the weights stay one."""
+    launched = [found["launcher"] for found in ranks]
+    assert all(one["TORCHELASTIC_RUN_ID"] and one["WORLD_SIZE"] == "2" for one in launched)
+    assert [one["LOCAL_RANK"] for one in launched] == ["0", "1"]
+    found = [one["readme"] for one in ranks]
+    assert torch.equal(found[0]["weights"], found[1]["weights"])
+    ids = torch.cat([one["ids"] for one in found])
+    assert len(ids.unique()) == len(ids), "each rank has samples of its own"
+    alone = ga.Compose([ga.RandomResizedCrop(64), ga.RandomHorizontalFlip(), ga.ColorJitter(0.4)], seed=0)
+    alone.set_epoch(1)
+    expected = alone(torch.cat([one["batch"] for one in found]), ids=ids)
+    assert torch.equal(torch.cat([one["shown"] for one in found]), expected)
 
 
 @pytest.mark.parametrize("mode", ["positions", "empty"])
