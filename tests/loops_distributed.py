@@ -140,13 +140,17 @@ def readme() -> dict[str, Any]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     where = Path(sys.argv[1])
-    results: dict[str, Any] = {"readme": readme()}  # which starts and ends its process group
-    number = int(os.environ["RANK"])
+    results: dict[str, Any] = {key: os.environ[key] for key in ("TORCHELASTIC_RUN_ID", "LOCAL_RANK", "WORLD_SIZE")}
+    results["readme"] = readme()  # which starts and ends its process group
+    number = int(os.environ.pop("RANK"))  # from here on torch.distributed alone says it
+    os.environ.pop("WORLD_SIZE")
     # A second group of one process needs a store of its own: torchrun's keeps the addresses of the first.
     dist.init_process_group("gloo", init_method=f"file://{where}/store", rank=number, world_size=2)
     results |= distributed(number, where)
     results["offline"] = offline(where / "offline")
-    results["launcher"] = {key: os.environ.get(key) for key in ("TORCHELASTIC_RUN_ID", "LOCAL_RANK", "WORLD_SIZE")}
+    layer = ga.Compose([ga.RandomRotation(30), ga.ColorJitter(0.4)], seed=0)
+    drawn = [layer(IMAGES[:3], return_params=True)[1] for _ in range(2)]
+    results["angles"] = [params["RandomRotation"].angle for params in drawn]
     torch.save(results, where / f"found{number}.pt")
     dist.barrier()
     dist.destroy_process_group()

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 import gpuaug as ga
-from gpuaug.offline import gather, precompute
+from gpuaug.offline import gather
 
 pytestmark = pytest.mark.loops
 HERE = Path(__file__).parent
@@ -158,9 +158,8 @@ def equal(a: list[Tensor], b: list[Tensor]) -> bool:
 
 def test_torchrun_starts_the_script_of_the_readme(ranks: list[dict[str, Any]]) -> None:
     """Two processes with halves of the data; a sample looks the same as in one process; the weights stay one."""
-    launched = [found["launcher"] for found in ranks]
-    assert all(one["TORCHELASTIC_RUN_ID"] and one["WORLD_SIZE"] == "2" for one in launched)
-    assert [one["LOCAL_RANK"] for one in launched] == ["0", "1"]
+    assert all(found["TORCHELASTIC_RUN_ID"] and found["WORLD_SIZE"] == "2" for found in ranks)
+    assert [found["LOCAL_RANK"] for found in ranks] == ["0", "1"]
     found = [one["readme"] for one in ranks]
     assert torch.equal(found[0]["weights"], found[1]["weights"])
     ids = torch.cat([one["ids"] for one in found])
@@ -181,6 +180,12 @@ def test_ddp_ranks_draw_what_their_number_says(ranks: list[dict[str, Any]], mode
             expected[1] = expected[1][:0]
         assert equal(found[mode]["seen"], expected)
     assert torch.equal(ranks[0][mode]["weights"], ranks[1][mode]["weights"])
+
+
+def test_ranks_never_share_a_draw(ranks: list[dict[str, Any]]) -> None:
+    """Of one seed, wherever and whenever (regressions 2.4); nothing but torch.distributed tells them apart."""
+    angles = torch.cat([angles for found in ranks for angles in found["angles"]])
+    assert len(angles) == 12 and len(angles.unique()) == 12
 
 
 def test_ddp_with_ids_is_one_process(ranks: list[dict[str, Any]]) -> None:
@@ -220,32 +225,6 @@ def test_offline_work_over_ranks_goes_on_after_a_stop(folder: Path, ranks: list[
     assert torch.allclose(made["label"], torch.stack((half, IMAGES.amax((1, 2, 3))), 1), atol=1e-6)
     names = sorted(path.name for path in (folder / "offline").iterdir())
     assert names == [*(f"{i:07d}.pt" for i in range(6)), "plan.json"], "nothing unfinished is left"
-
-
-def test_offline_work_with_another_number_of_ranks(tmp_path: Path) -> None:
-    data = [torch.full((3, 2, 2), float(i)) for i in range(11)]
-    calls: list[int] = []
-
-    def work(batch: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        calls.extend(ids.tolist())
-        return batch.mean((1, 2, 3)), ids
-
-    assert precompute(work, data, tmp_path, batch_size=3, rank=1, world=3) == 2  # 4 batches, dealt out to 3
-    with pytest.raises(ValueError, match=r"gather: 2 of 4 batches are missing \(2, 3"):
-        gather(tmp_path)
-    assert calls == [3, 4, 5, 0, 1, 2], "with fewer batches than rounds the sampler begins again"
-    assert precompute(work, data, tmp_path, batch_size=3) == 2 and calls[6:] == [6, 7, 8, 9, 10]
-    means, ids = gather(tmp_path)
-    assert means.tolist() == ids.tolist() == list(range(11))
-    with pytest.raises(ValueError, match=r"holds batches of {'samples': 11, 'batch_size': 3}, got"):
-        precompute(work, data, tmp_path, batch_size=4)
-    with pytest.raises(ValueError, match="must return tensors of 4 samples"):
-        precompute(lambda batch, ids: batch.mean(), data, tmp_path / "other", batch_size=4)
-    with pytest.raises(ValueError, match="rank must be at least 0 and less than world, got 2 of 2"):
-        precompute(work, data, tmp_path / "other", batch_size=4, rank=2, world=2)
-    with pytest.raises(ValueError, match="must be one that precompute has written"):
-        gather(tmp_path / "nothing")
-    assert precompute(work, [], tmp_path / "empty") == 0 and gather(tmp_path / "empty") is None
 
 
 # --- Lightning, Accelerate ---
