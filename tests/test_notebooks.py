@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 QUICK: dict[str, dict[str, Any]] = {
     "1_training_loop": {"STEPS": 40, "SEEDS": (0,), "IMAGES": 1500},
+    "2_detection_and_segmentation": {"COPIES": 1, "STEPS": 30},
     "4_test_time_augmentation": {"STEPS": 50, "SEEDS": (0,), "DRAWS": 4, "IMAGES": 1400},
     "5_policies": {"COPIES": 1},
 }
@@ -33,6 +35,33 @@ def test_the_lesson_of_the_training_loop(execute: Any) -> None:
     space = execute.run(NOTEBOOKS / "1_training_loop.ipynb", QUICK["1_training_loop"])
     last = {name: runs[0][-1][1] for name, runs in space["curves"].items()}
     assert len(space["curves"]["WITH"][0]) == 10 and min(last.values()) > 60, last
+
+
+def test_the_lesson_of_targets(execute: Any) -> None:
+    """What was marked lies on what it names, stays there, is the same in every form, and can be learnt."""
+    space = execute.run(NOTEBOOKS / "2_detection_and_segmentation.ipynb", QUICK["2_detection_and_segmentation"])
+    number = {name: space["CLASSES"].index(name) for name in ("person", "cat", "rocket", "cup")}
+    astronaut, cat, cup, rocket = (space["photos"][i] for i in range(4))
+    for sample, label in ((astronaut, "person"), (cat, "cat")):  # pupils are darker than what is around them
+        row = sample["labels"].tolist().index(number[label])
+        gray = sample["image"].float().mean(0)
+        for x, y in sample["keypoints"][row, :2].round().int().tolist():
+            assert gray[y - 2 : y + 3, x - 2 : x + 3].mean() < gray[y - 20 : y + 21, x - 20 : x + 21].mean() - 25
+            assert sample["masks"][row, y, x]
+    for sample, label in ((cup, "cup"), (rocket, "rocket")):  # and a cup and a rocket are brighter
+        row = sample["labels"].tolist().index(number[label])
+        gray = sample["image"].float().mean(0)
+        assert gray[sample["masks"][row]].mean() > gray[sample["mask"] == 0].mean() + 15
+    for sample in (astronaut, cat, cup, rocket):
+        edges = [mask.nonzero().aminmax(dim=0) for mask in sample["masks"]]
+        found = torch.stack([torch.cat((low.flip(0), high.flip(0) + 1)) for low, high in edges])
+        beyond = torch.cat((sample["boxes"][:, :2] - found[:, :2], found[:, 2:] - sample["boxes"][:, 2:]), 1)
+        assert (beyond <= 1).all() and (beyond[-1] >= -1).all(), "of the last one nothing is hidden by others"
+    assert len(space["found"]) == 6
+    for form, boxes in space["found"].items():
+        assert (boxes - space["found"]["dict"]).abs().max() < 1e-3, form
+    assert all(loss.isfinite() for loss in space["detector_losses"].values())
+    assert space["losses"][-1] < 0.5 * space["losses"][0] and space["shares"]["cat"] > 0.4, space["shares"]
 
 
 def test_the_lesson_of_test_time_augmentation(execute: Any) -> None:
@@ -53,10 +82,11 @@ def test_notebooks_keep_what_they_show(path: Path) -> None:
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), "run notebooks/execute.py"
     pictures = [
-        output["data"]["image/png"]
+        output["data"][kind]
         for cell in cells
         for output in cell["outputs"]
-        if "image/png" in output.get("data", {})
+        for kind in ("image/png", "image/jpeg")
+        if kind in output.get("data", {})
     ]
     assert pictures and path.stat().st_size < 400_000
     for picture in pictures:
