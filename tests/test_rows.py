@@ -117,6 +117,8 @@ def test_structures() -> None:
     sizes = [images[0], images[1][:, :30, :50]]
     out, several = layer(sizes, return_params=True)
     assert out.shape == (6, 3, 20, 26) and several.canvas == ((H, W), (30, 50)) * 3
+    packed, beside = layer.replay(ga.Ragged.pack(sizes), ga.Ragged.pack(sizes), several)
+    assert torch.equal(packed, out) and [tuple(part.shape[1:]) for part in beside] == [(H, W), (30, 50)] * 3
     alone = ga.Compose([ga.RandomHorizontalFlip(), *AFTER]).replay([sizes[1]], several[[1, 3, 5]][:1])
     assert (out[1] - alone[0]).abs().max() < 1e-5
     targets = [{"boxes": torch.tensor([[0.0, 0.0, 53.0, 40.0]]), "labels": torch.tensor([n])} for n in (3, 8)]
@@ -292,6 +294,14 @@ def test_clips_twice_and_repeated() -> None:
         assert torch.equal(out[s], 1 - expected if params["RandomInvert"].gate[s] else expected)
     starts = params["RandomTemporalCrop"].frames[:, 0]
     assert not torch.equal(starts[:B], starts[B:])
+    thrice, drawn = ga.Compose([ga.RandomTemporalCrop(7), ga.RandomTemporalCrop(5), ga.RandomFrameDrop(0.4)], seed=3)(
+        clip, return_params=True
+    )
+    for s, choices in enumerate(zip(*(values["frames"] for values in drawn.values.values()), strict=True)):
+        expected = clip[s]
+        for frames in choices:
+            expected = expected[frames]
+        assert torch.equal(thrice[s], expected)
 
 
 def test_torchvisions_video() -> None:
@@ -349,6 +359,14 @@ def test_mixes_after_a_repeat() -> None:
     assert out.shape == (8, 3, H, W) and soft.shape == (8, 4) and torch.allclose(soft.sum(1), torch.ones(8))
     objects = ga.Compose([ga.Repeat(2), ga.BBoxSafeRandomCrop(p=1.0)], seed=2)(annotated(images))
     assert objects["image"].shape[0] == 8
+    spots = torch.tensor([[8, 10], [30, 12], [9, 40], [28, 44]])  # what stands out: the only thing there is
+    seen = torch.zeros(4, 3, H, W)
+    for image, (y, x) in zip(seen, spots.tolist(), strict=True):
+        image[:, y - 3 : y + 3, x - 3 : x + 3] = images[0, :, :6, :6]
+    drawn = ga.Compose([ga.Repeat(2), ga.SaliencyMix(num_classes=4)], seed=2).sample(seen, labels)["SaliencyMix"]
+    x0, y0, x1, y1 = drawn.box.unbind(1)
+    y, x = spots[drawn.partner % 4].unbind(1)
+    assert ((x0 < x) & (x < x1) & (y0 < y) & (y < y1)).all()
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,7 @@ def test_clocks_of_schedules_and_of_inference() -> None:
     assert equal(views(images[1:]), fresh(images[1:])), "and keeps nobody for later batches"
     drawing = ga.TwoViews(ga.Compose([ga.RandomInvert()], eval=[ga.RandomRotation(30)]), seed=1).eval()
     assert equal(drawing(images), drawing(images)), "and so does evaluation that draws"
+    assert equal(drawing(images, ids=torch.arange(B) + 5), drawing(images)), "which no ids are asked for"
     params = plain.sample(images)
     assert params.to("meta").of(1)["RandomRotation"].angle.is_meta
     with pytest.raises(IndexError, match="views are 0 to 1, got -1"):
