@@ -15,7 +15,9 @@ from torchvision import tv_tensors as tvt
 from torchvision.transforms import v2
 
 import gpuaug as ga
+from gpuaug.data.batch import open_door
 from gpuaug.testing import annotated, example
+from gpuaug.transforms.rows import sampled
 
 B, H, W = 4, 40, 53
 AFTER = [ga.RandomAffine(20, (0.1, 0.1)), ga.RandomResizedCrop((20, 26)), ga.ColorJitter(0.4, 0.4), ga.GaussianNoise()]
@@ -124,6 +126,11 @@ def test_structures() -> None:
     targets = [{"boxes": torch.tensor([[0.0, 0.0, 53.0, 40.0]]), "labels": torch.tensor([n])} for n in (3, 8)]
     found, found_targets = layer(list(images), targets)
     assert len(found) == 6 and [int(t["labels"][0]) for t in found_targets] == [3, 8] * 3
+    plain = ga.Compose([ga.RandomHorizontalFlip()], format="yolox", seed=0)  # of which nothing has to be repeated
+    given = images, torch.tensor([[[1.0, 10.0, 12.0, 8.0, 6.0]]]).expand(2, -1, -1)
+    (shown, moved), drawn = plain(*given, return_params=True)
+    again = plain.replay(*given, drawn)
+    assert torch.equal(again[0], shown) and torch.equal(again[1], moved)
     one = layer(images[0])
     assert one.shape == (3, 3, 20, 26) and not torch.equal(one[0], one[1])
     one_more = layer({"image": images[0], "boxes": targets[0]["boxes"]})
@@ -342,6 +349,11 @@ def test_preview_and_strength() -> None:
     layer = ga.Compose([ga.Repeat(3), ga.RandomRotation(40)], seed=0)
     one = preview(ga.RandomRotation(40), images, copies=3)
     assert preview(layer, images, copies=1).shape == one.shape
+    for copy in range(2):  # what is looked at is what will be drawn
+        _, shown = sampled(layer, open_door((images,), "preview", layer.settings)[0], copy)
+        assert torch.equal(
+            shown.values["RandomRotation"]["angle"], layer.sample(images, copy=copy)["RandomRotation"].angle
+        )
     strength = torch.tensor([0.0, 1.0])
     out = layer(images, strength=strength).view(3, 2, 3, 12, 15)
     assert (out[:, 0] - images[0]).abs().max() < 1e-6 and (out[:, 1] - images[1]).abs().amax((1, 2, 3)).min() > 0.1

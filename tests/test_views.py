@@ -212,7 +212,7 @@ def test_clocks_of_schedules_and_of_inference() -> None:
     assert equal(plain(images), first) and not equal(plain(images), first)
     views, fresh = (ga.MultiView({"a": ga.Mosaic(target_size=(24, 30), buffer=4)}, seed=0) for _ in range(2))
     with torch.inference_mode():
-        views(images[:1])
+        views(images[:2])
     assert equal(views(images[1:]), fresh(images[1:])), "and keeps nobody for later batches"
     drawing = ga.TwoViews(ga.Compose([ga.RandomInvert()], eval=[ga.RandomRotation(30)]), seed=1).eval()
     assert equal(drawing(images), drawing(images)), "and so does evaluation that draws"
