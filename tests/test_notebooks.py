@@ -6,6 +6,7 @@ import base64
 import importlib
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 QUICK: dict[str, dict[str, Any]] = {
     "1_training_loop": {"STEPS": 40, "SEEDS": (0,), "IMAGES": 1500},
     "2_detection_and_segmentation": {"COPIES": 1, "STEPS": 30},
+    "3_contrastive_pretraining": {"STEPS": 20, "SEEDS": (0,), "LABELS": (20,)},
     "4_test_time_augmentation": {"STEPS": 50, "SEEDS": (0,), "DRAWS": 4, "IMAGES": 1400},
     "5_policies": {"COPIES": 1},
 }
@@ -62,6 +64,38 @@ def test_the_lesson_of_targets(execute: Any) -> None:
         assert (boxes - space["found"]["dict"]).abs().max() < 1e-3, form
     assert all(loss.isfinite() for loss in space["detector_losses"].values())
     assert space["losses"][-1] < 0.5 * space["losses"][0] and space["shares"]["cat"] > 0.4, space["shares"]
+def test_the_lesson_of_pretraining(execute: Any) -> None:
+    space = execute.run(NOTEBOOKS / "3_contrastive_pretraining.ipynb", QUICK["3_contrastive_pretraining"])
+    found = {name: runs[0][0] for name, runs in space["accuracies"].items()}
+    assert found["WITHOUT"] > 20 and found["PRETRAINED"] > found["WITHOUT"] + 5, found
+    assert space["curves"][0][-1] < space["curves"][0][0] - 0.3 and 0 < space["shares"][0] < 1
+    one, two = torch.eye(4)[:3], torch.eye(4)[[0, 1, 3]]
+    likeness = torch.cat((one, two)) @ torch.cat((one, two)).T / 0.2
+    others = [[j for j in range(6) if j != i] for i in range(6)]
+    each = [torch.logsumexp(likeness[i, others[i]], 0) - likeness[i, (i + 3) % 6] for i in range(6)]
+    assert abs(space["nt_xent"](one, 3 * two) - sum(each) / 6) < 1e-5, "lengths play no part"
+
+
+@pytest.mark.slow
+def test_the_lesson_of_pretraining_in_full(execute: Any) -> None:
+    """As printed, about two minutes: better for every seed and every number of labels."""
+    space = execute.run(NOTEBOOKS / "3_contrastive_pretraining.ipynb")
+    without, pretrained = (torch.tensor(space["accuracies"][name]) for name in ("WITHOUT", "PRETRAINED"))
+    assert without.shape == (3, 3) and (pretrained - without).min() > 8, (without, pretrained)
+
+
+def test_the_readme_has_the_figures_of_the_notebook() -> None:
+    """Those with 20 labels for each photograph, by seed, and the share of the step."""
+    notebook = json.loads((NOTEBOOKS / "3_contrastive_pretraining.ipynb").read_text())
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    printed = "".join(line for output in outputs for line in output.get("text", []))
+    readme = " ".join((NOTEBOOKS.parent / "README.md").read_text().split())
+    kept = re.findall(r"20 labels, (?:without|pretrained) +(.*?) % ", printed)
+    share = re.findall(r"spent augmenting: (\d+) %", printed)
+    assert len(kept) == 2 and len(share) == 1
+    assert f"{kept[1]} % of" in readme and f"{kept[0]} % without" in readme and f"{share[0]} % of the step" in readme
+    pairs = [tuple(float(v) for v in line.split(", ")) for line in kept]
+    assert [len(pair) for pair in pairs] == [3, 3] and all(b > a + 8 for a, b in zip(*pairs, strict=True))
 
 
 def test_the_lesson_of_test_time_augmentation(execute: Any) -> None:
