@@ -57,6 +57,7 @@ from gpuaug.transforms.flip import (
 )
 from gpuaug.transforms.fog import AtmosphericFog, RandomClouds, RandomFog
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.grid_shuffle import RandomGridShuffle
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
 from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
@@ -215,6 +216,7 @@ __all__ = [
     "RandomFrameDrop",
     "RandomGamma",
     "RandomGrayscale",
+    "RandomGridShuffle",
     "RandomHSV",
     "RandomHorizontalFlip",
     "RandomInvert",

@@ -207,6 +207,7 @@ CASES = [
     Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
+    Case(lambda: ga.RandomGridShuffle((2, 3), p=0.5), shown=lambda: ga.RandomGridShuffle()),
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
     Case(lambda: ga.CropAndPad((-4, 5), fill=0.5, p=0.5), shown=lambda: ga.CropAndPad((-40, 30), fill=60)),
     Case(lambda: ga.RandomScale(0.4, fill=0.5), shown=lambda: ga.RandomScale((-0.5, 0.5), fill=60, p=1.0)),
