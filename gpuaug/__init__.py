@@ -60,7 +60,7 @@ from gpuaug.transforms.function import Lambda
 from gpuaug.transforms.grid_shuffle import RandomGridShuffle
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
-from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.light import FlickerBanding, Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.linear import LinearTransformation
 from gpuaug.transforms.mask_dropout import MaskDropout
 from gpuaug.transforms.masking import GridMask, XYMasking
@@ -150,6 +150,7 @@ __all__ = [
     "Emboss",
     "FancyPCA",
     "FiveCrop",
+    "FlickerBanding",
     "GaussianBlur",
     "GaussianNoise",
     "GlassBlur",

@@ -149,6 +149,7 @@ CASES = [
         shown=lambda: ga.LinearTransformation(torch.eye(3) * 1.4 - 0.3, torch.zeros(3)),
     ),
     # Light and weather.
+    Case(lambda: ga.FlickerBanding((0.2, 0.4), angle_range=10, p=0.5), shown=lambda: ga.FlickerBanding((0.3, 0.4))),
     Case(lambda: ga.Illumination("gaussian", p=0.5), shown=lambda: ga.Illumination("gaussian", 0.9, "darken")),
     Case(lambda: ga.Vignetting(p=0.5), shown=lambda: ga.Vignetting((0.8, 0.9))),
     Case(lambda: ga.RandomBiasField(0.3, p=0.5), shown=lambda: ga.RandomBiasField(0.6)),

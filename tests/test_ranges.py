@@ -114,6 +114,7 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "SafeRotate.limit": [(ga.SafeRotate, 8, 24), (lambda v: ga.SafeRotate((v, 32)), 8, 24)],
     "Sharpen.alpha_range": [(lambda v: ga.Sharpen((0.25, v)), 0.5, 1.0)],
     "Sharpen.lightness_range": [(lambda v: ga.Sharpen(lightness_range=(0.25, v)), 0.5, 1.0)],
+    "FlickerBanding.angle_range": [(lambda v: ga.FlickerBanding(angle_range=(-8, v)), 8, 24)],
     "Vignetting.intensity_range": [(lambda v: ga.Vignetting((0.125, v)), 0.25, 0.75)],
     "Vignetting.center_range": [(lambda v: ga.Vignetting(center_range=(0.25, v)), 0.5, 0.75)],
     "ElasticTransform.alpha": [
@@ -223,7 +224,7 @@ OTHER = {
         "num_ops", "num_magnitude_bins", "mixture_width", "chain_depth", "num_steps", "num_control_points",
         "kernel_size", "trials", "replace", "num_output_channels", "plasma_size", "RandomBiasField.order", "buffer",
         "fit_output", "tile_grid_size", "patch_size", "num_patches_range", "num_targets", "max_objects",
-        "sample_independently",
+        "sample_independently", "grid",
     ),
     "what is chosen among, or a table by class already": (
         "transforms", "policy", "sampler_options", "class_weights", "ignore_values", "ignore_channels", "mask_indices",
@@ -235,9 +236,8 @@ OTHER = {
     "how it is read, written or labelled": (
         "interpolation", "fill", "antialias", "channels", "keys", "expand", "center", "labels_getter", "padding_mode",
         "value", "fill_mask", "hide_keypoints", "clip", "blending", "pairing", "mode", "num_classes", "correct_lam",
-        "label_smoothing", "multi_label", "return_pairs", "fit_mode", "balanced_scale", "brightness_by_max",
+        "label_smoothing", "multi_label", "return_pairs", "fit_mode", "balanced_scale", "brightness_by_max", "format",
         "Normalize.mean", "Normalize.std", "normalization", "dtype", "ToDtype.scale", "memory_format", "clamping_mode",
-        "format",
     ),
     "a rule about rows": ("min_area",),
     "of clips, which the batch here is not": (
