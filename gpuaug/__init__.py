@@ -102,6 +102,7 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.water import WaterRefraction
 from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 from gpuaug.tta import TTA
@@ -276,6 +277,7 @@ __all__ = [
     "UnsharpMask",
     "ViewParams",
     "Vignetting",
+    "WaterRefraction",
     "XYMasking",
     "ZoomBlur",
     "auto_augment",

@@ -208,6 +208,10 @@ CASES = [
     Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
+    Case(
+        lambda: ga.WaterRefraction((0.02, 0.04), (0.3, 0.5), (2, 3), p=0.5),
+        shown=lambda: ga.WaterRefraction((0.02, 0.03), (0.15, 0.3)),
+    ),
     Case(lambda: ga.RandomGridShuffle((2, 3), p=0.5), shown=lambda: ga.RandomGridShuffle()),
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
     Case(lambda: ga.CropAndPad((-4, 5), fill=0.5, p=0.5), shown=lambda: ga.CropAndPad((-40, 30), fill=60)),

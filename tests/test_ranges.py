@@ -188,7 +188,7 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
 COUNTED = {
     "ChannelDropout.channel_drop_range", "CoarseDropout.num_holes_range", "ConstrainedCoarseDropout.num_holes_range",
     "RandomErasing.max_count", "SomeOf.n", "AdvancedBlur.blur_limit", "Blur.blur_limit", "MotionBlur.blur_limit",
-    "FDA.beta_limit", "MedianBlur.blur_limit", "UnsharpMask.blur_limit",
+    "FDA.beta_limit", "MedianBlur.blur_limit", "UnsharpMask.blur_limit", "WaterRefraction.num_waves_range",
 }  # fmt: skip
 """Of which the largest number lays out the columns: they are compared where the schedule is at that."""
 P: dict[str, Make] = {
