@@ -114,6 +114,7 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "SafeRotate.limit": [(ga.SafeRotate, 8, 24), (lambda v: ga.SafeRotate((v, 32)), 8, 24)],
     "Sharpen.alpha_range": [(lambda v: ga.Sharpen((0.25, v)), 0.5, 1.0)],
     "Sharpen.lightness_range": [(lambda v: ga.Sharpen(lightness_range=(0.25, v)), 0.5, 1.0)],
+    "WaterRefraction.num_waves_range": [(lambda v: ga.WaterRefraction(num_waves_range=(1, v)), 3, 5)],
     "FlickerBanding.angle_range": [(lambda v: ga.FlickerBanding(angle_range=(-8, v)), 8, 24)],
     "Vignetting.intensity_range": [(lambda v: ga.Vignetting((0.125, v)), 0.25, 0.75)],
     "Vignetting.center_range": [(lambda v: ga.Vignetting(center_range=(0.25, v)), 0.5, 0.75)],
@@ -146,9 +147,7 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "RandomAffine.scale": [(lambda v: ga.RandomAffine(0, scale=(v, 2.0), balanced_scale=True), 0.5, 1.5)],
     "RandomAffine.shear": [(lambda v: ga.RandomAffine(0, shear=(-4, v, 0, 2)), 8, 24)],
     "RandomBrightnessContrast.brightness_range": [(ga.RandomBrightnessContrast, 0.125, 0.375)],
-    "RandomBrightnessContrast.contrast_range": [
-        (lambda v: ga.RandomBrightnessContrast(contrast_range=v), 0.125, 0.375)
-    ],
+    "RandomBrightnessContrast.contrast_range": [(lambda v: ga.RandomBrightnessContrast(0.1, v), 0.125, 0.375)],
     "RandomErasing.scale": [(lambda v: ga.RandomErasing(scale=(0.125, v)), 0.25, 0.5)],
     "RandomErasing.ratio": [(lambda v: ga.RandomErasing(ratio=(v, 2.0)), 0.25, 0.75)],
     "RandomErasing.min_count": [(lambda v: ga.RandomErasing(min_count=v, max_count=5), 1, 5)],
