@@ -198,7 +198,7 @@ def _warp(
     warp = step.warp
     assert warp is not None
     if warp.tiles is not None:
-        return exchanged(image, step.of(b), unit, work, warp_one)
+        return exchanged(image, step.of(b), unit, work, warp_one, into)
     m = host.back[b]
     soft = host.soft[b] if host.soft is not None else None
     hard = host.hard[b] if host.hard is not None else None
