@@ -79,9 +79,11 @@ def _read_tiles(x: Tensor | Packed, warp: Warp, canvas: Canvas, work: torch.dtyp
     channels = x.channels if isinstance(x, Packed) else x.shape[1]
     start = [torch.full((), _fill(warp.reading, c), dtype=work, device=x.device).expand(shape) for c in range(channels)]
 
-    def one(index: Tensor, matrix: Tensor, source: Tensor) -> list[Tensor]:
+    def one(index: Tensor | None, matrix: Tensor, source: Tensor) -> list[Tensor]:
         single = replace(warp, matrix=matrix, tiles=None, soft=None, hard=source)
-        return read_planes(x.index_select(0, index), single, canvas, work, scale)
+        if index is None and warp.kind == "lattice":  # pixels that go to pixels are in a tile or not: none is cut
+            single = replace(single, reading=replace(warp.reading, interpolation="nearest"), hard=None)
+        return read_planes(x if index is None else x.index_select(0, index), single, canvas, work, scale)
 
     return tiled(warp.tiles, warp.matrix, canvas, (warp.soft, warp.hard), one, start)
 
