@@ -201,9 +201,13 @@ CASES = [
         lambda: ga.XYMasking(2, (1, 2), (2, 4), 3, "random", p=0.5),
         shown=lambda: ga.XYMasking((2, 2), (1, 2), (10, 20), (10, 20)),
     ),
-    Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20)),
-    Case(lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5), (3, 24, 20)),
-    Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20), lambda: ga.RandomPatchMask((8, 8))),
+    Case(
+        lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5),
+        (3, 24, 20),
+        lambda: ga.RandomBlockMask((8, 8)),
+    ),
+    Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20), lambda: ga.RandomJEPAMask((8, 8))),
     Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.

@@ -31,6 +31,31 @@ def test_the_tables_of_the_readme_are_up_to_date() -> None:
     assert tables.filled(README) == README, "run python notebooks/tables.py"
 
 
+def test_the_page_of_all_transforms_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every public transform has a row with every cell, and figures stand beside their peers as they were measured."""
+    monkeypatch.syspath_prepend(ROOT / "notebooks")
+    tables, made = importlib.import_module("tables"), importlib.import_module("page")
+    text = made.PAGE.read_text()
+    assert made.page(tables.kind) == text, "run python notebooks/tables.py"
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("|")]
+    assert {len(row) for row in rows} == {10}
+    assert sorted(row[0].strip(" `") for row in rows[2:]) == sorted(cls.__name__ for cls in TRANSFORMS)
+    assert all(row[2].strip() and row[3].strip() for row in rows[2:])
+
+    times = {"gpuaug": 2.0, "torchvision, one draw per batch": 5.0, "kornia": 9.0}
+    machine = {"date": "2100-01-01", "commit": "0123456789", "device": "X", "threads": 3, "versions": {"torch": "9"}}
+    alone = {"7. RandomAffine": {name: {"median_ms": ms} for name, ms in times.items()}}
+    counts = {"RandomAffine": {"image_sized": 1, "traffic": 1.25}}
+    report = {"machine": machine, "batch": 4, "size": 8, "rounds": 6, "single": alone, "single counts": counts}
+    monkeypatch.setattr(made, "newest", lambda: report)
+    text = made.page(tables.kind)
+    row = next(line for line in text.splitlines() if line.startswith("| `RandomAffine`"))
+    assert row.endswith(
+        "| 1 | 1.25 | 2.00 | `RandomAffine`: 5.00 (×2.5) | `Affine`: not measured | `RandomAffine`: 9.00 (×4.5) |"
+    )
+    assert "on 3 threads of an X, medians of up to 6 rounds" in text and "commit 0123456;" in text
+
+
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
