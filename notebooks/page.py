@@ -71,7 +71,8 @@ def cell(rows: dict[str, Any], peer: str, classes: list[str]) -> str:
     found = [row["median_ms"] for name, row in rows.items() if name.startswith(peer) and "median_ms" in row]
     parts = [", ".join(f"`{name}`" for name in classes)] if classes else []
     if found:
-        parts.append(f"{found[0]:.2f}" + (f" (×{found[0] / ours:.1f})" if ours and peer != "gpuaug" else ""))
+        times = found[0] / ours if ours else 0.0
+        parts.append(f"{found[0]:.2f}" + (f" (×{times:.{2 - (times >= 1)}f})" if ours and peer != "gpuaug" else ""))
     elif classes or peer == "gpuaug":
         parts.append(UNMEASURED)
     return ": ".join(parts)
