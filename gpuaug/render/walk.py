@@ -19,7 +19,7 @@ from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
 from gpuaug.render.settings import Reading
-from gpuaug.render.table import tabled
+from gpuaug.render.table import on_bytes, tabled
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
@@ -103,6 +103,10 @@ def _through(
             for number in range(len(gates)) if orders is None else orders[b]:
                 choice, gate = slot.choices[number], gates[number]
                 if gate is None or gate[b]:
+                    whole = on_bytes(image, unit, table, choice, b)
+                    if whole is not None:
+                        image = whole
+                        continue
                     made = tabled(image, unit, table, choice, b, plan.levels, work)
                     if made is not None:
                         table = made

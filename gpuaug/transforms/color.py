@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import sharpen_one
-from gpuaug.functional.tone import equalize_one, solarize_one
+from gpuaug.functional.tone import autocontrast_one, equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
@@ -25,7 +25,12 @@ __all__ = [
     "RandomGrayscale",
 ]
 
-_OF_ONE: dict[str, Any] = {"adjust_sharpness": sharpen_one, "equalize": equalize_one, "solarize": solarize_one}
+_OF_ONE: dict[str, Any] = {
+    "adjust_sharpness": sharpen_one,
+    "autocontrast": autocontrast_one,
+    "equalize": equalize_one,
+    "solarize": solarize_one,
+}
 """What does the same to one sample on the CPU, in less time."""
 
 
