@@ -201,6 +201,36 @@ def test_halo_is_a_blurred_drawing() -> None:
         assert np.abs(expected - x[b].numpy()).mean() > 0.04
 
 
+def test_colours_of_a_halo() -> None:
+    """Along a spike, far from the disc, light is as strong as the blur of its colour is narrow: 15 pixels and 3 or 5."""
+    glow = ga.functional.sun_halo(
+        torch.zeros(1, 3, 9, 160, dtype=torch.float64), torch.tensor([[0.0, 4.0]]), 300.0, 20.0
+    )
+    spreads = torch.tensor([15.0**2 + 3**2, 15.0**2, 15.0**2 + 5**2], dtype=torch.float64).sqrt()
+    ray = (2 / (2 * np.pi) ** 0.5 / spreads) * (1 - 120 / 300)
+    torch.testing.assert_close(glow[0, :, 4, 120], ray, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ga.PlasmaShadow((0.4, 0.9), 16, p=1.0),
+        ga.PlasmaBrightnessContrast(0.5, 0.5, 16, p=1.0),
+        ga.RandomFog(0.2, p=1.0),
+        ga.Illumination("gaussian", p=1.0),
+        ga.RandomShadow(p=1.0),
+        ga.RandomRain(p=1.0),
+        ga.RandomSunFlare(src_radius=30, p=1.0),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_bytes_are_lit_as_floats_are(layer: Any) -> None:
+    x = (example(2, SHAPE) * 255).to(torch.uint8)
+    out, _ = drawn(layer, x)
+    floats, _ = drawn(layer, x.float() / 255)
+    assert np.abs(out - floats * 255).max() < 0.51 and np.abs(out - x.double().numpy()).max() > 5
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
