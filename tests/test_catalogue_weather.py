@@ -202,10 +202,9 @@ def test_halo_is_a_blurred_drawing() -> None:
 
 
 def test_colours_of_a_halo() -> None:
-    """Along a spike, far from the disc, light is as strong as the blur of its colour is narrow: 15 pixels and 3 or 5."""
-    glow = ga.functional.sun_halo(
-        torch.zeros(1, 3, 9, 160, dtype=torch.float64), torch.tensor([[0.0, 4.0]]), 300.0, 20.0
-    )
+    """Along a spike, far from the disc, light is as strong as its colour's blur is narrow: 15 pixels and 3 or 5."""
+    black = torch.zeros(1, 3, 9, 160, dtype=torch.float64)
+    glow = ga.functional.sun_halo(black, torch.tensor([[0.0, 4.0]]), 300.0, 20.0)
     spreads = torch.tensor([15.0**2 + 3**2, 15.0**2, 15.0**2 + 5**2], dtype=torch.float64).sqrt()
     ray = (2 / (2 * np.pi) ** 0.5 / spreads) * (1 - 120 / 300)
     torch.testing.assert_close(glow[0, :, 4, 120], ray, rtol=1e-4, atol=0)
