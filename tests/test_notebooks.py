@@ -64,6 +64,8 @@ def test_the_lesson_of_targets(execute: Any) -> None:
         assert (boxes - space["found"]["dict"]).abs().max() < 1e-3, form
     assert all(loss.isfinite() for loss in space["detector_losses"].values())
     assert space["losses"][-1] < 0.5 * space["losses"][0] and space["shares"]["cat"] > 0.4, space["shares"]
+
+
 def test_the_lesson_of_pretraining(execute: Any) -> None:
     space = execute.run(NOTEBOOKS / "3_contrastive_pretraining.ipynb", QUICK["3_contrastive_pretraining"])
     found = {name: runs[0][0] for name, runs in space["accuracies"].items()}

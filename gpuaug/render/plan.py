@@ -352,7 +352,8 @@ class Plan:
     def _wrap(self, choice: Choice) -> None:
         if self.values is not None:
             values = choice.values = self.values.of(choice.channels)
-            choice.apply, choice.write_one = in_range(choice.apply, values), None
+            choice.apply = in_range(choice.apply, values)
+            choice.write_one = choice.level_one = choice.move_one = choice.sum_one = None
             choice.apply_one = None if choice.apply_one is None else in_range(choice.apply_one, values)
 
     def own_range(self, values: ValueRange) -> None:
