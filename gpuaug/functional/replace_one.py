@@ -9,7 +9,15 @@ from torch import Tensor
 from gpuaug.functional.tone import solarize
 from gpuaug.sampling.noise import uniform_noise
 
-__all__ = ["drop_channels_one", "erase_one", "invert_bytes", "permute_one", "posterize_bytes", "salt_and_pepper_one", "solarize_bytes"]
+__all__ = [
+    "drop_channels_one",
+    "erase_one",
+    "invert_bytes",
+    "permute_one",
+    "posterize_bytes",
+    "salt_and_pepper_one",
+    "solarize_bytes",
+]
 
 _WHOLE = 1e-4
 
