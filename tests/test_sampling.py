@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import scipy.stats
 import torch
+from processes import STARTING
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
@@ -137,7 +138,7 @@ def test_loader_workers_and_epochs_never_share(persistent: bool) -> None:
         _Loaded(layer),
         batch_size=2,
         num_workers=2,
-        multiprocessing_context="spawn" if persistent else "fork",
+        multiprocessing_context=STARTING if persistent else "fork",
         persistent_workers=persistent,
     )
     seen = []
