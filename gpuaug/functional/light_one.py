@@ -34,7 +34,7 @@ def _powers(terms: list[float], at: Tensor) -> Tensor:
 def _gain(
     image: Tensor, frame: Tensor, coefficients: Tensor, amount: Tensor, profile: str, work: torch.dtype
 ) -> Tensor:
-    """Return the gain (H, W); a sum of polynomials of u and v is made of a row and a column."""
+    """Return the gain (H, W), or (H, 1); a sum of polynomials of u and v is made of a row and a column."""
     x, y, sx, sy = frame[0].tolist()
     terms: list[float] = coefficients[0].tolist()
     a, b = amount[0].tolist()
@@ -50,7 +50,9 @@ def _gain(
         return across.mul_(b) + _powers(rows[0], v).mul_(b).add_(a)
     if across is not None and profile == "exp":
         return (across.exp_().mul_(b) * _powers(rows[0], v).exp_()).add_(a)
-    if across is not None:
+    if across is not None and profile == "sine" and not across.any():  # bands along the rows: one number for each
+        q = _powers(rows[0], v)
+    elif across is not None:
         q = across + _powers(rows[0], v)
     else:
         q = torch.full((h, w), terms[-1], dtype=work)
@@ -62,6 +64,8 @@ def _gain(
         q = (q if profile == "exp" else q.neg_()).exp_()
     elif profile == "sigmoid":
         q.sigmoid_()
+    elif profile == "sine":
+        q.sub_(q.floor()).mul_(2 * math.pi).sin_()
     return q.mul_(b).add_(a)
 
 

@@ -6,9 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gpuaug.functional.tone import solarize
 from gpuaug.sampling.noise import uniform_noise
 
-__all__ = ["drop_channels_one", "erase_one", "permute_one", "salt_and_pepper_one"]
+__all__ = [
+    "drop_channels_one",
+    "erase_one",
+    "invert_bytes",
+    "permute_one",
+    "posterize_bytes",
+    "salt_and_pepper_one",
+    "solarize_bytes",
+]
 
 _WHOLE = 1e-4
 
@@ -41,6 +50,32 @@ def drop_channels_one(image: Tensor, white: float, dropped: Tensor, *, fill: flo
         else:
             out[:, c].copy_(image[:, c])
     return out
+
+
+def invert_bytes(image: Tensor, white: float) -> Tensor | None:
+    """Exchange black and white of 8 bits."""
+    return image.bitwise_not() if _is_bytes(image, white) else None
+
+
+def posterize_bytes(image: Tensor, white: float, bits: Tensor) -> Tensor | None:
+    """Keep some bits of 8."""
+    return image.bitwise_and(256 - 2 ** round(8 - bits.item())) if _is_bytes(image, white) else None
+
+
+def solarize_bytes(image: Tensor, white: float, threshold: Tensor) -> Tensor | None:
+    """Invert levels of 8 bits at or above a threshold on the scale 0..1."""
+    if not _is_bytes(image, white):
+        return None
+    ramp = torch.arange(256, dtype=torch.float32).div_(255).view(1, 1, 16, 16)
+    first = 256 - int((solarize.working(ramp, threshold) != ramp).sum())
+    if first in (0, 256):
+        return image if first else image.bitwise_not()
+    # 255 from the first level on that is inverted, else 0: arithmetic on bytes is faster than comparing them.
+    return image.bitwise_xor(image.clamp(first - 1, first).sub_(first - 1).neg_())
+
+
+def _is_bytes(image: Tensor, white: float) -> bool:
+    return image.dtype == torch.uint8 and white == 255
 
 
 def erase_one(image: Tensor, white: float, boxes: Tensor, *, value: tuple[float, ...]) -> Tensor | None:

@@ -21,6 +21,7 @@ from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
 from gpuaug.render.settings import Reading
 from gpuaug.render.table import ALIKE, tabled
+from gpuaug.render.tile import exchanged
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
@@ -231,6 +232,8 @@ def _warp(
     """
     warp = step.warp
     assert warp is not None
+    if warp.tiles is not None:
+        return exchanged(image, step.of(b), unit, work, warp_one, into)
     m = host.back[b]
     soft = host.soft[b] if host.soft is not None else None
     hard = host.hard[b] if host.hard is not None else None

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import sharpen_one
-from gpuaug.functional.replace_one import drop_channels_one, permute_one
-from gpuaug.functional.tone import equalize_one, solarize_one
+from gpuaug.functional.replace_one import drop_channels_one, invert_bytes, permute_one, posterize_bytes, solarize_bytes
+from gpuaug.functional.tone import autocontrast_one, equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
@@ -26,9 +26,20 @@ __all__ = [
     "RandomGrayscale",
 ]
 
-_OF_ONE: dict[str, Any] = {"adjust_sharpness": sharpen_one, "equalize": equalize_one, "solarize": solarize_one}
+_OF_ONE: dict[str, Any] = {
+    "adjust_sharpness": sharpen_one,
+    "autocontrast": autocontrast_one,
+    "equalize": equalize_one,
+    "solarize": solarize_one,
+}
 """What does the same to one sample on the CPU, in less time."""
-_MOVED: dict[str, Any] = {"permute_channels": permute_one, "drop_channels": drop_channels_one}
+_MOVED: dict[str, Any] = {
+    "drop_channels": drop_channels_one,
+    "invert": invert_bytes,
+    "permute_channels": permute_one,
+    "posterize": posterize_bytes,
+    "solarize": solarize_bytes,
+}
 """Likewise in the image's own dtype."""
 
 
