@@ -258,8 +258,9 @@ def _warp(
     else:
         axes = []
     region = _region(image, soft, hard)
-    if not axes and warp.reading.interpolation == "bilinear" and region is not None:
-        widen = warp.reading.antialias and warp.shrink > 1
+    grows = all(abs(slope) <= 1 + 1e-9 for slope, _ in axes)
+    if grows and warp.reading.interpolation == "bilinear" and region is not None:
+        widen = not axes and warp.reading.antialias and warp.shrink > 1
         return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into)
     if not axes and affine and warp.reading.interpolation == "nearest" and region is not None:
         return nearest_pixels(image, m, step.canvas, region, fill, work)
