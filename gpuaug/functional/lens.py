@@ -197,7 +197,8 @@ def _resampled(x: Tensor, own: Any, other: Any, n: int, axis: int, mode: str, ta
     ratio = own / other
     at = torch.arange(n, device=x.device, dtype=x.dtype)
     if mode == "nearest":
-        return _picked(x, _held(torch.floor((at + 0.5) * ratio), own - 1).to(torch.int64), axis)
+        # Whole products, then one quotient: what falls right between two pixels is not rounded to the one before.
+        return _picked(x, _held(torch.floor((at + 0.5) * own / other), own - 1).to(torch.int64), axis)
     if mode == "bilinear":
         return _between(x, (at + 0.5) * ratio - 0.5, own, axis)
     start, end = at * ratio, (at + 1) * ratio
@@ -223,21 +224,21 @@ def coarse(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: float) -
     return small
 
 
-_MODES = {"nearest": "nearest-exact", "bilinear": "bilinear"}
-"""What torch calls them."""
-
-
 def coarse_one(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: float) -> Tensor:
     """Return the same for one sample (1, C, H, W) whose scale may be read."""
     share = scale.to(image.dtype)
     sizes = [(axis, n, int(coarse_size(n, share))) for axis, n in ((2, image.shape[2]), (3, image.shape[3]))]
     small = image
-    if down == "area":
+    if down == "bilinear":
+        small = F.interpolate(small, size=[few for _, _, few in sizes], mode=down)
+    else:
         for axis, n, few in sizes:
             small = _resampled(small, float(n), float(few), few, axis, down, mean_taps(n, few / n))
-    else:
-        small = F.interpolate(small, size=[few for _, _, few in sizes], mode=_MODES[down])
-    return F.interpolate(small, size=image.shape[2:], mode=_MODES[up])
+    if up == "bilinear":
+        return F.interpolate(small, size=image.shape[2:], mode=up)
+    for axis, n, few in sizes:
+        small = _resampled(small, float(few), float(n), n, axis, up, 0)
+    return small
 
 
 @pixelwise
