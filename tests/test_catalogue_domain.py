@@ -140,7 +140,7 @@ def test_a_constant_image_is_moved_only() -> None:
 
 
 @pytest.mark.usefixtures("ways")
-@pytest.mark.parametrize("size", [(14, 19), (15, 18)])
+@pytest.mark.parametrize("size", [(14, 19), (18, 15)])
 def test_spectra(size: tuple[int, int]) -> None:
     """The paper's arithmetic on a whole, shifted spectrum."""
     h, w = size

@@ -229,16 +229,27 @@ def coarse_one(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: floa
     share = scale.to(image.dtype)
     sizes = [(axis, n, int(coarse_size(n, share))) for axis, n in ((2, image.shape[2]), (3, image.shape[3]))]
     small = image
-    if down == "bilinear":
-        small = F.interpolate(small, size=[few for _, _, few in sizes], mode=down)
-    else:
+    if down == "area":
         for axis, n, few in sizes:
             small = _resampled(small, float(n), float(few), few, axis, down, mean_taps(n, few / n))
-    if up == "bilinear":
-        return F.interpolate(small, size=image.shape[2:], mode=up)
-    for axis, n, few in sizes:
-        small = _resampled(small, float(few), float(n), n, axis, up, 0)
-    return small
+    else:
+        small = _gridded(small, sizes, down)
+    return _gridded(small, [(axis, few, n) for axis, n, few in sizes], up)
+
+
+def _gridded(x: Tensor, sizes: list[tuple[int, int, int]], mode: str) -> Tensor:
+    """Return one sample on another grid, whose axes have been of one size and get another."""
+    # An odd number of halves of a pixel is a whole number of pixels where the own size is the more even one.
+    tied = any((own & -own) > (other & -other) for _, own, other in sizes)
+    if mode == "bilinear" or not tied:
+        return F.interpolate(x, size=[other for _, _, other in sizes], mode=_MODES[mode])
+    for axis, own, other in sizes:
+        x = _resampled(x, float(own), float(other), other, axis, mode, 0)
+    return x
+
+
+_MODES = {"nearest": "nearest-exact", "bilinear": "bilinear"}
+"""What torch calls them; its nearest pixels are those of a rounded ratio, so that ties fall either way."""
 
 
 @pixelwise
