@@ -149,6 +149,7 @@ CASES = [
         shown=lambda: ga.LinearTransformation(torch.eye(3) * 1.4 - 0.3, torch.zeros(3)),
     ),
     # Light and weather.
+    Case(lambda: ga.FlickerBanding((0.2, 0.4), angle_range=10, p=0.5), shown=lambda: ga.FlickerBanding((0.3, 0.4))),
     Case(lambda: ga.Illumination("gaussian", p=0.5), shown=lambda: ga.Illumination("gaussian", 0.9, "darken")),
     Case(lambda: ga.Vignetting(p=0.5), shown=lambda: ga.Vignetting((0.8, 0.9))),
     Case(lambda: ga.RandomBiasField(0.3, p=0.5), shown=lambda: ga.RandomBiasField(0.6)),
@@ -211,6 +212,11 @@ CASES = [
     Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.
+    Case(
+        lambda: ga.WaterRefraction((0.02, 0.04), (0.3, 0.5), (2, 3), p=0.5),
+        shown=lambda: ga.WaterRefraction((0.02, 0.03), (0.15, 0.3)),
+    ),
+    Case(lambda: ga.RandomGridShuffle((2, 3), p=0.5), shown=lambda: ga.RandomGridShuffle()),
     Case(lambda: ga.SafeRotate(40, fill=0.5, p=0.5), shown=lambda: ga.SafeRotate(60, p=1.0)),
     Case(lambda: ga.CropAndPad((-4, 5), fill=0.5, p=0.5), shown=lambda: ga.CropAndPad((-40, 30), fill=60)),
     Case(lambda: ga.RandomScale(0.4, fill=0.5), shown=lambda: ga.RandomScale((-0.5, 0.5), fill=60, p=1.0)),

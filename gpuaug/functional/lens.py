@@ -180,11 +180,9 @@ def chromatic_aberration(image: Tensor, red: Tensor, blue: Tensor) -> Tensor:
     return aberrated(image, red, blue)
 
 
-def coarse_size(n: int, scale: Any) -> Any:
-    """Return the size of an axis on a coarser grid, for a number or for each sample."""
-    if isinstance(scale, Tensor):
-        return torch.round(n * scale).clamp(1, n)
-    return min(max(round(n * scale), 1), n)
+def coarse_size(n: int, scale: Tensor) -> Tensor:
+    """Return the size of an axis on a coarser grid, for each sample."""
+    return torch.round(n * scale).clamp(1, n)
 
 
 def mean_taps(n: int, lowest: float) -> int:
