@@ -81,3 +81,9 @@ def _photos() -> torch.Tensor:
 def photos(_photos: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Four photographs, uint8 (4, 3, 120, 160), on the device; the test may write to them."""
     return _photos.clone().to(device)
+
+
+@pytest.fixture(params=[1 << 30, 0], ids=["whole", "walked"])
+def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render the batch in one go, and sample by sample, however small it is."""
+    monkeypatch.setattr("gpuaug.render.backend.SMALL", request.param)

@@ -114,7 +114,7 @@ def test_snow_has_a_texture() -> None:
     """Brighter, whiter towards the top, cool, and a hundredth of the pixels white."""
     h, w = 120, 160
     x = example(4, (3, h, w)) * 0.6
-    out, params = drawn(ga.RandomSnow(method="texture", snow_point_range=(0.1, 0.3), p=1.0), x)
+    out, params = drawn(ga.RandomSnow(method="texture", snow_point_range=(0.1, 0.6), p=1.0), x)
     sparkling = (out == 1).all(1)
     assert abs(sparkling.mean() - 0.01) < 0.002
     assert len({tuple(np.argwhere(s)[0]) for s in sparkling}) == 4

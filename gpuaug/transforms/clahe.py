@@ -45,8 +45,8 @@ class CLAHE(Photometric):
 
     Source: albumentations.CLAHE, without its rounding of L*, a* and b* to 8 bits, which changes colours by up to 5
         levels (more in dark channels), and a tile by more where a count is just enough to be spread over each bin;
-        cv2.createCLAHE to 1 level for one channel of uint8. kornia.augmentation.RandomClahe equalizes red,
-        green and blue apart.
+        cv2.createCLAHE to 1 level for one channel of uint8. kornia.augmentation.RandomClahe equalizes red, green and
+        blue apart.
 
     Example:
         >>> import torch, gpuaug as ga
