@@ -26,6 +26,8 @@ __all__ = ["Frames", "nearest_pixels", "sample_image"]
 Rows = list[list[float]]
 _CHUNK = 32768
 """Positions that are read at a time: what a reading needs besides stays small, and in cache."""
+_EXACT = 1 << 24
+"""Whole numbers below it are themselves in float32."""
 
 
 @dataclass
@@ -112,12 +114,18 @@ def nearest_pixels(
     source[:, 1:-1, 1:-1] = image[0, :, y0:y1, x0:x1]
     gx, gy = torch.arange(w, dtype=work) + (0.5 - w / 2), torch.arange(h, dtype=work)[:, None] + (0.5 - h / 2)
     px, py = (
-        torch.floor(row[0] * gx + row[1] * gy + torch.tensor(row[2] + row[0] * (w / 2) + row[1] * (h / 2), dtype=work))
-        for row in m[:2]
+        torch.add(row[0] * gx, row[1] * gy).add_(row[2] + row[0] * (w / 2) + row[1] * (h / 2)).floor_() for row in m[:2]
     )
-    line = py.sub_(y0 - 1).clamp_(0, rows - 1).to(torch.int64)
-    place = px.sub_(x0 - 1).clamp_(0, cols - 1).to(torch.int64).add_(line, alpha=cols).view(1, -1)
-    return source.view(channels, -1).gather(1, place.expand(channels, -1)).view(1, channels, h, w)
+    py.sub_(y0 - 1).clamp_(0, rows - 1)
+    px.sub_(x0 - 1).clamp_(0, cols - 1)
+    if rows * cols < _EXACT:
+        place = py.mul_(cols).add_(px).to(torch.int32).view(-1)
+    else:
+        place = px.to(torch.int64).add_(py.to(torch.int64), alpha=cols).view(-1)
+    out = image.new_empty((channels, h * w))
+    for plane, found in zip(source.view(channels, -1), out, strict=True):
+        torch.index_select(plane, 0, place, out=found)
+    return out.view(1, channels, h, w)
 
 
 def _framed(
