@@ -153,7 +153,7 @@ CASES = [
     Case(lambda: ga.Illumination("gaussian", p=0.5), shown=lambda: ga.Illumination("gaussian", 0.9, "darken")),
     Case(lambda: ga.Vignetting(p=0.5), shown=lambda: ga.Vignetting((0.8, 0.9))),
     Case(lambda: ga.RandomBiasField(0.3, p=0.5), shown=lambda: ga.RandomBiasField(0.6)),
-    Case(lambda: ga.PlasmaBrightnessContrast(p=0.5), shown=lambda: ga.PlasmaBrightnessContrast((0.4, 0.5), 0.3)),
+    Case(lambda: ga.PlasmaBrightnessContrast(p=0.5), shown=lambda: ga.PlasmaBrightnessContrast((-0.6, -0.5), 0.3)),
     Case(lambda: ga.PlasmaShadow(plasma_size=16, p=0.5), shown=lambda: ga.PlasmaShadow((0.8, 0.9))),
     Case(lambda: ga.AtmosphericFog(depth_mode="radial", p=0.5), shown=lambda: ga.AtmosphericFog()),
     Case(lambda: ga.RandomFog(p=0.5), shown=lambda: ga.RandomFog(0.1, (0.8, 1.0))),
@@ -165,10 +165,10 @@ CASES = [
     Case(lambda: ga.RandomPageShadow(p=0.5), shown=lambda: ga.RandomPageShadow(0.6, 0.1)),
     Case(lambda: ga.RandomPaperCreases(p=0.5), shown=lambda: ga.RandomPaperCreases((3, 4), 0.35)),
     Case(lambda: ga.RandomRain(drop_length=5, p=0.5), shown=lambda: ga.RandomRain(blur_value=3, rain_type="heavy")),
-    Case(lambda: ga.RandomSnow(method="texture", p=0.5), shown=lambda: ga.RandomSnow(2.5, 0.3, "texture")),
+    Case(lambda: ga.RandomSnow(method="texture", p=0.5), shown=lambda: ga.RandomSnow(1.5, (0.1, 0.15), "texture")),
     Case(
         lambda: ga.RandomSunFlare(src_radius=9, num_flare_circles_range=(1, 3), p=0.5),
-        shown=lambda: ga.RandomSunFlare(src_radius=20, method="physics_based"),
+        shown=lambda: ga.RandomSunFlare((0.3, 0.2, 0.7, 0.5), 25, method="physics_based"),
     ),
     # Blur and lens.
     Case(lambda: ga.Blur((3, 7), p=0.5), shown=lambda: ga.Blur((7, 9), p=1.0)),
@@ -202,9 +202,13 @@ CASES = [
         lambda: ga.XYMasking(2, (1, 2), (2, 4), 3, "random", p=0.5),
         shown=lambda: ga.XYMasking((2, 2), (1, 2), (10, 20), (10, 20)),
     ),
-    Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20)),
-    Case(lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5), (3, 24, 20)),
-    Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20)),
+    Case(lambda: ga.RandomPatchMask((4, 5), (0.3, 0.8), p=0.5), (3, 24, 20), lambda: ga.RandomPatchMask((8, 8))),
+    Case(
+        lambda: ga.RandomBlockMask((4, 5), (0.3, 0.8), (2, None), p=0.5),
+        (3, 24, 20),
+        lambda: ga.RandomBlockMask((8, 8)),
+    ),
+    Case(lambda: ga.RandomJEPAMask((4, 5), p=0.5), (3, 24, 20), lambda: ga.RandomJEPAMask((8, 8))),
     Case(lambda: ga.MaskDropout(2, 0.5, p=0.5), shown=lambda: ga.MaskDropout()),
     Case(lambda: ga.GridMask(fill=0.5, p=0.5), shown=lambda: ga.GridMask((0.3, 0.5))),
     # Sizes and crops.

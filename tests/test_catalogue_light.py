@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import gpuaug as ga
+from gpuaug.data.batch import Batch
+from gpuaug.render.backend import render
 from gpuaug.testing import example
 
 SHAPE = (3, 37, 53)
@@ -18,10 +20,12 @@ Array = NDArray[np.float64]
 
 
 def drawn(layer: Any, x: Tensor) -> tuple[Array, Any]:
-    """Return what a seeded layer makes of images, and its parameters."""
+    """Return what a seeded layer makes of images, the same in one go as sample by sample, and its draws."""
     layer.reseed(2)
-    out, params = layer(x, return_params=True)
-    return out.double().numpy(), params[type(layer).__name__]
+    params = layer.sample(x)
+    walked, whole = (render(x, layer.plan(Batch(x), params.values), walking=walking) for walking in (True, False))
+    torch.testing.assert_close(walked, whole, atol=1 if x.dtype == torch.uint8 else 1e-4, rtol=0)
+    return walked.double().numpy(), params[type(layer).__name__]
 
 
 def places(h: int, w: int) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import product
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import Blend, Tiles
@@ -253,7 +254,7 @@ class Plan:
             self._cut = True
         self._shows_outside = self._shows_outside or looks_out
         self._open.warp = Warp(
-            matrix if first else matrix @ pending.matrix,
+            matrix if first else product(matrix, pending.matrix),
             kind if RANKS[kind] > RANKS[pending.kind] else pending.kind,
             pending.reading if reading is None or (pending.kind != "lattice") else reading,
             shrink=pending.shrink * shrink,
@@ -351,7 +352,8 @@ class Plan:
     def _wrap(self, choice: Choice) -> None:
         if self.values is not None:
             values = choice.values = self.values.of(choice.channels)
-            choice.apply, choice.write_one = in_range(choice.apply, values), None
+            choice.apply = in_range(choice.apply, values)
+            choice.write_one = choice.level_one = choice.move_one = choice.sum_one = None
             choice.apply_one = None if choice.apply_one is None else in_range(choice.apply_one, values)
 
     def own_range(self, values: ValueRange) -> None:
@@ -382,4 +384,4 @@ class Plan:
 def _intersect(a: Tensor | None, b: Tensor) -> Tensor:
     if a is None:
         return b
-    return torch.cat((torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])), dim=-1)
+    return torch.where(torch.arange(4, device=a.device) < 2, torch.maximum(a, b), torch.minimum(a, b))

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import kept
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, rectangle
@@ -133,13 +134,8 @@ def _taps(
         nearest = torch.minimum(place.clamp(min=0), size - 1) if isinstance(size, Tensor) else place.clamp(0, size - 1)
         indices.append(nearest.to(torch.int32))
     if stored:
-        indices, weights = list(_kept(torch.stack(indices)).unbind()), list(_kept(torch.stack(weights)).unbind())
+        indices, weights = list(kept(torch.stack(indices)).unbind()), list(kept(torch.stack(weights)).unbind())
     return indices, weights
-
-
-def _kept(table: Tensor) -> Tensor:
-    """Return the same, which a compiler has to keep in memory: it would compute it again for every pixel."""
-    return table.as_strided(table.shape, table.stride())
 
 
 def _weighted(value: Tensor, weight: Tensor, guard: bool) -> Tensor:
