@@ -50,7 +50,7 @@ TOGETHER = (
     ("RandomPatchMask", "RandomBlockMask", "RandomJEPAMask"),
     ("FDA", "HistogramMatching", "PixelDistributionAdaptation"),
 )  # fmt: skip
-READ_ONCE = ("OpticalDistortion", "RandomResizedCrop", "Resize", "RandomZoomOut")
+READ_ONCE = ("OpticalDistortion", "RandomAffine", "RandomResizedCrop", "Resize", "RandomZoomOut")
 """Traced alone too, with the blending reading of moved fields, crops and sizes: most of a trace, and the same for all.
 
 In company what moves the image picks the nearest pixel.

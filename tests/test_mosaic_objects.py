@@ -66,7 +66,7 @@ def test_index_maps_name_the_rows_after_the_mosaic() -> None:
     for n in range(3):
         index = torch.where(data["masks"][:, n] > 0, n + 1, index)
     data = {**data, "masks": index}
-    out, params = ga.Compose([ga.Mosaic(p=1.0)], seed=0)(data, return_params=True)
+    out, params = ga.Compose([ga.Mosaic(p=1.0)], seed=0, roles={"depth": "dense"})(data, return_params=True)
     for i in range(6):
         who, center = seen(params, i)
         maps = [index[j : j + 1].long().numpy() for j in who]

@@ -113,7 +113,7 @@ def test_nothing_synchronises_and_operations_are_few() -> None:
 
     def counted(steps: list[Any], data: dict[str, Tensor]) -> Any:
         rows = ga.BboxParams(min_size=2, min_visibility=0.1, max_aspect=100)
-        layer = ga.Compose(steps, seed=0, bbox_params=rows, interpolation="nearest")
+        layer = ga.Compose(steps, seed=0, bbox_params=rows, interpolation="nearest", roles={"depth": "dense"})
         layer(data)
         whole = count(lambda image: layer({**data, "image": image})["image"], data["image"])
         plan = layer.plan(Batch(data["image"]), layer.sample(data).values)
