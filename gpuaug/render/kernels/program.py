@@ -108,11 +108,11 @@ def _gated(
     """Return the planes after a row of the program, if it applies to the sample: a branch that a whole tile takes."""
     ON: tl.constexpr = PROGRAM[AT + 1]
     CODE: tl.constexpr = PROGRAM[AT]
-    DRAWS: tl.constexpr = CODE == 18 or CODE == 20 or CODE == 71 or (CODE >= 96 and CODE <= 101)
-    if ON < 0 and not DRAWS:
+    DEAR: tl.constexpr = CODE == 18 or CODE == 20 or CODE == 71 or CODE == 73 or (CODE >= 96 and CODE <= 101)
+    if ON < 0 and not DEAR:
         a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT, CONSTANTS)
     else:
-        # Noise always has a branch: of several operations it would else be drawn ahead, and kept in registers.
+        # What is dear always has a branch: of several operations it would else be computed ahead, and kept.
         on = h
         if ON >= 0:
             on = tl.load(ops[ON] + sample * strides[ON])
