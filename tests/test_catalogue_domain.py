@@ -51,6 +51,7 @@ def test_principal_axes(count: int) -> None:
         assert all(torch.isfinite(t).all() for t in find(nothing))
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize("channels", [1, 2, 3, 6])
 def test_fancy_pca(channels: int) -> None:
     x = example(3, (channels, 12, 17), torch.float64) * 0.5 + 0.2
@@ -79,6 +80,7 @@ def matched(source: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.interp(shares, other_shares, others)[inverse].reshape(source.shape)
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float64])
 def test_histograms_of_given_references(dtype: torch.dtype) -> None:
     x, y = ((v if dtype.is_floating_point else (v * 255).round().to(dtype)) for v in (X, Y))
@@ -105,6 +107,7 @@ def frame(x: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
     return np.diag(x.max(axis=1) - x.min(axis=1)), x.min(axis=1)
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize("kind", ["pca", "standard", "minmax"])
 def test_distributions_of_the_others_in_the_batch(kind: str) -> None:
     layer = ga.PixelDistributionAdaptation(blend_ratio=(0.2, 1.0), transform_type=kind, p=1.0)
@@ -136,7 +139,8 @@ def test_a_constant_image_is_moved_only() -> None:
     assert torch.allclose(out.mean((2, 3)), Y[:1, :2].mean((2, 3)), atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(14, 19), (15, 18)])
+@pytest.mark.usefixtures("ways")
+@pytest.mark.parametrize("size", [(14, 19), (18, 15)])
 def test_spectra(size: tuple[int, int]) -> None:
     """The paper's arithmetic on a whole, shifted spectrum."""
     h, w = size

@@ -70,6 +70,7 @@ def drawn(layer: Any, count: int = 6, dtype: torch.dtype = torch.float64) -> tup
     return images, out, params.values[type(layer).__name__]
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.uint8], ids=str)
 def test_box_is_opencvs(dtype: torch.dtype) -> None:
     images, out, values = drawn(ga.Blur((3, 9), p=1.0), dtype=dtype)
@@ -81,6 +82,7 @@ def test_box_is_opencvs(dtype: torch.dtype) -> None:
     assert torch.allclose(F.box_blur(images[:2].double(), 5), F.box_blur(images[:2].double(), 5, largest=11), atol=1e-7)
 
 
+@pytest.mark.usefixtures("ways")
 def test_motion() -> None:
     images, out, values = drawn(ga.MotionBlur((3, 11), p=1.0), 12)
     for b in range(12):
@@ -111,6 +113,7 @@ def test_motion_of_known_lines() -> None:
     assert "shift_x" not in still.sample(light).values["MotionBlur"]
 
 
+@pytest.mark.usefixtures("ways")
 def test_defocus() -> None:
     images, out, values = drawn(ga.Defocus((6, 11), (0.1, 0.8), p=1.0), 12)
     assert values["radius"].max() > 8 > values["radius"].min()
@@ -123,6 +126,7 @@ def test_defocus() -> None:
     assert torch.allclose(F.defocus(images[:3], radius, rim, largest=12), out[:3], atol=1e-6)
 
 
+@pytest.mark.usefixtures("ways")
 def test_generalised_gaussian() -> None:
     layer = ga.AdvancedBlur((3, 7), (0.4, 2.0), (0.4, 2.0), noise_limit=1.0, p=1.0)
     images, out, values = drawn(layer, 12)
@@ -140,6 +144,7 @@ def test_generalised_gaussian() -> None:
     assert layer.sample(images).values["AdvancedBlur"]["beta"].unique().tolist() == [3.0]
 
 
+@pytest.mark.usefixtures("ways")
 def test_sharpen_and_emboss() -> None:
     images, out, values = drawn(ga.Sharpen(p=1.0))
     for b in range(6):
@@ -159,6 +164,7 @@ def test_sharpen_and_emboss() -> None:
     assert torch.allclose(F.sharpen(images, 0.0), images) and torch.allclose(F.emboss(images, 0.0), images)
 
 
+@pytest.mark.usefixtures("ways")
 def test_sharpen_by_a_gaussian() -> None:
     images, out, values = drawn(ga.Sharpen(method="gaussian", kernel_size=7, sigma=1.3, p=1.0))
     for b in range(6):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import gpuaug as ga
 from gpuaug import functional as F
+from gpuaug.functional import lens
 from gpuaug.functional.unsharp import gaussian_taps
 from gpuaug.render import ops
 from gpuaug.testing import example
@@ -38,6 +39,7 @@ def read(plane: Tensor, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     return found
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize("sigma", [0.0, (0.5, 2.0)])
 def test_unsharp_mask(sigma: Any) -> None:
     """Albumentations' steps by OpenCV; a sigma of 0 is left to it."""
@@ -58,6 +60,7 @@ def test_unsharp_mask(sigma: Any) -> None:
     assert np.allclose(taps.numpy(), [*cv2.getGaussianKernel(11, 0)[5:, 0], 0.0], atol=1e-7)
 
 
+@pytest.mark.usefixtures("ways")
 def test_zoom_blur() -> None:
     x, out, values = drawn(ga.ZoomBlur((1.1, 1.3), (0.02, 0.05), p=1.0))
     h, w = SHAPE[1:]
@@ -76,6 +79,7 @@ def test_zoom_blur() -> None:
     assert torch.allclose(none(x, strength=0.0), x)
 
 
+@pytest.mark.usefixtures("ways")
 def test_chromatic_aberration() -> None:
     x, out, values = drawn(ga.ChromaticAberration(0.2, 0.3, p=1.0))
     h, w = SHAPE[1:]
@@ -150,6 +154,7 @@ def test_glass_is_blur_scattering_blur() -> None:
 CODES = {"nearest": cv2.INTER_NEAREST_EXACT, "bilinear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize(("down", "up"), [("nearest", "nearest"), ("bilinear", "nearest"), ("area", "bilinear")])
 def test_downscale(down: str, up: str) -> None:
     pair = {"downscale": down, "upscale": up}
@@ -163,6 +168,21 @@ def test_downscale(down: str, up: str) -> None:
     # Where a pixel's centre falls right between two, OpenCV's nearest takes the one before, as few sizes do.
     assert (np.stack(far) > 1e-5).mean() < (0.1 if up == "nearest" else 1e-9), np.stack(far).max()
     assert torch.allclose(F.downscale(x, values["scale"], down, up), out, atol=1e-6)
+
+
+def test_nearest_pixels_by_whole_numbers() -> None:
+    """Between two pixels the later one is the nearest, at any size: of 14 and of 26 many a place falls there."""
+    for n, few in ((14, 23), (23, 14), (26, 23), (69, 46), (90, 20)):
+        place = (2 * np.arange(few) + 1) * n // (2 * few)
+        columns = torch.arange(float(n)).view(1, 1, 1, n)
+        at = lens._resampled(columns, float(n), float(few), few, 3, "nearest", 0)
+        assert np.array_equal(at.flatten().numpy(), place)
+        if few < n:
+            back = place[(2 * np.arange(n) + 1) * few // (2 * n)]
+            for walks in (F.downscale, lens.coarse_one):
+                given = {"down": "nearest", "up": "nearest", "lowest": 0.1}
+                out = walks(columns.expand(1, 1, 8, n), torch.tensor([few / n]), **given)
+                assert np.array_equal(out[0, 0, 0].numpy(), back)
 
 
 @pytest.mark.parametrize("n", [3, 5, 14, 15])

@@ -43,6 +43,7 @@ def expected(x: np.ndarray, stains: np.ndarray, scale: Any, shift: Any, backgrou
     return np.clip(np.exp(-stains.T @ amount), 0, 1).reshape(x.shape)
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize("background", [False, True])
 def test_amounts_are_those_of_least_squares(background: bool) -> None:
     x = torch.cat((example(2, (3, 12, 17), torch.float64), stained(STAINS, 12, 17)))

@@ -91,6 +91,7 @@ def test_laws_of_the_tone_curve() -> None:
         ga.RandomToneCurve(1.5)
 
 
+@pytest.mark.usefixtures("ways")
 def test_shifts_of_red_green_and_blue() -> None:
     """On a scale of 255, or of 1 where a range stays within it; any dtype sees the same shift."""
     layer = ga.RGBShift((51, 51), (-0.4, -0.4), ga.Constant(0.5), p=1.0)
@@ -109,6 +110,7 @@ def test_shifts_of_red_green_and_blue() -> None:
     assert torch.allclose(turned(X.flip(1)), expected.flip(1), atol=1e-7)
 
 
+@pytest.mark.usefixtures("ways")
 def test_sepia() -> None:
     red, green, blue = X.unbind(1)
     rows = [(0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131)]
@@ -143,6 +145,7 @@ DAY = {4000: (0.5829, 0.4421, 0.2288), 6500: (0.4654, 0.4667, 0.4654), 15000: (0
 """Rows of the paper's tables: https://github.com/TheZino/PlanckianJitter."""
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize(("mode", "rows"), [("blackbody", BODY), ("CIED", DAY)])
 def test_planckian_light(mode: str, rows: dict[int, tuple[float, ...]]) -> None:
     x = X * 0.6
@@ -178,6 +181,7 @@ def test_planckian_temperatures() -> None:
             ga.PlanckianJitter(*arguments)
 
 
+@pytest.mark.usefixtures("ways")
 @pytest.mark.parametrize("channels", [1, 2, 5, 7])
 def test_intensity_by_band(channels: int) -> None:
     x = example(4, (channels, 9, 14), torch.float64)
@@ -234,6 +238,7 @@ def test_bands_of_what_draws_nothing(make: Any) -> None:
     assert torch.equal(out[:, ::2], make(p=1.0)(x[:, ::2])) and not torch.equal(out, x)
 
 
+@pytest.mark.usefixtures("ways")
 def test_linear_transformations_of_colours_and_of_whole_images() -> None:
     """A matrix of the channels goes to each pixel, one of all values to the image, as in torchvision."""
     generator = torch.Generator().manual_seed(1)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 from ways import both
 
 import gpuaug as ga
+from gpuaug.functional import replace_one
 from gpuaug.render import table
 from gpuaug.render.plan import Choice
+from gpuaug.render.sampler import nearest_pixels
 from gpuaug.testing import example
 
 CHAINS: dict[str, Any] = {
@@ -90,3 +94,29 @@ def test_nearest_pixels_are_the_definitions(dtype: torch.dtype, fill: Any, monke
         layer = ga.Compose(steps, seed=1)
         definition, walked = both(monkeypatch, layer, images, layer.sample(images))
         assert torch.equal(definition, walked)
+
+
+@pytest.mark.parametrize("name", ["invert", "posterize", "solarize"])
+def test_bytes_are_changed_as_torchvision_changes_them(name: str) -> None:
+    """Every level, at every threshold and number of bits."""
+    image = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 3, 16, 16)
+    given: dict[str, list[Any]] = {"invert": [None], "posterize": list(range(9)), "solarize": list(range(257))}
+    for value in given[name]:
+        operands = () if value is None else (torch.tensor([value / 255 if name == "solarize" else float(value)]),)
+        ours = getattr(replace_one, f"{name}_bytes")(image, 255.0, *operands)
+        assert ours is not None
+        # torchvision refuses a threshold beyond white, at which nothing is inverted
+        theirs = image if value == 256 else getattr(tv, name)(image, *([] if value is None else [value]))
+        assert torch.equal(ours, theirs), value
+    assert (image[0, 0].flatten() == torch.arange(256)).all()  # the input is as it was
+
+
+@pytest.mark.parametrize("side", [60, 4200])  # the second has more pixels than float32 has whole numbers
+def test_nearest_pixels_of_any_size(side: int) -> None:
+    source = torch.randint(256, (1, 2, side, side + 3), dtype=torch.uint8)
+    turn = [[0.8, 0.31, side * 0.55], [-0.3, 0.7, side - 15.3], [0.0, 0.0, 1.0]]
+    found = nearest_pixels(source, turn, (13, 17), (0, 0, side + 3, side), (7.0,), torch.float32)
+    x, y = np.meshgrid(np.arange(17) + 0.5, np.arange(13) + 0.5)
+    column, row = (np.floor(m[0] * x + m[1] * y + m[2]).astype(int) for m in turn[:2])
+    assert column.min() > 0 and row.min() > 0 and max(column.max(), row.max()) < side  # far from ties, and inside
+    assert np.array_equal(found[0].numpy(), source[0].numpy()[:, row, column])

@@ -180,11 +180,9 @@ def chromatic_aberration(image: Tensor, red: Tensor, blue: Tensor) -> Tensor:
     return aberrated(image, red, blue)
 
 
-def coarse_size(n: int, scale: Any) -> Any:
-    """Return the size of an axis on a coarser grid, for a number or for each sample."""
-    if isinstance(scale, Tensor):
-        return torch.round(n * scale).clamp(1, n)
-    return min(max(round(n * scale), 1), n)
+def coarse_size(n: int, scale: Tensor) -> Tensor:
+    """Return the size of an axis on a coarser grid, for each sample."""
+    return torch.round(n * scale).clamp(1, n)
 
 
 def mean_taps(n: int, lowest: float) -> int:
@@ -197,7 +195,8 @@ def _resampled(x: Tensor, own: Any, other: Any, n: int, axis: int, mode: str, ta
     ratio = own / other
     at = torch.arange(n, device=x.device, dtype=x.dtype)
     if mode == "nearest":
-        return _picked(x, _held(torch.floor((at + 0.5) * ratio), own - 1).to(torch.int64), axis)
+        # Whole products, then one quotient: what falls right between two pixels is not rounded to the one before.
+        return _picked(x, _held(torch.floor((at + 0.5) * own / other), own - 1).to(torch.int64), axis)
     if mode == "bilinear":
         return _between(x, (at + 0.5) * ratio - 0.5, own, axis)
     start, end = at * ratio, (at + 1) * ratio
@@ -223,10 +222,6 @@ def coarse(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: float) -
     return small
 
 
-_MODES = {"nearest": "nearest-exact", "bilinear": "bilinear"}
-"""What torch calls them."""
-
-
 def coarse_one(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: float) -> Tensor:
     """Return the same for one sample (1, C, H, W) whose scale may be read."""
     share = scale.to(image.dtype)
@@ -236,8 +231,23 @@ def coarse_one(image: Tensor, scale: Tensor, *, down: str, up: str, lowest: floa
         for axis, n, few in sizes:
             small = _resampled(small, float(n), float(few), few, axis, down, mean_taps(n, few / n))
     else:
-        small = F.interpolate(small, size=[few for _, _, few in sizes], mode=_MODES[down])
-    return F.interpolate(small, size=image.shape[2:], mode=_MODES[up])
+        small = _gridded(small, sizes, down)
+    return _gridded(small, [(axis, few, n) for axis, n, few in sizes], up)
+
+
+def _gridded(x: Tensor, sizes: list[tuple[int, int, int]], mode: str) -> Tensor:
+    """Return one sample on another grid, whose axes have been of one size and get another."""
+    # An odd number of halves of a pixel is a whole number of pixels where the own size is the more even one.
+    tied = any((own & -own) > (other & -other) for _, own, other in sizes)
+    if mode == "bilinear" or not tied:
+        return F.interpolate(x, size=[other for _, _, other in sizes], mode=_MODES[mode])
+    for axis, own, other in sizes:
+        x = _resampled(x, float(own), float(other), other, axis, mode, 0)
+    return x
+
+
+_MODES = {"nearest": "nearest-exact", "bilinear": "bilinear"}
+"""What torch calls them; its nearest pixels are those of a rounded ratio, so that ties fall either way."""
 
 
 @pixelwise

@@ -103,9 +103,9 @@ def solarize(image: Tensor, threshold: Tensor | float) -> Tensor:
 
 
 def solarize_one(image: Tensor, threshold: Tensor) -> Tensor:
-    """Solarize one sample (1, C, H, W) on the CPU, where choosing between two images is slow and blending is not."""
-    above = image >= threshold.view(1, 1, 1, 1).to(image.dtype) - 5e-7
-    return torch.lerp(image, 1 - image, above.to(image.dtype))
+    """Solarize one sample (1, C, H, W) on the CPU, where comparing and choosing are slow and arithmetic is not."""
+    above = (image - (threshold.view(1, 1, 1, 1).to(image.dtype) - 5e-7)).floor_().add_(1).clamp_(0, 1)
+    return torch.lerp(image, 1 - image, above)
 
 
 @pixelwise
@@ -190,6 +190,13 @@ def autocontrast(image: Tensor) -> Tensor:
     return torch.where(flat, image, (image - low) / span).clamp(0, 1)
 
 
+def autocontrast_one(image: Tensor) -> Tensor:
+    """Stretch the values of one sample (1, C, H, W) on the CPU: a constant channel is 0 to 1 already."""
+    low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
+    flat = high == low
+    return (image - torch.where(flat, 0, low)).div_(torch.where(flat, 1, high - low)).clamp_(0, 1)
+
+
 @pixelwise
 def equalize(image: Tensor) -> Tensor:
     """Equalize the histogram of each channel of each sample.
@@ -238,9 +245,12 @@ def equal_levels(image: Tensor) -> Tensor:
 
 def equalize_one(image: Tensor) -> Tensor:
     """Equalize one sample (1, C, H, W) on the CPU: the same table, with its levels counted channel by channel."""
-    level = image.clamp(0, 1).nan_to_num_().mul_(255.999).to(torch.int64)
-    table = equal_levels(level).to(image.dtype) / 255
-    return table.gather(1, level.flatten(2)[0]).view_as(image)
+    level = image.clamp(0, 1).nan_to_num_().mul_(255.999).to(torch.int32)
+    table = equal_levels(level.to(torch.uint8)).to(image.dtype) / 255
+    out = torch.empty_like(image, memory_format=torch.contiguous_format)
+    for c, row in enumerate(table):
+        torch.index_select(row, 0, level[0, c].reshape(-1), out=out[0, c].view(-1))
+    return out
 
 
 @pixelwise

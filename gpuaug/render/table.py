@@ -44,8 +44,11 @@ class Table:
 
     def _looked_up(self, values: Tensor) -> Tensor:
         channels = self.image.shape[1]
+        if values.shape[0] == 1:
+            level = self.image.reshape(-1).to(torch.int32)
+            return values[0].index_select(0, level).view(self.image.shape)
         level = self.image.reshape(channels, -1).to(torch.int64)
-        return values.expand(channels, 256).gather(1, level).view(self.image.shape)
+        return values.gather(1, level).view(self.image.shape)
 
 
 def _ramp(work: torch.dtype) -> Tensor:

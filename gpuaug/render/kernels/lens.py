@@ -101,11 +101,12 @@ def _scattered(plane, y, x, high, wide, down, across, scale, key, delta, TURNS: 
 
 
 @triton.jit
-def _regridded(plane, y, x, high, wide, down, across, scale, ry, rx, MODE: tl.constexpr, TAPS: tl.constexpr):
-    """Return pixels of another grid, whose pixels are ry and rx of the source's high: nearest, bilinear, or a mean."""
+def _regridded(plane, y, x, high, wide, down, across, scale, h, w, MODE: tl.constexpr, TAPS: tl.constexpr):
+    """Return pixels of another grid, of h rows and w columns in all: nearest, bilinear, or a mean."""
     fy, fx = y.to(tl.float32), x.to(tl.float32)
+    ry, rx = high * 1.0 / h, wide * 1.0 / w
     if MODE == 0:
-        near_y, near_x = tl.floor((fy + 0.5) * ry).to(tl.int32), tl.floor((fx + 0.5) * rx).to(tl.int32)
+        near_y, near_x = (2 * y + 1) * high // (2 * h), (2 * x + 1) * wide // (2 * w)
         return _at(plane, _hold(near_y, high), _hold(near_x, wide), down, across, scale)
     elif MODE == 1:
         return _between(plane, (fy + 0.5) * ry - 0.5, (fx + 0.5) * rx - 0.5, high, wide, down, across, scale)
@@ -178,12 +179,10 @@ def lens_kernel(
             rows, columns = tl.load(given).to(tl.int32), tl.load(given + 1).to(tl.int32)
             value = tl.zeros((BH, BW), tl.float32)
             if KIND == 5:
-                ry, rx = high * 1.0 / rows, wide * 1.0 / columns
                 mask = mask & (y < rows) & (x < columns)
                 if ((tile // across) * BH < rows) & ((tile % across) * BW < columns):
-                    value = _regridded(own, y, x, high, wide, sy, sx, scale, ry, rx, A, B)
+                    value = _regridded(own, y, x, high, wide, sy, sx, scale, rows, columns, A, B)
             else:
                 step = between + (b * channels + c) * high * wide
-                ry, rx = rows.to(tl.float32) / h, columns.to(tl.float32) / w
-                value = _regridded(step, y, x, rows, columns, wide, 1, 1.0, ry, rx, A, B)
+                value = _regridded(step, y, x, rows, columns, wide, 1, 1.0, h, w, A, B)
         tl.store(target, value, mask=mask)
