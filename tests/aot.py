@@ -62,6 +62,10 @@ PIPELINES: dict[str, list[Any]] = {
 }
 
 
+STANDARD = tuple(PIPELINES)
+"""Those that are compiled for every GPU; what follows, for the newest."""
+
+
 class Motion(Filter):
     """A kernel given for each sample."""
 
@@ -76,7 +80,7 @@ PIPELINES["bands"] = [
     ga.RandomAutocontrast(),
     ga.GaussianBlur(9),
     ga.RandomRotation(10),
-    ga.Normalize([0.5] * 13, [0.2] * 13, **HALVES),  # type: ignore[arg-type]
+    ga.Normalize([0.5] * 6, [0.2] * 6, **HALVES),  # type: ignore[arg-type]
 ]
 PIPELINES["tints"] = [
     ga.RandomResizedCrop(64),
@@ -88,7 +92,17 @@ PIPELINES["tints"] = [
     NORMALIZE,
 ]
 PIPELINES["codec"] = [*CROP, ga.JPEG((30, 90), p=0.5), ga.JPEG(50, "4:4:4"), NORMALIZE]
-PIPELINES["sensor"] = [*CROP, ga.ShotNoise(), NORMALIZE]
+PIPELINES["sensor"] = [*CROP, ga.SaltAndPepper(p=1.0), ga.ShotNoise(p=1.0), ga.ISONoise(p=1.0), NORMALIZE]
+PIPELINES["weather"] = [
+    *CROP,
+    ga.Illumination(p=1.0),
+    ga.RandomShadow(p=1.0),
+    ga.RandomRain(p=1.0),
+    ga.RandomSnow(method="texture", p=1.0),
+    ga.RandomSunFlare(p=1.0),
+    NORMALIZE,
+]
+PIPELINES["sun"] = [*CROP, ga.RandomFog(p=1.0), ga.RandomSunFlare(method="physics_based", p=1.0), NORMALIZE]
 PIPELINES["motion"] = [*CROP, *JITTER[:1], Motion(), NORMALIZE]
 PIPELINES["lens"] = [
     *CROP,
@@ -154,16 +168,17 @@ def main(capabilities: list[int]) -> None:
     triton.JITFunction.run = compile_only
     for capability in capabilities:
         driver.set_active(Driver(capability))
-        for name, steps in PIPELINES.items():
+        newest = capability == max(capabilities) >= 90
+        for name in PIPELINES if newest else STANDARD:
             done.clear()
-            compiled(name, ga.Compose(steps, seed=0))
+            compiled(name, ga.Compose(PIPELINES[name], seed=0), newest)
             for kernel, result in done:
                 print(json.dumps({"pipeline": name, "sm": capability, "kernel": kernel, **usage(result)}), flush=True)
 
 
-def compiled(name: str, layer: Any) -> None:
-    """Launch what a pipeline launches."""
-    channels = 13 if name == "bands" else 3
+def compiled(name: str, layer: Any, newest: bool) -> None:
+    """Launch what a pipeline launches; on the newest GPU also from rows of a batch and of a flat buffer."""
+    channels = 6 if name == "bands" else 3
     x = torch.zeros((2, channels, 72, 80), dtype=torch.uint8)
     values = layer.sample(x).values
     plan = layer.plan(Batch(x), values)
@@ -181,10 +196,11 @@ def compiled(name: str, layer: Any) -> None:
     if name in ("basic", "geometry"):
         passes = layer.plan(Batch(masks), values, Reading("nearest", False, (255.0,))).finish()
         lowering_pick.run_pick(masks, passes, 255, (72, 80))
-    if name in ("basic", "classification", "geometry"):  # rows by an index, of a batch and of a flat buffer
+    if newest and name in ("basic", "classification", "geometry"):  # rows by an index, of a batch and a flat buffer
         rows = torch.zeros(2, dtype=torch.int64)
         flat = ga.Ragged.pack([*x])
-        for source, batch in ((x, Batch(x)), (flat.flat, Batch(flat))):
+        sources = [(x, Batch(x)), (flat.flat, Batch(flat))]
+        for source, batch in sources[name == "classification" :]:
             plan = layer.plan(batch, values if source is x else layer.sample(flat).values)
             passes = plan.finish()
             passes[0].index = rows

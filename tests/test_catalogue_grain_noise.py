@@ -129,6 +129,8 @@ def test_counts_are_the_inverse_of_the_law() -> None:
             most = (0 if dtype == torch.float64 else 2e-4) if rate < 6 else 1.5e-3
             assert (count != expected).double().mean() <= most and (count - expected).abs().max() <= 1, rate
             assert abs((count - expected).mean().item()) < 5e-4
+    far = poisson(torch.full((1,), 3.0), torch.full((1,), 6.0))  # where float32's sum no longer rises
+    assert far.item() == stats.poisson.ppf(1 - 2.0**-19, 3.0)
 
 
 def test_shot_noise_is_of_photons() -> None:

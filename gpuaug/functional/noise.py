@@ -16,6 +16,8 @@ FEW = 6.0
 """Expected counts below which the Poisson law is summed up, term by term."""
 _TERMS = 24
 """As many terms as float32 tells from one another at that rate."""
+_LAST = 1 - 2.0**-19
+"""The last place that is told from one: what float32 sums up may stay below one by half as much."""
 
 
 @pixelwise
@@ -109,7 +111,7 @@ def poisson(rate: Tensor, normal: Tensor) -> Tensor:
     """
     rate, normal = rate.detach().contiguous(), normal.to(rate.dtype).contiguous()
     few = rate.clamp(max=FEW)
-    place = 0.5 * (1 + torch.erf(normal * math.sqrt(0.5)))
+    place = (0.5 * (1 + torch.erf(normal * math.sqrt(0.5)))).clamp(max=_LAST)
     term = torch.exp(-few)
     below = term.clone()
     count = torch.zeros_like(rate)

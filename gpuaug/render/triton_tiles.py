@@ -45,7 +45,7 @@ def _tiles(*args: Any) -> Tensor:
                 GX=grid[1],
                 BH=size[0],
                 BW=size[1],
-                **options_for(128),
+                **options_for(168),
             )
     return out
 

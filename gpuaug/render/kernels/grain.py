@@ -24,31 +24,36 @@ def _salted(v, u, salt, amount):
 
 @triton.jit
 def _share_below(normal):
-    """Return the share of the normal law below a value, to 1e-7: of few registers, which the exact one is not."""
+    """Return the share of the normal law below a value, to 1e-7: of few registers, which the exact one is not.
+
+    It ends where `functional.noise.poisson` lets it end.
+    """
     x = tl.abs(normal) * 0.7071067811865476
     t = 1.0 / (1.0 + 0.3275911 * x)
     tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     tail = 0.5 * tail * tl.exp(-x * x)
-    return tl.where(normal > 0.0, 1.0 - tail, tail)
+    return tl.where(normal > 0.0, 1.0 - tl.maximum(tail, 1.9073486328125e-06), tail)
 
 
 @triton.jit
-def _count(rate, normal):
-    """Return counts of given rates: `functional.noise.poisson`."""
-    many = tl.maximum(rate, 6.0)
-    root, square = tl.sqrt(many), normal * normal
-    expanded = many + root * normal + 0.3333333333333333 + square * 0.16666666666666666
-    expanded -= normal * (0.027777777777777776 + square * 0.013888888888888888) / root
-    expanded += (square * 0.008641975308641974 + square * square * 0.003703703703703704 - 0.019753086419753086) / many
+def _count(rate, normal, most):
+    """Return counts of given rates, none above a sample's `most`: `functional.noise.poisson`."""
     few = tl.minimum(rate, 6.0)
     place = _share_below(normal)
     term = tl.exp(-few)
     below = term
     count = tl.zeros(normal.shape, tl.float32)
-    for k in range(1, 25):
+    most = tl.minimum(most, 6.0)
+    # As many terms as matter at that rate. A loop of known length is unrolled, and keeps them all in registers.
+    for k in range(1, (most + 5.0 * tl.sqrt(most)).to(tl.int32) + 4):
         count += tl.where(place > below, 1.0, 0.0)
         term = term * (few / k)
         below += term
+    many = tl.maximum(rate, 6.0)
+    root, square = tl.sqrt(many), normal * normal
+    expanded = many + root * normal + 0.3333333333333333 + square * 0.16666666666666666
+    expanded -= normal * (0.027777777777777776 + square * 0.013888888888888888) / root
+    expanded += (square * 0.008641975308641974 + square * square * 0.003703703703703704 - 0.019753086419753086) / many
     return tl.where(rate < 6.0, count, tl.maximum(tl.floor(expanded), 0.0))
 
 
@@ -60,7 +65,8 @@ def _power(v, exponent):
 
 @triton.jit
 def _photons(v, scale, normal):
-    count = _count(_power(clamp(v), 2.2) / tl.maximum(scale, 1e-12) + 1e-6, normal)
+    one = tl.maximum(scale, 1e-12)
+    count = _count(_power(clamp(v), 2.2) / one + 1e-6, normal, 1.0 / one + 1e-6)
     return tl.where(scale > 0.0, _power(tl.minimum(count * scale, 1.0), 0.45454545454545453), v)
 
 
@@ -84,8 +90,8 @@ def _iso(
     total = tl.sum(partials(ops, strides, STAT + 1, sample, 0, PARTS, 1), 0)
     spread = tl.sqrt(total / (h * w).to(tl.float32) + 1e-20)
     turn, normal, _, _ = normal_lanes(_key(ops, strides, AT + 2, sample), pixel, 0)
-    rate = tl.zeros((1, 1), tl.float32) + spread * strength
-    count = _count(rate, normal)
+    rate = spread * strength
+    count = _count(tl.zeros((1, 1), tl.float32) + rate, normal, rate)
     a, b, c = clamp(a), clamp(b), clamp(c)
     if C == 1:
         return tl.minimum(a + count * strength * (1.0 - a), 1.0), b, c

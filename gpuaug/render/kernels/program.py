@@ -107,10 +107,15 @@ def _gated(
 ):
     """Return the planes after a row of the program, if it applies to the sample: a branch that a whole tile takes."""
     ON: tl.constexpr = PROGRAM[AT + 1]
-    if ON < 0:
+    CODE: tl.constexpr = PROGRAM[AT]
+    DEAR: tl.constexpr = CODE == 18 or CODE == 20 or CODE == 71 or CODE == 73 or (CODE >= 96 and CODE <= 101)
+    if ON < 0 and not DEAR:
         a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT, CONSTANTS)
     else:
-        on = tl.load(ops[ON] + sample * strides[ON])
+        # What is dear always has a branch: of several operations it would else be computed ahead, and kept.
+        on = h
+        if ON >= 0:
+            on = tl.load(ops[ON] + sample * strides[ON])
         if on != 0:
             a, b, c, d = _chosen(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAM, AT, CONSTANTS)
     return a, b, c, d
