@@ -177,6 +177,7 @@ PAIRS = [
     Pair("RandomSaltAndPepperNoise", lambda: ga.SaltAndPepper(p=1.0), lambda K, _: K.RandomSaltAndPepperNoise(p=1.0)),
     Pair("RandomJPEG", lambda: ga.JPEG((50, 50)), lambda K, _: K.RandomJPEG(50.0)),
     Pair("RandomErasing", lambda: ga.RandomErasing(p=1.0), lambda K, _: K.RandomErasing(p=1.0)),
+    Pair("RandomJigsaw", lambda: ga.RandomGridShuffle((4, 4), p=1.0), lambda K, _: K.RandomJigsaw((4, 4), p=1.0)),
     Pair("Normalize", lambda: ga.Normalize(MEAN, STD), lambda K, _: K.Normalize(torch.tensor(MEAN), torch.tensor(STD))),
 ]
 """Of all 2D ones that Kornia 0.9 has, but those of `WITHOUT`."""
@@ -184,7 +185,6 @@ WITHOUT = {
     "Denormalize": "Normalize with other numbers",
     "PatchMix": "no transform of ours mixes patches in places drawn one by one",
     "RandomDissolving": "runs a diffusion model",
-    "RandomJigsaw": "no transform of ours",
     "RandomTransplantation": "CopyPaste pastes objects, not classes of a map",
 }
 """What stands beside none of ours, and why."""

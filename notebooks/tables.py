@@ -37,6 +37,8 @@ def kind(layer: Layer) -> str:
         return "frames"
     if getattr(layer, "mixes", False):
         return "samples that meet"
+    if getattr(layer, "regroups", False):
+        return "geometry"
     names = {Geometric: "geometry", Photometric: "values", Filter: "neighbourhood"}
     return next((name for base, name in names.items() if isinstance(layer, base)), "output")
 

@@ -110,7 +110,7 @@ def test_compiles_in_one_graph() -> None:
         return lookup_backend("aot_eager")(graph, inputs)
 
     compiled = torch.compile(layer, fullgraph=True, backend=listed)
-    for _ in range(3):
+    for _ in range(2):
         out, expected = compiled({"image": x, "mask": mask}), eager({"image": x, "mask": mask})
         assert torch.equal(out["mask"], expected["mask"])
         assert torch.allclose(out["image"], expected["image"], atol=1e-4)

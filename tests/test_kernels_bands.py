@@ -74,7 +74,7 @@ def test_seven_channels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mode", ["image", "image_per_channel", "min_max", "min_max_per_channel"])
 def test_normalize_by_image(mode: str) -> None:
     layer = ga.Compose([ga.RandomRotation(20), ga.Normalize(normalization=mode)], seed=1)
-    expected, out = rendered(layer, images((6, 9, 12)))
+    expected, out = rendered(layer, images((6, 9, 12), count=2))
     assert_same(out, expected)
 
 
@@ -117,7 +117,7 @@ def test_what_does_not_go_takes_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reading_of_many_channels() -> None:
     """A map of nine channels that is moved and blended, with fill."""
-    x = images((9, 11, 15), torch.float32)
+    x = images((9, 11, 15), torch.float32, 2)
     layer = ga.Compose([ga.RandomPerspective(0.5, p=1.0)], seed=1)
     values = layer.sample(x).values
     from gpuaug.render.backend import render

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpuaug.geometry import bend
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
@@ -54,6 +55,8 @@ def sample_image(
     frames: Frames,
     into: Tensor | None = None,
     cut: bool = False,
+    field: Tensor | None = None,
+    most: float = MAX_HALF_WIDTH,
 ) -> Tensor:
     """Return (1, C, h, w): the image (1, C, H, W) at the positions that `m` (output -> source) gives.
 
@@ -69,6 +72,8 @@ def sample_image(
         into: where to write: of the working dtype, or of uint8, for which values are rounded; None makes a new one.
         cut: whether the filter is cut at the border of the region and normalised: there is no fill then, and what is
             farther outside means nothing.
+        field: (1, 2, h, w), what is added to the positions of an affine `m`.
+        most: bound of the filter's half-width under a field.
     """
     x0, y0, x1, y1 = region
     channels, (h, w) = image.shape[1], canvas
@@ -76,7 +81,9 @@ def sample_image(
     chunk = _CHUNK * 3 // 8 if cut else _CHUNK * 3 // 4 if widen else _CHUNK
     lines = max(1, min(h, chunk // w))
     frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, max(chunk, w), frames, cut)
-    positions = _Positions(m, canvas, (x0, y0), work, widen)
+    positions: _Positions | _Bent = _Positions(m, canvas, (x0, y0), work, widen and field is None)
+    if field is not None:
+        positions = _Bent(positions, field.to(work), (x0, y0), most if widen else 1.0)
     out = torch.empty((1, channels, h, w), dtype=work) if into is None else into
     for start in range(0, h, lines):
         stop = min(h, start + lines)
@@ -207,6 +214,27 @@ class _Positions:
         position = _plus(position, -self.shift)
         # A place behind the camera is put far outside the image.
         return position.nan_to_num_(-1e6) if self.passes_camera else position
+
+
+class _Bent:
+    """The same where a displacement field is added."""
+
+    def __init__(self, straight: _Positions, field: Tensor, origin: tuple[int, int], most: float) -> None:
+        h, w = field.shape[2:]
+        position = straight.of(0, h)[0].view(h, w, 2).add_(field[0].permute(1, 2, 0))
+        self.position, self.width = position, None
+        if most > 1:
+            px, py = position.permute(2, 0, 1)[:, None]
+            width = torch.stack(bend.widths(px, py, most), dim=-1)[0]
+            self.counts = [math.ceil(v - 1e-4) for v in width.amax((0, 1)).tolist()]
+            self.width = width if max(self.counts) > 1 else None
+
+    def of(self, start: int, stop: int) -> tuple[Tensor, Tensor | None, tuple[int, int]]:
+        """Return positions (N, 2), widths (N, 2), and how many pairs of taps an axis takes at most."""
+        position = self.position[start:stop].reshape(-1, 2).clone()
+        if self.width is None:
+            return position, None, (1, 1)
+        return position, self.width[start:stop].reshape(-1, 2).clone(), (self.counts[0], self.counts[1])
 
 
 def _plus(pairs: Tensor, constants: complex) -> Tensor:

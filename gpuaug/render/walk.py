@@ -238,6 +238,10 @@ def _warp(
     soft = host.soft[b] if host.soft is not None else None
     hard = host.hard[b] if host.hard is not None else None
     fill = tuple(f * unit for f in warp.reading.fill)
+    region = _region(image, soft, hard)
+    if warp.field is not None and warp.reading.interpolation == "bilinear" and region is not None:
+        widen, bent_by, most = warp.reading.antialias and warp.shrink > 1, warp.field[b : b + 1], warp.shrink
+        return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into, False, bent_by, most)
     if warp.field is not None:
         bent = replace(warp, reading=replace(warp.reading, fill=fill), matrix=warp.matrix[b : b + 1])
         return read(image, replace(bent, field=warp.field[b : b + 1]), step.canvas, work, 1.0)
@@ -257,9 +261,10 @@ def _warp(
             return resized
     else:
         axes = []
-    region = _region(image, soft, hard)
-    if not axes and warp.reading.interpolation == "bilinear" and region is not None:
-        widen = warp.reading.antialias and warp.shrink > 1
+    region = _region(image, soft, hard)  # of axes that may have been exchanged
+    grows = all(abs(slope) <= 1 + 1e-9 for slope, _ in axes)
+    if grows and warp.reading.interpolation == "bilinear" and region is not None:
+        widen = not axes and warp.reading.antialias and warp.shrink > 1
         return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into)
     if not axes and affine and warp.reading.interpolation == "nearest" and region is not None:
         return nearest_pixels(image, m, step.canvas, region, fill, work)
