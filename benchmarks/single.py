@@ -80,4 +80,4 @@ def contenders(number: int, images: Tensor) -> tuple[Any, dict[str, Callable[[],
         pair, canvas = KORNIA[case.name], (images.shape[2], images.shape[3])
         rows[AS_KORNIA] = lambda: ours(pair)
         rows["kornia"] = lambda: theirs(pair, canvas, images.device)
-    return annotated(wide) if seeing else wide, rows
+    return annotated(wide, masks=case.name == "CopyPaste") if seeing else wide, rows

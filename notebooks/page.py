@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
@@ -15,6 +14,8 @@ from typing import Any
 
 from cases import CASES, ROWS
 
+from benchmarks.beside_kornia import PAIRS
+from benchmarks.single import AS_KORNIA
 from gpuaug.transforms.layer import Layer
 
 HERE = Path(__file__).resolve().parent
@@ -33,28 +34,10 @@ def section(layer: type, name: str) -> str:
     return " ".join(found[1].split()).replace("|", "\\|") if found else ""
 
 
-def measured_beside() -> dict[str, dict[str, list[str]]]:
-    """Return which classes of torchvision and Kornia each transform is timed beside, as `benchmarks/single.py` says."""
-    tree = ast.parse((BENCHMARKS / "single.py").read_text())
-    found: dict[str, dict[str, list[str]]] = {}
-    for statement in tree.body:
-        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.value, ast.Dict):
-            continue
-        for key, value in zip(statement.value.keys, statement.value.values, strict=True):
-            for node in ast.walk(value):
-                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr[0].isupper():
-                    peer = {"v2": "torchvision", "K": "kornia"}.get(node.value.id)
-                    prepares = node.attr in ("Compose", "ToDtype") and node.attr != key.value
-                    if peer and not prepares:
-                        found.setdefault(key.value, {}).setdefault(peer, []).append(node.attr)
-    return found
-
-
-def peers(name: str, source: str, beside: dict[str, dict[str, list[str]]]) -> dict[str, list[str]]:
+def peers(name: str, source: str) -> dict[str, list[str]]:
     """Return the classes of each library that do what a transform does: named in its Source, or timed beside it."""
     found = {peer: re.findall(pattern, source) for peer, pattern in WRITTEN.items()}
-    for peer, classes in beside.get(name, {}).items():
-        found[peer] = [*found[peer], *classes]
+    found["kornia"] += [pair.theirs for pair in PAIRS if pair.ours == name]
     return {peer: list(dict.fromkeys(classes)) for peer, classes in found.items() if classes}
 
 
@@ -67,7 +50,7 @@ def newest() -> dict[str, Any]:
 
 def cell(rows: dict[str, Any], peer: str, classes: list[str]) -> str:
     """Return what a library has of a transform: its classes, milliseconds, and how many times ours that is."""
-    ours = rows.get("gpuaug", {}).get("median_ms")
+    ours = rows.get(AS_KORNIA if peer == "kornia" and AS_KORNIA in rows else "gpuaug", {}).get("median_ms")
     found = [row["median_ms"] for name, row in rows.items() if name.startswith(peer) and "median_ms" in row]
     parts = [", ".join(f"`{name}`" for name in classes)] if classes else []
     if found:
@@ -105,7 +88,7 @@ transform alone (`python -m benchmarks.run --only single --out benchmarks/result
   read once, the output written once), counted for 16 uint8 images 3x256x256 with the arguments of the gallery
   (`tests/cases.py`), annotations included where a transform looks at them.
 - *gpuaug*, *torchvision*, *Albumentations*, *Kornia*: the classes that do the same, their times, and in brackets how
-  many times ours that is.
+  many times ours that is: with the gallery's arguments, beside Kornia with Kornia's and without antialiasing.
 
 {conditions}
 """
@@ -117,7 +100,7 @@ def page(kind: Callable[[Layer], str]) -> str:
     Args:
         kind: gives the word for what a transform does to a pass.
     """
-    report, beside = newest(), measured_beside()
+    report = newest()
     alone = {key.split(". ", 1)[-1]: rows for key, rows in report.get("single", {}).items()}
     counts = report.get("single counts", {})
     heads = ["transform", "kind", "annotations", "equals", "kernels", "bytes", "gpuaug, ms"]
@@ -126,7 +109,7 @@ def page(kind: Callable[[Layer], str]) -> str:
     for case in [*CASES, *ROWS]:
         layer = case.make()
         source = section(type(layer), "Source")
-        theirs = peers(case.name, source, beside)
+        theirs = peers(case.name, source)
         rows, counted = alone.get(case.name, {}), counts.get(case.name, {})
         cells = [f"`{case.name}`", kind(layer), section(type(layer), "Boxes and masks"), source]
         cells += [str(counted.get(key, UNMEASURED)) for key in ("image_sized", "traffic")]
