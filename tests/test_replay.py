@@ -131,15 +131,19 @@ def test_compiled_captured_and_within_another(recorded: list[Tape]) -> None:  # 
 def test_a_file_holds_all_of_the_parameters() -> None:
     """Sizes, copies and names too, and that they are of some samples only, whom a mix could not serve."""
     x = images((3, 23, 17), torch.float32)
-    layer = ga.Compose(
-        [ga.RandAugment(1), ga.RandomShortestSize([9, 12]), ga.MixUp(num_classes=3), ga.Repeat(2)], seed=2
-    )
+    steps = [ga.Repeat(2), ga.RandAugment(1), ga.RandomShortestSize([9, 12]), ga.MixUp(num_classes=3)]
+    layer = ga.Compose(steps, seed=2)
     for params in (layer.sample(x), layer.sample(x)[:2]):
         back = ga.Params.from_dict(through_json(params.to_dict()))
         for name in ("names", "canvas", "geometry", "sizes", "copies", "partial", "labels"):
             assert getattr(back, name) == getattr(params, name), name
         assert list(back) == list(params)
-    assert params.partial and params.sizes and layer.sample(x).copies == 2 and isinstance(params[0][0][1]["op"][0], str)
+    assert (
+        params.partial
+        and params.sizes
+        and layer.sample(x).copies == 2
+        and isinstance(dict(params[0])["RandAugment"]["op"][0], str)
+    )
 
 
 def test_the_last_sample_and_limited_bands() -> None:
