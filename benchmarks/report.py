@@ -142,7 +142,14 @@ def markdown(report: Row) -> str:
         parts += [f"## {key}", table(["before the network", "ms of a step", "images/s", "the layer's share"], lines)]
     singles = tasks(report, "each transform alone")
     if singles:
-        names = ["gpuaug", "gpuaug, captured", "torchvision, one draw per batch", "kornia", COPY]
+        names = [
+            "gpuaug",
+            "gpuaug, captured",
+            "torchvision, one draw per batch",
+            "gpuaug, arguments as Kornia's",
+            "kornia",
+            COPY,
+        ]
         lines = []
         for key, task in singles.items():
             found = [task["rows"].get(name) for name in names]

@@ -1,6 +1,6 @@
 """Time the pipelines against the peers, in turn within one run: `python -m benchmarks.run`.
 
-What only a GPU has is measured by `benchmarks/gpu.sh`.
+`--only single` times each transform alone. What only a GPU has is measured by `benchmarks/gpu.sh`.
 """
 
 from __future__ import annotations
@@ -49,18 +49,45 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", choices=(*pipelines.NAMES, *pipelines.POLICIES), action="append")
+    parser.add_argument("--threads", type=int, help="threads of torch; all cores unless given")
+    parser.add_argument("--only", choices=(*pipelines.NAMES, *pipelines.POLICIES, "single"), action="append")
     parser.add_argument("--compile", action="store_true", help="also compile ours")
-    parser.add_argument("--single", action="store_true", help="also each transform alone")
+    parser.add_argument("--single", action="store_true", help="also each transform alone; nothing else: --only single")
+    parser.add_argument("--transform", action="append", help="of the transforms alone only this one; may be repeated")
+    parser.add_argument("--seconds", type=float, default=20.0, help="most that a row of a transform alone takes, about")
     parser.add_argument("--out", type=Path, help="JSON file")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     device = torch.device(args.device)
     torch.manual_seed(0)
+    if args.threads:
+        torch.set_num_threads(args.threads)
     floats = torch.rand((args.batch, 3, args.size, args.size), device=device)
-    report: dict[str, Any] = {"machine": machine(device), "batch": args.batch, "size": args.size, "pipelines": {}}
+    report: dict[str, Any] = {"machine": machine(device), "batch": args.batch, "size": args.size, "rounds": args.rounds}
     print(json.dumps(report["machine"]))
-    for name in args.only or (*pipelines.NAMES, *pipelines.POLICIES):
+    wanted = args.only or (*pipelines.NAMES, *pipelines.POLICIES)
+    listed = [name for name in wanted if name != "single"]
+    if listed:
+        pipelines_of(report, listed, floats, args)
+    images = (floats * 255).to(torch.uint8)
+    if listed:
+        strengths = {f"p x {s}": pipelines.gpuaug_pipeline("classification", s) for s in (1.0, 0.5, 0.0)}
+        report["cost against p"] = race(strengths, [images], device, args.rounds)
+        show("classification, all probabilities scaled", report["cost against p"], "p x 1.0", args.batch)
+    if args.single or "single" in wanted:
+        singles_of(report, images, args)
+    if listed:
+        report["counters"] = counters()
+        print("\ncounted on meta tensors (16 x 3 x 256 x 256, uint8), for a device: ours on the Triton backend")
+        for name, row in report["counters"].items():
+            print(f"  {name:38s} {row}")
+    write(report, args.out)
+
+
+def pipelines_of(report: dict[str, Any], names: list[str], floats: Tensor, args: argparse.Namespace) -> None:
+    """Time pipelines into the report."""
+    report["pipelines"] = {}
+    for name in names:
         for images in ((floats * 255).to(torch.uint8), floats):
             rows = {row: build() for row, build in pipelines.contenders(name, images).items()}
             if args.compile and name in ("basic", "classification without blur"):
@@ -68,28 +95,48 @@ def main() -> None:
                 ours = pipelines.gpuaug_pipeline(name)
                 rows["gpuaug, whole batches, not compiled"] = lambda x, ours=ours: in_whole_batches(ours, x)
             kind = str(images.dtype).removeprefix("torch.")
-            result = race(rows, [images], device, args.rounds)
-            show(
-                f"{name}, {kind}, {args.batch} x 3 x {args.size} x {args.size}, {device}", result, "gpuaug", args.batch
-            )
+            result = race(rows, [images], floats.device, args.rounds)
+            title = f"{name}, {kind}, {args.batch} x 3 x {args.size} x {args.size}, {floats.device}"
+            show(title, result, "gpuaug", args.batch)
             report["pipelines"][f"{name}, {kind}"] = result
             write(report, args.out)
-    images = (floats * 255).to(torch.uint8)
-    strengths = {f"p x {s}": pipelines.gpuaug_pipeline("classification", s) for s in (1.0, 0.5, 0.0)}
-    report["cost against p"] = race(strengths, [images], device, args.rounds)
-    show("classification, all probabilities scaled", report["cost against p"], "p x 1.0", args.batch)
-    if args.single:
-        report["single"] = {}
-        for number, name in enumerate(single.names()):
-            given, builders = single.contenders(number, images)
-            result = race({row: build() for row, build in builders.items()}, [given], device, args.rounds)
-            report["single"][f"{number + 1}. {name}"] = result
-            show(f"{name} alone", result, "gpuaug", args.batch)
-    report["counters"] = counters()
-    print("\ncounted on meta tensors (16 x 3 x 256 x 256, uint8), which stand for a device: ours on the Triton backend")
-    for name, row in report["counters"].items():
-        print(f"  {name:38s} {row}")
-    write(report, args.out)
+
+
+def singles_of(report: dict[str, Any], images: Tensor, args: argparse.Namespace) -> None:
+    """Time each transform alone into the report, and count what it asks of a device."""
+    unknown = set(args.transform or ()) - set(single.names())
+    if unknown:
+        raise SystemExit(f"--transform must name transforms of tests/cases.py, got {', '.join(sorted(unknown))}")
+    report["single"], report["single counts"] = {}, {}
+    for number, name in enumerate(single.names()):
+        if args.transform and name not in args.transform:
+            continue
+        given, builders = single.contenders(number, images)
+        rows = {row: build() for row, build in builders.items()}
+        result = race(rows, [given], images.device, args.rounds, seconds=args.seconds)
+        report["single"][f"{number + 1}. {name}"] = result
+        report["single counts"][name] = counts_of(number)
+        show(f"{name} alone: {report['single counts'][name]}", result, "gpuaug", args.batch)
+        write(report, args.out)
+
+
+def counts_of(number: int) -> dict[str, float]:
+    """Count what the Triton backend does with a transform alone; nothing where it reads values, as drawn sizes."""
+    images = torch.empty((16, 3, 256, 256), dtype=torch.uint8, device="meta")
+    if not TRITON:
+        return {}
+    try:
+        given, builders = single.contenders(number, images)
+        layer: Any = builders["gpuaug"]()
+        layer.backend = "triton"
+        layer(given)
+        if isinstance(given, dict):
+            found = count(lambda x: layer({**given, "image": x}), given["image"])
+        else:
+            found = count(layer, given)
+    except (NotImplementedError, RuntimeError, ValueError):  # a value that a meta tensor lacks; a refusal of the images
+        return {}
+    return {"image_sized": found.image_sized, "traffic": round(found.traffic, 2)}
 
 
 def counters() -> dict[str, dict[str, float]]:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from benchmarks.beside_kornia import PAIRS, ours, theirs
 from benchmarks.measure import Run
-from benchmarks.pipelines import BILINEAR, MEAN, STD, as_float
+from benchmarks.pipelines import BILINEAR, MEAN, STD
 from gpuaug.testing import annotated
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
@@ -47,33 +48,9 @@ TORCHVISION: dict[str, Callable[[], Any]] = {
     "Normalize": lambda: v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]),
     "ToDtype": lambda: v2.ToDtype(torch.float32, scale=True),
 }
-KORNIA: dict[str, Callable[[Any], Any]] = {
-    "RandomHorizontalFlip": lambda K: K.RandomHorizontalFlip(),
-    "RandomVerticalFlip": lambda K: K.RandomVerticalFlip(),
-    "RandomRotate90": lambda K: K.RandomRotation90((0, 3), p=0.5),
-    "RandomRotation": lambda K: K.RandomRotation(30.0, p=1.0),
-    "RandomAffine": lambda K: K.RandomAffine(15, (0.1, 0.2), (0.7, 1.3), (-10.0, 10.0, -5.0, 5.0), p=0.5),
-    "RandomPerspective": lambda K: K.RandomPerspective(0.4, p=0.5),
-    "ElasticTransform": lambda K: K.RandomElasticTransform(p=0.5),
-    "ThinPlateSpline": lambda K: K.RandomThinPlateSpline(p=0.5),
-    "RandomCrop": lambda K: K.RandomCrop((90, 120)),
-    "CenterCrop": lambda K: K.CenterCrop((80, 80)),
-    "Resize": lambda K: K.Resize((60, 160)),
-    "RandomResizedCrop": lambda K: K.RandomResizedCrop((120, 160)),
-    "ColorJitter": lambda K: K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.5),
-    "RandomGrayscale": lambda K: K.RandomGrayscale(p=0.5),
-    "RandomGamma": lambda K: K.RandomGamma((0.8, 1.2), p=0.5),
-    "RandomInvert": lambda K: K.RandomInvert(p=0.5),
-    "RandomSolarize": lambda K: K.RandomSolarize(0.5, p=0.5),
-    "RandomPosterize": lambda K: K.RandomPosterize(4, p=0.5),
-    "RandomAutocontrast": lambda K: K.RandomAutoContrast(p=0.5),
-    "RandomEqualize": lambda K: K.RandomEqualize(p=0.5),
-    "GaussianBlur": lambda K: K.RandomGaussianBlur((23, 23), (1.0, 3.0), p=1.0),
-    "RandomAdjustSharpness": lambda K: K.RandomSharpness(p=0.5),
-    "GaussianNoise": lambda K: K.RandomGaussianNoise(p=0.5),
-    "RandomErasing": lambda K: K.RandomErasing(p=0.5),
-    "Normalize": lambda K: K.Normalize(torch.tensor(MEAN), torch.tensor(STD)),
-}
+KORNIA = {pair.ours: pair for pair in reversed(PAIRS)}
+"""Of several that are one of ours, the first."""
+AS_KORNIA = "gpuaug, arguments as Kornia's"
 
 
 def names() -> list[str]:
@@ -82,7 +59,9 @@ def names() -> list[str]:
 
 
 def contenders(number: int, images: Tensor) -> tuple[Any, dict[str, Callable[[], Run]]]:
-    """Return the input of a case, and how to build what runs it: ours, and the peers' of about the same arguments.
+    """Return the input of a case, and how to build what runs it: ours, and the peers'.
+
+    torchvision's have about the arguments of the case, Kornia's those of a further row of ours.
 
     Args:
         number: which case.
@@ -98,12 +77,7 @@ def contenders(number: int, images: Tensor) -> tuple[Any, dict[str, Callable[[],
     if case.name in TORCHVISION:
         rows["torchvision, one draw per batch"] = TORCHVISION[case.name]
     if case.name in KORNIA and importlib.util.find_spec("kornia"):
-        rows["kornia"] = lambda: _kornia(case.name, images.device)
+        pair, canvas = KORNIA[case.name], (images.shape[2], images.shape[3])
+        rows[AS_KORNIA] = lambda: ours(pair)
+        rows["kornia"] = lambda: theirs(pair, canvas, images.device)
     return annotated(wide) if seeing else wide, rows
-
-
-def _kornia(name: str, device: torch.device) -> Run:
-    import kornia.augmentation as K
-
-    module = KORNIA[name](K).to(device)
-    return lambda x: module(as_float(x))

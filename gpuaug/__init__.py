@@ -57,9 +57,10 @@ from gpuaug.transforms.flip import (
 )
 from gpuaug.transforms.fog import AtmosphericFog, RandomClouds, RandomFog
 from gpuaug.transforms.function import Lambda
+from gpuaug.transforms.grid_shuffle import RandomGridShuffle
 from gpuaug.transforms.intensity import RandScaleIntensity, RandShiftIntensity
 from gpuaug.transforms.lens import ChromaticAberration, Downscale, GlassBlur, ZoomBlur
-from gpuaug.transforms.light import Illumination, RandomBiasField, Vignetting
+from gpuaug.transforms.light import FlickerBanding, Illumination, RandomBiasField, Vignetting
 from gpuaug.transforms.linear import LinearTransformation
 from gpuaug.transforms.mask_dropout import MaskDropout
 from gpuaug.transforms.masking import GridMask, XYMasking
@@ -101,6 +102,7 @@ from gpuaug.transforms.tone import (
     RandomPosterize,
     RandomSolarize,
 )
+from gpuaug.transforms.water import WaterRefraction
 from gpuaug.transforms.weather import RandomRain, RandomSnow, RandomSunFlare
 from gpuaug.transforms.zoom import RandomZoomOut, ScaleJitter
 from gpuaug.tta import TTA
@@ -149,6 +151,7 @@ __all__ = [
     "Emboss",
     "FancyPCA",
     "FiveCrop",
+    "FlickerBanding",
     "GaussianBlur",
     "GaussianNoise",
     "GlassBlur",
@@ -215,6 +218,7 @@ __all__ = [
     "RandomFrameDrop",
     "RandomGamma",
     "RandomGrayscale",
+    "RandomGridShuffle",
     "RandomHSV",
     "RandomHorizontalFlip",
     "RandomInvert",
@@ -273,6 +277,7 @@ __all__ = [
     "UnsharpMask",
     "ViewParams",
     "Vignetting",
+    "WaterRefraction",
     "XYMasking",
     "ZoomBlur",
     "auto_augment",

@@ -79,9 +79,10 @@ def precompute(
     rank, world = _who(rank, world)
     if blocks:
         sampler: DistributedSampler[Any] = DistributedSampler(range(len(blocks)), world, rank, shuffle=False)  # type: ignore[arg-type]
-        mine = [blocks[i] for i in dict.fromkeys(sampler)]
+        mine = [blocks[i] for i in sampler]
     left = [block for block in mine if not _file(place, block[0] // batch_size).exists()]
     loader = DataLoader(dataset, batch_sampler=left, collate_fn=collate, num_workers=workers)
+    done = 0
     for block, batch in zip(left, loader, strict=True):
         path = _file(place, block[0] // batch_size)
         if path.exists():  # another rank has done it, where there are fewer batches than ranks
@@ -92,7 +93,8 @@ def precompute(
                 given = tuple(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
                 raise ValueError(f"precompute: function must return tensors of {len(block)} samples, got {given}")
         _write(path, tree_map(lambda leaf: leaf.detach().cpu().clone(), made))
-    return len(left)
+        done += 1
+    return done
 
 
 def gather(folder: Path | str) -> Any:

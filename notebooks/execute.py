@@ -10,6 +10,7 @@ import base64
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,13 +20,22 @@ HERE = Path(__file__).parent
 
 
 def run(path: Path, settings: Mapping[str, Any] | None = None, write: bool = False) -> dict[str, Any]:
-    """Run the cells of a notebook in one namespace and return it.
+    """Run the cells of a notebook in one namespace and in its folder, and return the namespace.
 
     Args:
         path: the notebook.
         settings: variables that replace those of the cell tagged `parameters`, as papermill does.
         write: whether to write outputs into the notebook.
     """
+    path, before = path.resolve(), Path.cwd()
+    os.chdir(path.parent)
+    try:
+        return _run(path, settings or {}, write)
+    finally:
+        os.chdir(before)
+
+
+def _run(path: Path, settings: Mapping[str, Any], write: bool) -> dict[str, Any]:
     notebook = json.loads(path.read_text())
     space: dict[str, Any] = {"__name__": "__main__"}
     count = 0
@@ -35,10 +45,10 @@ def run(path: Path, settings: Mapping[str, Any] | None = None, write: bool = Fal
         count += 1
         printed, shown = execute("".join(cell["source"]), space, f"{path.name}, cell {count}")
         if "parameters" in cell["metadata"].get("tags", []):
-            unknown = set(settings or {}) - set(space)
+            unknown = set(settings) - set(space)
             if unknown:
                 raise KeyError(f"{path.name}: no settings {', '.join(unknown)}")
-            space.update(settings or {})
+            space.update(settings)
         outputs: list[dict[str, Any]] = []
         if printed:
             outputs.append({"output_type": "stream", "name": "stdout", "text": printed.splitlines(keepends=True)})
@@ -65,8 +75,10 @@ def execute(source: str, space: dict[str, Any], name: str) -> tuple[str, Any]:
 def data_of(value: Any) -> dict[str, Any]:
     """Return a value as notebooks keep it: a picture where it is one, else its text."""
     data: dict[str, Any] = {"text/plain": repr(value).splitlines(keepends=True)}
-    if hasattr(value, "_repr_png_"):
-        data = {"text/plain": ["<picture>"], "image/png": base64.b64encode(value._repr_png_()).decode()}
+    for kind in ("png", "jpeg"):
+        if hasattr(value, f"_repr_{kind}_"):
+            shown = getattr(value, f"_repr_{kind}_")()
+            return {"text/plain": ["<picture>"], f"image/{kind}": base64.b64encode(shown).decode()}
     return data
 
 

@@ -1,4 +1,7 @@
-"""Write the generated tables into the README: `python notebooks/tables.py`; a test checks that they are up to date."""
+"""Write the generated tables into the README, and the page of all transforms: `python notebooks/tables.py`.
+
+A test checks that they are up to date.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests"), str(HERE)]
 from cases import CASES, ROWS  # noqa: E402
+from page import PAGE, page  # noqa: E402
 
 from gpuaug.transforms.base import Filter, Geometric, Photometric  # noqa: E402
 from gpuaug.transforms.choice import Choosing  # noqa: E402
@@ -65,8 +69,9 @@ def transforms() -> str:
 
 def figures() -> str:
     """Return the measured figures of the newest CPU run."""
-    path = sorted(RESULTS.glob("cpu-*.json"))[-1]
-    report = json.loads(path.read_text())
+    reports = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("cpu-*.json"))]
+    whole = [report for report in reports if report.get("pipelines")]
+    report = max(whole, key=lambda report: report["machine"]["date"])
     machine = report["machine"]
     versions = machine["versions"]
     lines = [
@@ -124,3 +129,4 @@ def filled(text: str) -> str:
 
 if __name__ == "__main__":
     README.write_text(filled(README.read_text()))
+    PAGE.write_text(page(kind))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 _WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if _WORKER:  # before torch is imported, and for the processes that a test starts
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
-import torch  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+
+if TYPE_CHECKING:  # who only hands out the tests needs no torch
+    import torch
 
 # Photographs inside scikit-image's wheel (others of its images are downloaded on first use).
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -33,12 +36,22 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--device").startswith("cuda"):
         os.environ["TRITON_INTERPRET"] = "1"  # before Triton is imported
     if _WORKER:
+        import torch
+
         torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what stays until the end: torch, and thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> torch.device:
     """The device of ``--device``."""
+    import torch
+
     device = torch.device(request.config.getoption("--device"))
     if device.type == "cuda" and not torch.cuda.is_available():
         pytest.exit("--device cuda, but torch finds no CUDA device", returncode=4)
@@ -47,7 +60,9 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 @pytest.fixture(scope="session")
 def _photos() -> torch.Tensor:
+    import torch
     from skimage import data
+    from torch.nn import functional as F
 
     height, width = 120, 160
     photos = []

@@ -1,7 +1,12 @@
-"""One of two processes (gloo): DDP, FSDP, an empty batch, offline work; `test_loops.py` looks at what it writes."""
+"""One of two processes of `torchrun` (gloo): DDP, FSDP, an empty batch, offline work, the README's script.
+
+`test_loops.py` starts it and looks at what it writes.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -122,12 +127,30 @@ def offline(folder: Path) -> list[int]:
     return done
 
 
+def readme() -> dict[str, Any]:
+    """Run the README's script for `torchrun` as it is printed; return what it has made of the last batch."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    (code,) = re.findall(r"```python torchrun\n(.*?)```", text, re.DOTALL)
+    space: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), space)
+    weights = torch.cat([p.detach().flatten() for p in space["model"].parameters()])
+    return {key: space[key].detach() for key in ("ids", "batch", "shown")} | {"weights": weights}
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    number, where = int(sys.argv[1]), Path(sys.argv[2])
+    where = Path(sys.argv[1])
+    results: dict[str, Any] = {key: os.environ[key] for key in ("TORCHELASTIC_RUN_ID", "LOCAL_RANK", "WORLD_SIZE")}
+    results["readme"] = readme()  # which starts and ends its process group
+    number = int(os.environ.pop("RANK"))  # from here on torch.distributed alone says it
+    os.environ.pop("WORLD_SIZE")
+    # A second group of one process needs a store of its own: torchrun's keeps the addresses of the first.
     dist.init_process_group("gloo", init_method=f"file://{where}/store", rank=number, world_size=2)
-    results = distributed(number, where)
+    results |= distributed(number, where)
     results["offline"] = offline(where / "offline")
+    layer = ga.Compose([ga.RandomRotation(30), ga.ColorJitter(0.4)], seed=0)
+    drawn = [layer(IMAGES[:3], return_params=True)[1] for _ in range(2)]
+    results["angles"] = [params["RandomRotation"].angle for params in drawn]
     torch.save(results, where / f"found{number}.pt")
     dist.barrier()
     dist.destroy_process_group()

@@ -24,6 +24,7 @@ BENT: dict[str, Any] = {
     "barrel": lambda: [ga.OpticalDistortion((0.3, 0.5), p=1.0)],
     "pincushion": lambda: [ga.OpticalDistortion((-0.2, -0.15), p=1.0)],
     "spline": lambda: [ga.ThinPlateSpline((0.03, 0.05), p=1.0)],
+    "water": lambda: [ga.WaterRefraction((0.02, 0.05), (0.4, 0.8), p=1.0)],
     "elastic, rotation": lambda: [ga.ElasticTransform(60.0, 6.0), ga.RandomRotation(20)],
     "crop, spline, flip": lambda: [
         ga.RandomResizedCrop((52, 60), scale=(0.6, 1.0)),
@@ -153,6 +154,35 @@ def test_a_spline_equals_scipys() -> None:
         assert np.abs(drawn.field[b].permute(1, 2, 0).numpy() - expected).max() < 5e-3
 
 
+def test_water_is_a_sum_of_waves() -> None:
+    layer: Any = ga.WaterRefraction((0.02, 0.05), (0.1, 0.4), (2, 4), p=1.0)
+    layer.reseed(4)
+    drawn = layer.sample(torch.empty(5, 1, 30, 44))["WaterRefraction"]
+    assert len(set(drawn.count.tolist())) > 1
+    y, x = np.mgrid[:30, :44] + 0.5
+    x, y = x - 22, y - 15
+    for b in range(5):
+        n, expected = int(drawn.count[b]), np.zeros((2, 30, 44))
+        waves = torch.stack((drawn.wavelength[b, :n], drawn.direction[b, :n], drawn.phase[b, :n]), dim=1)
+        for length, degrees, phase in waves.tolist():
+            way = np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
+            wave = np.sin(2 * np.pi * ((x * way[0] + y * way[1]) / (length * 30) + phase))
+            expected += way[:, None, None] * wave * drawn.amplitude[b].item() * 30 / n
+        assert np.abs(drawn.field[b].numpy() - expected).max() < 1e-4
+        assert np.hypot(*expected).max() <= drawn.amplitude[b].item() * 30
+
+
+@pytest.mark.parametrize("name", ["elastic", "spline", "water", "grid"])
+def test_autocast_rounds_no_field(name: str) -> None:
+    layer = ga.Compose(BENT[name](), seed=3)
+    x = torch.empty(2, 1, 30, 44)
+    plain = layer.sample(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = layer.sample(x)
+    (one,), (other,) = plain.values.values(), cast.values.values()
+    assert torch.equal(one["field"], other["field"])
+
+
 def test_points_in_a_fold_lose_sight_and_the_others_do_not() -> None:
     """Newton's residual tells: what is still seen is where its content is, in a field that folds badly."""
     points = torch.rand((2, 300, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -222,6 +252,11 @@ def test_alpha_of_zero_and_gates_leave_samples_as_they_are() -> None:
         (lambda: ga.OpticalDistortion(0.5), "OpticalDistortion: distort_limit .*0.5"),
         (lambda: ga.GridDistortion(0), "GridDistortion: num_steps must be an integer >= 1, got 0"),
         (lambda: ga.GridDistortion(3, 1.5), "GridDistortion: distort_limit .*1.5"),
+        (
+            lambda: ga.WaterRefraction(num_waves_range=(3, 65)),
+            "WaterRefraction: num_waves_range must end at 64 at most",
+        ),
+        (lambda: ga.WaterRefraction(wavelength_range=(0.0, 0.1)), "WaterRefraction: wavelength_range "),
         (lambda: ga.ThinPlateSpline(num_control_points=1), "ThinPlateSpline: num_control_points must be 2 to 8, got 1"),
         (lambda: ga.ThinPlateSpline((-0.1, 0.1)), "ThinPlateSpline: scale_range "),
     ],

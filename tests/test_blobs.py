@@ -191,7 +191,7 @@ def test_every_map_that_keeps_lines_is_here() -> None:
     """A transform of the table that is neither projective nor bends is in some pipeline of `RIGID`."""
     there = {type(layer).__name__ for make in RIGID.values() for layer in make()}
     listed = {case.name: case.make() for case in CASES}
-    bent = {"ElasticTransform", "GridDistortion", "OpticalDistortion", "ThinPlateSpline"}
+    bent = {"ElasticTransform", "GridDistortion", "OpticalDistortion", "ThinPlateSpline", "WaterRefraction"}
     # Crops, pads and scales whose matrices tests/test_catalogue_place.py holds to torchvision's and its own arithmetic.
     elsewhere = {"CropAndPad", "PadIfNeeded", "RandomScale", "RandomSizedCrop", "SafeRotate"}
     kept = {k for k, layer in listed.items() if isinstance(layer, Geometric) and not layer.projective}

@@ -77,6 +77,33 @@ def test_rgb_keeps_its_colours(walks: bool, monkeypatch: pytest.MonkeyPatch) -> 
         assert after[0].std() > 1.2 * before[0].std()
 
 
+def test_colours_differ_from_8_bit_ones_by_their_rounding_alone() -> None:
+    """Albumentations' steps, which are OpenCV's: of the same rounded L*, a* and b* the same colours are made.
+
+    What OpenCV calls L* is a level off at most, but that may move a tile by many levels: the counts that are cut off
+    are spread over every bin, or over every other one if they are few, and one count decides.
+    """
+    noise = np.random.default_rng(2).random((132, 170, 3)).astype(np.float32)
+    scales = [cv2.GaussianBlur(noise, (0, 0), sigma) for sigma in (1.0, 6.0, 20.0)]
+    smooth = np.sum([(v - v.mean()) / v.std() for v in scales], axis=0)
+    image = (smooth[..., :1] * 24 + smooth * 8 + np.array([150, 130, 110])).clip(0, 255).astype(np.uint8)
+    codes = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    light, exact = lightness(list(torch.from_numpy(image).double().permute(2, 0, 1) / 255))
+    assert np.abs(codes[..., 0].astype(int) - np.rint(light.numpy() * 255)).max() <= 1
+    root, a, b = (codes[..., 0] / 2.55 + 16) / 116, (codes[..., 1] - 128.0) / 500, (codes[..., 2] - 128.0) / 200
+    for limit in (2.0, 4.0):
+        ours = F.clahe(torch.from_numpy(codes[None, None, ..., 0].copy()), torch.tensor([limit]))[0, 0].numpy()
+        equal = cv2.createCLAHE(limit, (8, 8)).apply(codes[..., 0])
+        theirs = cv2.cvtColor(np.dstack((equal, codes[..., 1:])), cv2.COLOR_LAB2RGB).astype(np.float64)
+        assert np.abs(ours.astype(int) - equal).max() <= 1
+        new = torch.from_numpy(equal / 255)
+        rounded = torch.stack(relit([torch.from_numpy(v) for v in (root + a, root, root - b)], new), dim=2) * 255
+        assert np.abs(rounded.numpy() - theirs).max() < 1.5  # half a level, and tables of whole numbers
+        whole = torch.stack(relit(exact, new), dim=2) * 255
+        lit = (theirs > 40).all(2)  # half a unit of a* and b* is more levels where a channel is dark
+        assert lit.mean() > 0.8 and 1.5 < np.abs(whole.numpy() - theirs)[lit].max() < 5
+
+
 def test_what_is_refused() -> None:
     drawn = ga.CLAHE(6.0, p=1.0).sample(torch.zeros(2000, 1, 2, 3)).values["CLAHE"]["clip_limit"]
     assert 1 <= drawn.min() < 1.05 and 5.95 < drawn.max() <= 6

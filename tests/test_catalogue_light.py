@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import gpuaug as ga
+from gpuaug.data.batch import Batch
+from gpuaug.render.backend import render
 from gpuaug.testing import example
 
 SHAPE = (3, 37, 53)
@@ -18,10 +20,12 @@ Array = NDArray[np.float64]
 
 
 def drawn(layer: Any, x: Tensor) -> tuple[Array, Any]:
-    """Return what a seeded layer makes of images, and its parameters."""
+    """Return what a seeded layer makes of images, the same in one go as sample by sample, and its draws."""
     layer.reseed(2)
-    out, params = layer(x, return_params=True)
-    return out.double().numpy(), params[type(layer).__name__]
+    params = layer.sample(x)
+    walked, whole = (render(x, layer.plan(Batch(x), params.values), walking=walking) for walking in (True, False))
+    torch.testing.assert_close(walked, whole, atol=1 if x.dtype == torch.uint8 else 1e-4, rtol=0)
+    return walked.double().numpy(), params[type(layer).__name__]
 
 
 def places(h: int, w: int) -> tuple[Array, Array]:
@@ -92,6 +96,23 @@ def test_vignetting() -> None:
         assert out[b, 0, int(cy * 40), int(cx * 90)] > 0.999
 
 
+@pytest.mark.parametrize("angle", [(0.0, 0.0), (-30.0, 60.0)], ids=["upright", "tilted"])
+def test_flicker_banding(angle: tuple[float, float]) -> None:
+    x = example(3, SHAPE)
+    out, params = drawn(ga.FlickerBanding((0.3, 0.9), (2.0, 10.0), angle, p=1.0), x)
+    y, z = places(*SHAPE[1:])
+    assert params.bands.max() - params.bands.min() > 1
+    for b in range(3):
+        i, bands, turn, phase = (getattr(params, k)[b].item() for k in ("intensity", "bands", "angle", "phase"))
+        along = (y + 0.5) * np.cos(np.deg2rad(turn)) + (z + 0.5) * np.sin(np.deg2rad(turn))
+        gain = 1 + i * np.sin(2 * np.pi * (phase + bands * along / SHAPE[1]))
+        # Float32 holds up to 15 turns to a millionth of one.
+        np.testing.assert_allclose(out[b], (x[b].double().numpy() * gain).clip(0, 1), atol=1e-5)
+    flat = torch.full((3, 1, 600, 90), 0.25)
+    light = torch.from_numpy(drawn(ga.FlickerBanding(0.5, 3.0, angle, p=1.0), flat)[0])
+    assert (light.mean((1, 2, 3)) - 0.25).abs().max() < 0.03 and light.amax() > 0.374 and light.amin() < 0.126
+
+
 @pytest.mark.parametrize("order", [0, 1, 3, 5])
 def test_bias_field(order: int) -> None:
     x = example(3, SHAPE)
@@ -126,6 +147,7 @@ def test_sizes_differ_in_one_batch() -> None:
         (lambda: ga.Illumination(effect_type="dim"), "Illumination: effect_type must be one of brighten, darken, both"),
         (lambda: ga.Illumination(intensity_range=(0.1, 1.2)), "Illumination: intensity_range must be within"),
         (lambda: ga.Vignetting((-0.1, 0.2)), "Vignetting: intensity_range must be within"),
+        (lambda: ga.FlickerBanding(0.1, (-1, 2)), "FlickerBanding: bands_range must be"),
         (lambda: ga.RandomBiasField(order=7), "RandomBiasField: order must be a whole number from 0 to 6, got 7"),
         (lambda: ga.functional.shade(torch.zeros(1, 1, 2, 2), *(torch.zeros(1, n) for n in (4, 2, 2))), "shade: coef"),
     ],

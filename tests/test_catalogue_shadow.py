@@ -12,6 +12,7 @@ import torch
 from test_catalogue_light import drawn
 
 import gpuaug as ga
+from gpuaug.functional.light_one import cast_shadows_one
 from gpuaug.testing import example
 
 SHAPE = (3, 61, 83)
@@ -75,6 +76,8 @@ def test_a_square_shadow() -> None:
     expected = torch.ones(7, 9)
     expected[2:5, 3:7] = 0.25
     assert torch.equal(out, expected.expand(2, 1, 7, 9))
+    alone = [cast_shadows_one(torch.ones(1, 1, 7, 9), both[b : b + 1], torch.full((1, 1), 0.75)) for b in range(2)]
+    assert torch.equal(torch.cat(alone), out)
 
 
 def test_page_shadow() -> None:

@@ -69,7 +69,9 @@ def test_a_streak_is_a_blurred_line() -> None:
 def test_how_much_it_rains(kind: str, rate: float) -> None:
     """As many streaks begin for each pixel as its type says; no cell is full."""
     h, w = 160, 120
-    _, params = drawn(ga.RandomRain(rain_type=kind, p=1.0), torch.zeros(24, 1, h, w))
+    layer = ga.RandomRain(rain_type=kind, p=1.0)
+    layer.reseed(2)
+    params = layer.sample(torch.zeros(24, 1, h, w))["RandomRain"]
     across = torch.floor((w + params.frame[:, 2].abs() * (h - 1)) / 8).clamp(1, 64)
     begun = 0.0
     for b in range(24):
@@ -197,6 +199,35 @@ def test_halo_is_a_blurred_drawing() -> None:
         expected = 1 - (1 - x[b].double().numpy()) * (1 - layer.transpose(2, 0, 1))
         assert np.abs(out[b] - expected).mean() < 0.012 and np.abs(out[b] - expected).max() < 0.06
         assert np.abs(expected - x[b].numpy()).mean() > 0.04
+
+
+def test_colours_of_a_halo() -> None:
+    """Along a spike, far from the disc, light is as strong as its colour's blur is narrow: 15 pixels and 3 or 5."""
+    black = torch.zeros(1, 3, 9, 160, dtype=torch.float64)
+    glow = ga.functional.sun_halo(black, torch.tensor([[0.0, 4.0]]), 300.0, 20.0)
+    spreads = torch.tensor([15.0**2 + 3**2, 15.0**2, 15.0**2 + 5**2], dtype=torch.float64).sqrt()
+    ray = (2 / (2 * np.pi) ** 0.5 / spreads) * (1 - 120 / 300)
+    torch.testing.assert_close(glow[0, :, 4, 120], ray, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ga.PlasmaShadow((0.4, 0.9), 16, p=1.0),
+        ga.PlasmaBrightnessContrast(0.5, 0.5, 16, p=1.0),
+        ga.RandomFog(0.2, p=1.0),
+        ga.Illumination("gaussian", p=1.0),
+        ga.RandomShadow(p=1.0),
+        ga.RandomRain(p=1.0),
+        ga.RandomSunFlare(src_radius=30, p=1.0),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_bytes_are_lit_as_floats_are(layer: Any) -> None:
+    x = (example(2, SHAPE) * 255).to(torch.uint8)
+    out, _ = drawn(layer, x)
+    floats, _ = drawn(layer, x.float() / 255)
+    assert np.abs(out - floats * 255).max() < 0.51 and np.abs(out - x.double().numpy()).max() > 5
 
 
 @pytest.mark.parametrize(

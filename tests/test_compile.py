@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -61,3 +63,29 @@ def test_the_seed_may_be_drawn_by_the_first_compiled_call() -> None:
             assert len(outs) == 6
             seeds.add(int(layer._state[0]))
     assert len(seeds) == 3, "three layers draw three seeds, and the same again after manual_seed"
+
+
+class _Counted(Exception):
+    """What ends the compilation when the fused graph is known: no code is needed to count it."""
+
+
+def test_compiled_operations_on_a_device_are_few() -> None:
+    """What is launched for the classification recipe: fused loops, and operators of ours and of torch."""
+    from torch._inductor import config, ir
+
+    counts: list[int] = []
+
+    def counted(nodes: list[Any]) -> list[Any]:
+        launched = [node for node in nodes if not isinstance(node.node, ir.MultiOutput)]
+        launched = [node for node in launched if "Nop" not in type(node).__name__]
+        counts.append(len(launched))
+        raise _Counted
+
+    torch._dynamo.reset()
+    blur = ga.RandomApply([ga.GaussianBlur(23, (0.1, 2.0))], p=0.5)
+    steps = [step for step in classification() if not isinstance(step, ga.RandomSolarize)]
+    layer = ga.Compose([*steps[:4], blur, *steps[4:]], seed=0, backend="triton")  # of the design's section 11
+    with config.patch(_post_fusion_custom_pass=counted, fx_graph_cache=False):
+        with pytest.raises(Exception, match="_Counted"):
+            torch.compile(layer, fullgraph=True)(example(16, (3, 37, 41), torch.uint8))
+    assert 3 < counts[0] <= 20

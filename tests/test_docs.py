@@ -31,6 +31,31 @@ def test_the_tables_of_the_readme_are_up_to_date() -> None:
     assert tables.filled(README) == README, "run python notebooks/tables.py"
 
 
+def test_the_page_of_all_transforms_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every public transform has a row with every cell, and figures stand beside their peers as they were measured."""
+    monkeypatch.syspath_prepend(ROOT / "notebooks")
+    tables, made = importlib.import_module("tables"), importlib.import_module("page")
+    text = made.PAGE.read_text()
+    assert made.page(tables.kind) == text, "run python notebooks/tables.py"
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in text.splitlines() if line.startswith("|")]
+    assert {len(row) for row in rows} == {10}
+    assert sorted(row[0].strip(" `") for row in rows[2:]) == sorted(cls.__name__ for cls in TRANSFORMS)
+    assert all(row[2].strip() and row[3].strip() for row in rows[2:])
+
+    times = {"gpuaug": 2.0, "torchvision, one draw per batch": 5.0, "kornia": 9.0}
+    machine = {"date": "2100-01-01", "commit": "0123456789", "device": "X", "threads": 3, "versions": {"torch": "9"}}
+    alone = {"7. RandomAffine": {name: {"median_ms": ms} for name, ms in times.items()}}
+    counts = {"RandomAffine": {"image_sized": 1, "traffic": 1.25}}
+    report = {"machine": machine, "batch": 4, "size": 8, "rounds": 6, "single": alone, "single counts": counts}
+    monkeypatch.setattr(made, "newest", lambda: report)
+    text = made.page(tables.kind)
+    row = next(line for line in text.splitlines() if line.startswith("| `RandomAffine`"))
+    assert row.endswith(
+        "| 1 | 1.25 | 2.00 | `RandomAffine`: 5.00 (×2.5) | `Affine`: not measured | `RandomAffine`: 9.00 (×4.5) |"
+    )
+    assert "on 3 threads of an X, medians of up to 6 rounds" in text and "commit 0123456;" in text
+
+
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -65,9 +90,9 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
 def test_every_row_of_the_differences_has_a_test() -> None:
     table = README.split("## Deliberate differences")[1].split("## Limits")[0]
-    rows = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| ")][1:]
+    rows = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| ") and "what | " not in row]
     tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
-    assert len(rows) == 18
+    assert len(rows) == 18 + 15
     for name in (
         "test_one_rounding_for_a_uint8_chain",
         "test_saturation_is_rounded_once",
@@ -85,6 +110,20 @@ def test_every_row_of_the_differences_has_a_test() -> None:
         "test_zoom_out_is_torchvisions_and_a_resize",
         "test_options_are_drawn_as_torchvisions",
         "test_scale_jitter_is_torchvisions_resize_cut_and_padded",
+        "test_crop_and_pad_is_torchvisions_crop_pad_and_resize",
+        "test_a_safe_rotation_holds_the_image_and_touches_all_sides",
+        "test_equals_the_codec",
+        "test_colours_differ_from_8_bit_ones_by_their_rounding_alone",
+        "test_iso_noise_is_opencvs_hls",
+        "test_plasma_brightness_contrast",
+        "test_plasma_is_fractal",
+        "test_linear_illumination",
+        "test_sharpen_by_a_gaussian",
+        "test_fancy_pca",
+        "test_distributions_of_the_others_in_the_batch",
+        "test_spectra",
+        "test_glass_is_blur_scattering_blur",
+        "test_salt_and_pepper_has_its_shares",
     ):
         assert f"def {name}" in tests
 

@@ -24,6 +24,7 @@ WARPS: dict[str, Any] = {
     "affine": lambda **k: ga.RandomAffine(20, (0.1, 0.1), (0.8, 1.2), 5, **k),
     "perspective": lambda **k: ga.RandomPerspective(0.3, p=1.0, **k),
     "elastic": lambda **k: ga.ElasticTransform(4.0, 2.0, **k),
+    "water": lambda **k: ga.WaterRefraction((0.02, 0.05), (0.4, 0.8), **k),
     "spline": lambda **k: ga.ThinPlateSpline((0.02, 0.05), 3, **k),
     "grid": lambda **k: ga.GridDistortion(3, 0.2, **k),
     "optical": lambda **k: ga.OpticalDistortion((0.1, 0.2), **k),

@@ -19,16 +19,20 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
 import gpuaug as ga
-from gpuaug.offline import gather, precompute
+from gpuaug.offline import gather
 
 pytestmark = pytest.mark.loops
 HERE = Path(__file__).parent
 
 
-def run(script: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start a script beside this file."""
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def run(*arguments: str) -> subprocess.Popen[bytes]:
+    """Start Python on the CPU, which finds what is beside this file."""
     path = os.pathsep.join((str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")))
-    return subprocess.Popen([sys.executable, str(HERE / script), *arguments], env={**os.environ, "PYTHONPATH": path})
+    alone = {"PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, *arguments], env={**os.environ, **alone}, cwd=HERE)
 
 
 # --- torch alone ---
@@ -130,11 +134,10 @@ def test_images_as_a_decoder_gives_them(photos: Tensor) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two processes of DDP and FSDP, and one of Lightning and Accelerate."""
+    """Two processes of DDP and FSDP that torchrun starts, and one of Lightning and Accelerate."""
     folder = tmp_path_factory.mktemp("loops")
-    running = [run("loops_distributed.py", str(rank), str(folder)) for rank in (0, 1)]
-    running.append(run("loops_libraries.py", str(folder)))
-    assert [process.wait(timeout=300) for process in running] == [0, 0, 0]
+    running = [run(*TORCHRUN, "loops_distributed.py", str(folder)), run("loops_libraries.py", str(folder))]
+    assert [process.wait(timeout=300) for process in running] == [0, 0]
     return folder
 
 
@@ -153,6 +156,20 @@ def equal(a: list[Tensor], b: list[Tensor]) -> bool:
     return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def test_torchrun_starts_the_script_of_the_readme(ranks: list[dict[str, Any]]) -> None:
+    """Two processes with halves of the data; a sample looks the same as in one process; the weights stay one."""
+    assert all(found["TORCHELASTIC_RUN_ID"] and found["WORLD_SIZE"] == "2" for found in ranks)
+    assert [found["LOCAL_RANK"] for found in ranks] == ["0", "1"]
+    found = [one["readme"] for one in ranks]
+    assert torch.equal(found[0]["weights"], found[1]["weights"])
+    ids = torch.cat([one["ids"] for one in found])
+    assert len(ids.unique()) == len(ids), "each rank has samples of its own"
+    alone = ga.Compose([ga.RandomResizedCrop(64), ga.RandomHorizontalFlip(), ga.ColorJitter(0.4)], seed=0)
+    alone.set_epoch(1)
+    expected = alone(torch.cat([one["batch"] for one in found]), ids=ids)
+    assert torch.equal(torch.cat([one["shown"] for one in found]), expected)
+
+
 @pytest.mark.parametrize("mode", ["positions", "empty"])
 def test_ddp_ranks_draw_what_their_number_says(ranks: list[dict[str, Any]], mode: str) -> None:
     """Although DDP broadcasts the buffers of rank 0; and a rank that has nothing to do in a step stays in step."""
@@ -163,6 +180,12 @@ def test_ddp_ranks_draw_what_their_number_says(ranks: list[dict[str, Any]], mode
             expected[1] = expected[1][:0]
         assert equal(found[mode]["seen"], expected)
     assert torch.equal(ranks[0][mode]["weights"], ranks[1][mode]["weights"])
+
+
+def test_ranks_never_share_a_draw(ranks: list[dict[str, Any]]) -> None:
+    """Of one seed, wherever and whenever (regressions 2.4); nothing but torch.distributed tells them apart."""
+    angles = torch.cat([angles for found in ranks for angles in found["angles"]])
+    assert len(angles) == 12 and len(angles.unique()) == 12
 
 
 def test_ddp_with_ids_is_one_process(ranks: list[dict[str, Any]]) -> None:
@@ -202,32 +225,6 @@ def test_offline_work_over_ranks_goes_on_after_a_stop(folder: Path, ranks: list[
     assert torch.allclose(made["label"], torch.stack((half, IMAGES.amax((1, 2, 3))), 1), atol=1e-6)
     names = sorted(path.name for path in (folder / "offline").iterdir())
     assert names == [*(f"{i:07d}.pt" for i in range(6)), "plan.json"], "nothing unfinished is left"
-
-
-def test_offline_work_with_another_number_of_ranks(tmp_path: Path) -> None:
-    data = [torch.full((3, 2, 2), float(i)) for i in range(11)]
-    calls: list[int] = []
-
-    def work(batch: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        calls.extend(ids.tolist())
-        return batch.mean((1, 2, 3)), ids
-
-    assert precompute(work, data, tmp_path, batch_size=3, rank=1, world=3) == 2  # 4 batches, dealt out to 3
-    with pytest.raises(ValueError, match=r"gather: 2 of 4 batches are missing \(2, 3"):
-        gather(tmp_path)
-    assert calls == [3, 4, 5, 0, 1, 2], "with fewer batches than rounds the sampler begins again"
-    assert precompute(work, data, tmp_path, batch_size=3) == 2 and calls[6:] == [6, 7, 8, 9, 10]
-    means, ids = gather(tmp_path)
-    assert means.tolist() == ids.tolist() == list(range(11))
-    with pytest.raises(ValueError, match=r"holds batches of {'samples': 11, 'batch_size': 3}, got"):
-        precompute(work, data, tmp_path, batch_size=4)
-    with pytest.raises(ValueError, match="must return tensors of 4 samples"):
-        precompute(lambda batch, ids: batch.mean(), data, tmp_path / "other", batch_size=4)
-    with pytest.raises(ValueError, match="rank must be at least 0 and less than world, got 2 of 2"):
-        precompute(work, data, tmp_path / "other", batch_size=4, rank=2, world=2)
-    with pytest.raises(ValueError, match="must be one that precompute has written"):
-        gather(tmp_path / "nothing")
-    assert precompute(work, [], tmp_path / "empty") == 0 and gather(tmp_path / "empty") is None
 
 
 # --- Lightning, Accelerate ---

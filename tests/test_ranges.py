@@ -114,6 +114,8 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "SafeRotate.limit": [(ga.SafeRotate, 8, 24), (lambda v: ga.SafeRotate((v, 32)), 8, 24)],
     "Sharpen.alpha_range": [(lambda v: ga.Sharpen((0.25, v)), 0.5, 1.0)],
     "Sharpen.lightness_range": [(lambda v: ga.Sharpen(lightness_range=(0.25, v)), 0.5, 1.0)],
+    "WaterRefraction.num_waves_range": [(lambda v: ga.WaterRefraction(num_waves_range=(1, v)), 3, 5)],
+    "FlickerBanding.angle_range": [(lambda v: ga.FlickerBanding(angle_range=(-8, v)), 8, 24)],
     "Vignetting.intensity_range": [(lambda v: ga.Vignetting((0.125, v)), 0.25, 0.75)],
     "Vignetting.center_range": [(lambda v: ga.Vignetting(center_range=(0.25, v)), 0.5, 0.75)],
     "ElasticTransform.alpha": [
@@ -145,9 +147,7 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
     "RandomAffine.scale": [(lambda v: ga.RandomAffine(0, scale=(v, 2.0), balanced_scale=True), 0.5, 1.5)],
     "RandomAffine.shear": [(lambda v: ga.RandomAffine(0, shear=(-4, v, 0, 2)), 8, 24)],
     "RandomBrightnessContrast.brightness_range": [(ga.RandomBrightnessContrast, 0.125, 0.375)],
-    "RandomBrightnessContrast.contrast_range": [
-        (lambda v: ga.RandomBrightnessContrast(contrast_range=v), 0.125, 0.375)
-    ],
+    "RandomBrightnessContrast.contrast_range": [(lambda v: ga.RandomBrightnessContrast(0.1, v), 0.125, 0.375)],
     "RandomErasing.scale": [(lambda v: ga.RandomErasing(scale=(0.125, v)), 0.25, 0.5)],
     "RandomErasing.ratio": [(lambda v: ga.RandomErasing(ratio=(v, 2.0)), 0.25, 0.75)],
     "RandomErasing.min_count": [(lambda v: ga.RandomErasing(min_count=v, max_count=5), 1, 5)],
@@ -187,7 +187,7 @@ RANGES: dict[str, list[tuple[Make, float, float]]] = {
 COUNTED = {
     "ChannelDropout.channel_drop_range", "CoarseDropout.num_holes_range", "ConstrainedCoarseDropout.num_holes_range",
     "RandomErasing.max_count", "SomeOf.n", "AdvancedBlur.blur_limit", "Blur.blur_limit", "MotionBlur.blur_limit",
-    "FDA.beta_limit", "MedianBlur.blur_limit", "UnsharpMask.blur_limit",
+    "FDA.beta_limit", "MedianBlur.blur_limit", "UnsharpMask.blur_limit", "WaterRefraction.num_waves_range",
 }  # fmt: skip
 """Of which the largest number lays out the columns: they are compared where the schedule is at that."""
 P: dict[str, Make] = {
@@ -223,7 +223,7 @@ OTHER = {
         "num_ops", "num_magnitude_bins", "mixture_width", "chain_depth", "num_steps", "num_control_points",
         "kernel_size", "trials", "replace", "num_output_channels", "plasma_size", "RandomBiasField.order", "buffer",
         "fit_output", "tile_grid_size", "patch_size", "num_patches_range", "num_targets", "max_objects",
-        "sample_independently",
+        "sample_independently", "grid",
     ),
     "what is chosen among, or a table by class already": (
         "transforms", "policy", "sampler_options", "class_weights", "ignore_values", "ignore_channels", "mask_indices",
@@ -235,9 +235,8 @@ OTHER = {
     "how it is read, written or labelled": (
         "interpolation", "fill", "antialias", "channels", "keys", "expand", "center", "labels_getter", "padding_mode",
         "value", "fill_mask", "hide_keypoints", "clip", "blending", "pairing", "mode", "num_classes", "correct_lam",
-        "label_smoothing", "multi_label", "return_pairs", "fit_mode", "balanced_scale", "brightness_by_max",
+        "label_smoothing", "multi_label", "return_pairs", "fit_mode", "balanced_scale", "brightness_by_max", "format",
         "Normalize.mean", "Normalize.std", "normalization", "dtype", "ToDtype.scale", "memory_format", "clamping_mode",
-        "format",
     ),
     "a rule about rows": ("min_area",),
     "of clips, which the batch here is not": (

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torchvision import tv_tensors
 
 import gpuaug as ga
 
@@ -152,3 +153,22 @@ def test_ids_and_states_of_other_types_are_refused() -> None:
     for state in (torch.tensor([1, 2]), torch.tensor([1.0, 2.0, 3.0]), "7"):
         with pytest.raises(ValueError, match=r"Compose: the saved state must be int64 \(seed, step, epoch\), got"):
             layer.load_state_dict({"_extra_state": state})
+
+
+def test_what_looks_like_a_mask_and_stays_is_warned_of(recwarn: pytest.WarningsRecorder) -> None:
+    turn, planes = ga.Compose([ga.RandomRotation(20)], seed=0), X[:, 0]
+    with pytest.warns(UserWarning, match=r"Compose: input 2 \(2, 23, 17\) has the height.* comes back as it is.*dict"):
+        assert turn(X, planes)[1] is planes
+    with pytest.warns(UserWarning, match=r"the key 'depht' \(2, 1, 23, 17\) .*roles=\{'depht': 'mask'\}"):
+        turn({"image": X, "depht": X[:, :1]})
+    with pytest.warns(UserWarning, match=r"input 2 \(23, 17\)"):
+        turn(X[0], planes[0])
+    with pytest.warns(UserWarning, match=r"input 3 \(2, 3, 23, 17\)"):
+        turn(X[:, None].expand(-1, 3, -1, -1, -1), torch.zeros(2), planes[:, None].expand(-1, 3, -1, -1))
+    recwarn.clear()
+    turn(X, torch.zeros(2, 10))  # soft labels
+    turn({"image": X, "mask": planes, "label": torch.zeros(2), "boxes": torch.zeros(2, 5, 4)})
+    ga.ColorJitter(0.4)(X, planes)  # nothing moves
+    ga.Compose([ga.RandomRotation(20)], roles={"depth": "dense"})({"image": X, "depth": X[:, :1]})
+    turn(tv_tensors.Image(X[0]), tv_tensors.Mask(planes[0]), planes[0])
+    assert not [w for w in recwarn if "height" in str(w.message)]

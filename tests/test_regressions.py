@@ -250,6 +250,8 @@ def test_2b_29_and_48_every_transform_takes_every_target(case: Case) -> None:
     out, params = layer(given, return_params=True)
     whose = torch.arange(5)[:, None]  # a mix appends the rows of those that a sample meets
     for drawn in params.values.values():
+        if "cells" in drawn:  # rows for as many parts of each object
+            whose = whose.repeat(1, drawn["cells"].shape[1])
         if "partner" in drawn:
             met = drawn["partner"]
             whose = torch.cat((whose, met[:, None]), dim=1) if met.dim() == 1 else met

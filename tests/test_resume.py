@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import run
 
 SCRIPT = """
 import sys, torch, torch.distributed as dist
@@ -84,9 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("training")
     (folder / "train.py").write_text(SCRIPT)
     for part in ("first", "second"):
-        commands = [[sys.executable, str(folder / "train.py"), part, str(rank), str(folder)] for rank in (0, 1)]
-        processes = [subprocess.Popen(command) for command in commands]
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
+        run(*((folder / "train.py", part, str(rank), folder) for rank in (0, 1)))
     return folder
 
 

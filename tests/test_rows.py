@@ -15,7 +15,9 @@ from torchvision import tv_tensors as tvt
 from torchvision.transforms import v2
 
 import gpuaug as ga
+from gpuaug.data.batch import open_door
 from gpuaug.testing import annotated, example
+from gpuaug.transforms.rows import sampled
 
 B, H, W = 4, 40, 53
 AFTER = [ga.RandomAffine(20, (0.1, 0.1)), ga.RandomResizedCrop((20, 26)), ga.ColorJitter(0.4, 0.4), ga.GaussianNoise()]
@@ -117,11 +119,18 @@ def test_structures() -> None:
     sizes = [images[0], images[1][:, :30, :50]]
     out, several = layer(sizes, return_params=True)
     assert out.shape == (6, 3, 20, 26) and several.canvas == ((H, W), (30, 50)) * 3
+    packed, beside = layer.replay(ga.Ragged.pack(sizes), ga.Ragged.pack(sizes), several)
+    assert torch.equal(packed, out) and [tuple(part.shape[1:]) for part in beside] == [(H, W), (30, 50)] * 3
     alone = ga.Compose([ga.RandomHorizontalFlip(), *AFTER]).replay([sizes[1]], several[[1, 3, 5]][:1])
     assert (out[1] - alone[0]).abs().max() < 1e-5
     targets = [{"boxes": torch.tensor([[0.0, 0.0, 53.0, 40.0]]), "labels": torch.tensor([n])} for n in (3, 8)]
     found, found_targets = layer(list(images), targets)
     assert len(found) == 6 and [int(t["labels"][0]) for t in found_targets] == [3, 8] * 3
+    plain = ga.Compose([ga.RandomHorizontalFlip()], format="yolox", seed=0)  # of which nothing has to be repeated
+    given = images, torch.tensor([[[1.0, 10.0, 12.0, 8.0, 6.0]]]).expand(2, -1, -1)
+    (shown, moved), drawn = plain(*given, return_params=True)
+    again = plain.replay(*given, drawn)
+    assert torch.equal(again[0], shown) and torch.equal(again[1], moved)
     one = layer(images[0])
     assert one.shape == (3, 3, 20, 26) and not torch.equal(one[0], one[1])
     one_more = layer({"image": images[0], "boxes": targets[0]["boxes"]})
@@ -292,6 +301,14 @@ def test_clips_twice_and_repeated() -> None:
         assert torch.equal(out[s], 1 - expected if params["RandomInvert"].gate[s] else expected)
     starts = params["RandomTemporalCrop"].frames[:, 0]
     assert not torch.equal(starts[:B], starts[B:])
+    thrice, drawn = ga.Compose([ga.RandomTemporalCrop(7), ga.RandomTemporalCrop(5), ga.RandomFrameDrop(0.4)], seed=3)(
+        clip, return_params=True
+    )
+    for s, choices in enumerate(zip(*(values["frames"] for values in drawn.values.values()), strict=True)):
+        expected = clip[s]
+        for frames in choices:
+            expected = expected[frames]
+        assert torch.equal(thrice[s], expected)
 
 
 def test_torchvisions_video() -> None:
@@ -332,6 +349,11 @@ def test_preview_and_strength() -> None:
     layer = ga.Compose([ga.Repeat(3), ga.RandomRotation(40)], seed=0)
     one = preview(ga.RandomRotation(40), images, copies=3)
     assert preview(layer, images, copies=1).shape == one.shape
+    for copy in range(2):  # what is looked at is what will be drawn
+        _, shown = sampled(layer, open_door((images,), "preview", layer.settings)[0], copy)
+        assert torch.equal(
+            shown.values["RandomRotation"]["angle"], layer.sample(images, copy=copy)["RandomRotation"].angle
+        )
     strength = torch.tensor([0.0, 1.0])
     out = layer(images, strength=strength).view(3, 2, 3, 12, 15)
     assert (out[:, 0] - images[0]).abs().max() < 1e-6 and (out[:, 1] - images[1]).abs().amax((1, 2, 3)).min() > 0.1
@@ -349,6 +371,14 @@ def test_mixes_after_a_repeat() -> None:
     assert out.shape == (8, 3, H, W) and soft.shape == (8, 4) and torch.allclose(soft.sum(1), torch.ones(8))
     objects = ga.Compose([ga.Repeat(2), ga.BBoxSafeRandomCrop(p=1.0)], seed=2)(annotated(images))
     assert objects["image"].shape[0] == 8
+    spots = torch.tensor([[8, 10], [30, 12], [9, 40], [28, 44]])  # what stands out: the only thing there is
+    seen = torch.zeros(4, 3, H, W)
+    for image, (y, x) in zip(seen, spots.tolist(), strict=True):
+        image[:, y - 3 : y + 3, x - 3 : x + 3] = images[0, :, :6, :6]
+    drawn = ga.Compose([ga.Repeat(2), ga.SaliencyMix(num_classes=4)], seed=2).sample(seen, labels)["SaliencyMix"]
+    x0, y0, x1, y1 = drawn.box.unbind(1)
+    y, x = spots[drawn.partner % 4].unbind(1)
+    assert ((x0 < x) & (x < x1) & (y0 < y) & (y < y1)).all()
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections import Counter
 from itertools import combinations, permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
 import scipy.stats
 import torch
+from processes import STARTING
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
@@ -140,7 +138,7 @@ def test_loader_workers_and_epochs_never_share(persistent: bool) -> None:
         _Loaded(layer),
         batch_size=2,
         num_workers=2,
-        multiprocessing_context="spawn" if persistent else "fork",
+        multiprocessing_context=STARTING if persistent else "fork",
         persistent_workers=persistent,
     )
     seen = []
@@ -150,36 +148,6 @@ def test_loader_workers_and_epochs_never_share(persistent: bool) -> None:
             layer._advance()
             layer._state[1] += 8
     assert len(set(seen)) == 16
-
-
-RANKS = """
-import sys, torch, torch.distributed as dist
-import gpuaug as ga
-rank = int(sys.argv[1])
-dist.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
-torch.manual_seed(0)
-layer = ga.Compose([ga.RandomRotation(30), ga.ColorJitter(0.4)], seed=0)
-images = torch.zeros(3, 3, 9, 13)
-first = layer(images, return_params=True)[1]
-state = layer.state_dict()
-second = layer(images, return_params=True)[1]
-resumed = ga.Compose([ga.RandomRotation(30), ga.ColorJitter(0.4)], seed=99)
-resumed.load_state_dict(state)
-again = resumed(images, return_params=True)[1]
-name = "RandomRotation"
-assert torch.equal(second[name].angle, again[name].angle), "resuming draws otherwise"
-torch.save([first[name].angle, second[name].angle], sys.argv[2] + ".draws" + sys.argv[1])
-dist.destroy_process_group()
-"""
-
-
-def test_distributed_ranks_never_share_and_resume(tmp_path: Path) -> None:
-    """Two gloo processes with equal seeds (regressions 2.4)."""
-    store = tmp_path / "store"
-    processes = [subprocess.Popen([sys.executable, "-c", RANKS, str(rank), str(store)]) for rank in (0, 1)]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    angles = torch.cat([a for rank in (0, 1) for a in torch.load(f"{store}.draws{rank}")])
-    assert len(set(angles.tolist())) == 12
 
 
 # -- laws, against torchvision's own draws

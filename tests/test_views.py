@@ -184,6 +184,45 @@ def test_state_epochs_and_eval() -> None:
     assert ramp.sample(images).of(1)["RandomRotation"].angle.abs().max() > 1
 
 
+def test_clocks_of_schedules_and_of_inference() -> None:
+    """Views of one pipeline and of two: started over, restored, by step; `sample` draws in `eval()` mode too."""
+    images = example(B, (3, H, W))
+
+    def angles(views: ga.TwoViews) -> list[Tensor]:
+        params = views.sample(images)
+        return [params.of(k)["RandomRotation"].angle for k in (0, 1)]
+
+    def ramp(by: str) -> ga.TwoViews:
+        return ga.TwoViews(*(ga.RandomRotation(ga.Linear(0, 30, 2, by=by)) for _ in range(2)), seed=1)
+
+    epochs, steps = ramp("epoch"), ramp("step")
+    epochs.set_epoch(2)
+    steps.set_step(2)
+    assert all(angle.abs().max() > 1 for angle in angles(epochs) + angles(steps))
+    restored = ramp("epoch")
+    restored.load_state_dict(epochs.state_dict())
+    assert equal(angles(restored), angles(epochs)) and equal(angles(epochs.eval()), angles(epochs.train()))
+    for views in (epochs, steps):
+        views.reseed(1)
+        assert not any(angle.any() for angle in angles(views))
+    plain = ga.TwoViews(ga.RandomRotation(30), seed=1)
+    with torch.inference_mode():
+        first = plain(images)
+        assert equal(plain(images), first), "inference leaves the clock alone"
+    assert equal(plain(images), first) and not equal(plain(images), first)
+    views, fresh = (ga.MultiView({"a": ga.Mosaic(target_size=(24, 30), buffer=4)}, seed=0) for _ in range(2))
+    with torch.inference_mode():
+        views(images[:2])
+    assert equal(views(images[1:]), fresh(images[1:])), "and keeps nobody for later batches"
+    drawing = ga.TwoViews(ga.Compose([ga.RandomInvert()], eval=[ga.RandomRotation(30)]), seed=1).eval()
+    assert equal(drawing(images), drawing(images)), "and so does evaluation that draws"
+    assert equal(drawing(images, ids=torch.arange(B) + 5), drawing(images)), "which no ids are asked for"
+    params = plain.sample(images)
+    assert params.to("meta").of(1)["RandomRotation"].angle.is_meta
+    with pytest.raises(IndexError, match="views are 0 to 1, got -1"):
+        params.of(-1)
+
+
 def test_sizes_drawn_for_a_batch_are_those_of_the_view() -> None:
     resize = lambda: ga.RandomResize(10, 40)  # noqa: E731
     views = ga.MultiView({"a": resize(), "b": resize()}, seed=0)

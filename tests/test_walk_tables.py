@@ -12,6 +12,7 @@ from torch import Tensor
 from ways import both
 
 import gpuaug as ga
+from gpuaug.functional import replace_one
 from gpuaug.render import table
 from gpuaug.render.plan import Choice
 from gpuaug.render.sampler import nearest_pixels
@@ -99,11 +100,10 @@ def test_nearest_pixels_are_the_definitions(dtype: torch.dtype, fill: Any, monke
 def test_bytes_are_changed_as_torchvision_changes_them(name: str) -> None:
     """Every level, at every threshold and number of bits."""
     image = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 3, 16, 16)
-    working = getattr(ga.functional, name).working
     given: dict[str, list[Any]] = {"invert": [None], "posterize": list(range(9)), "solarize": list(range(257))}
     for value in given[name]:
         operands = () if value is None else (torch.tensor([value / 255 if name == "solarize" else float(value)]),)
-        ours = table.on_bytes(image, 255.0, None, Choice(name, working, operands), 0)
+        ours = getattr(replace_one, f"{name}_bytes")(image, 255.0, *operands)
         assert ours is not None
         # torchvision refuses a threshold beyond white, at which nothing is inverted
         theirs = image if value == 256 else getattr(tv, name)(image, *([] if value is None else [value]))

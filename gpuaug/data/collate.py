@@ -14,8 +14,6 @@ from gpuaug.data.ragged import Ragged
 
 __all__ = ["collate"]
 
-_ROWS = ("boxes", "labels", "keypoints", "visible", "valid")
-
 
 def collate(samples: Sequence[Any]) -> Any:
     """Batch the samples of a data set for a pipeline: the `collate_fn` of a DataLoader.
@@ -27,8 +25,8 @@ def collate(samples: Sequence[Any]) -> Any:
     Shape:
         Images, `mask`, and other maps of the image's height and width: (B, C, H, W) where all samples are of one size,
         else `Ragged`, in one buffer that is pinned and moved in one copy. Beside `boxes` (n, 4) every tensor of n rows
-        is padded with zeros to the longest, and `valid` (B, N) says which rows are there. Everything else as
-        `torch.utils.data.default_collate` does it.
+        is padded with zeros to the longest (one at least), and `valid` (B, N) says which rows are there. All else is
+        done as by `torch.utils.data.default_collate`.
 
     Raises:
         TypeError: where a sample holds no image.
@@ -60,6 +58,7 @@ def _images(images: list[Tensor]) -> Any:
 def _dicts(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     first = samples[0]
     counts = [len(sample["boxes"]) for sample in samples] if "boxes" in first else None
+    most = max([*(counts or ()), 1])  # a row that is not there, where none has any: masks need one
     out: dict[str, Any] = {}
     for key in first:
         values = [sample[key] for sample in samples]
@@ -67,7 +66,7 @@ def _dicts(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             values = [value.as_subclass(Tensor) for value in values]
             sized = all(v.shape[-2:] == s["image"].shape[-2:] for v, s in zip(values, samples, strict=True))
             if counts is not None and all(v.shape[:1] == (n,) for v, n in zip(values, counts, strict=True)):
-                out[key] = _rows(values, max(counts), sized and values[0].dim() == 3 and key not in _ROWS)
+                out[key] = _rows(values, most, sized and values[0].dim() == 3)
                 continue
             if sized and values[0].dim() == 2:
                 maps = _images([value[None] for value in values])
@@ -78,7 +77,7 @@ def _dicts(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 continue
         out[key] = default_collate(values)
     if counts is not None and "valid" not in out:
-        out["valid"] = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
+        out["valid"] = torch.arange(most) < torch.tensor(counts)[:, None]
     return out
 
 

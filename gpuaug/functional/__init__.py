@@ -35,6 +35,7 @@ from gpuaug.functional.occlude import erase, gaussian_noise, grid_dropout, grid_
 from gpuaug.functional.paste import copy_paste
 from gpuaug.functional.saliency import spectral_saliency
 from gpuaug.functional.shadow import cast_shadows, crease
+from gpuaug.functional.shuffle import grid_shuffle
 from gpuaug.functional.spectrum import adapt_spectrum, low_amplitude
 from gpuaug.functional.stain import he_stain, macenko_stains, restain, vahadane_stains
 from gpuaug.functional.tint import adjust_tone_curve, color_matrix, look_up, scale_hsv, scale_shift
@@ -97,6 +98,7 @@ __all__ = [
     "gaussian_noise",
     "grid_dropout",
     "grid_mask",
+    "grid_shuffle",
     "he_stain",
     "horizontal_flip",
     "invert",

@@ -19,6 +19,11 @@ NEGLIGIBLE = 5.2
 
 SPARSE = 48
 """Taps up to which shifted images are added, instead of a convolution with all of a kernel."""
+LONG = 6
+"""Neighbours on a side from which on strips of `STRIP` rows or columns are multiplied by matrices."""
+STRIP = 16
+ALIKE = 1e-5
+"""Part of a weight by which others may differ from it and still count as the same."""
 DENSE = 120
 """Taps up to which a convolution is quicker than the way through the spectrum."""
 
@@ -43,12 +48,48 @@ def blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
         return x
     pad = (reach, reach, 0, 0) if axis == 3 else (0, 0, reach, reach)
     padded = F.pad(x, pad, mode="reflect")
+    if isinstance(weights[0], float):
+        return _blur_axis_one(padded, weights, axis)
     n = x.shape[axis]
     out: Tensor = padded.narrow(axis, reach, n) * weights[0]
     for k in range(1, reach + 1):
         pair = padded.narrow(axis, reach - k, n) + padded.narrow(axis, reach + k, n)
-        out = out.add_(pair, alpha=weights[k]) if isinstance(weights[k], float) else out.addcmul(pair, weights[k])
+        out = out.addcmul(pair, weights[k])
     return out
+
+
+def _blur_axis_one(padded: Tensor, weights: list[float], axis: int) -> Tensor:
+    """Blur a padded image (1, C, H, W) by numbers: tap by tap, or where there are many by products of matrices."""
+    reach = len(weights) - 1
+    n = padded.shape[axis] - 2 * reach
+    if reach >= LONG:
+        return _banded(padded, weights, axis, n)
+    out: Tensor = padded.narrow(axis, reach, n) * weights[0]
+    pair = torch.empty_like(out)
+    for k in range(1, reach + 1):
+        torch.add(padded.narrow(axis, reach - k, n), padded.narrow(axis, reach + k, n), out=pair)
+        out.add_(pair, alpha=weights[k])
+    return out
+
+
+def _banded(padded: Tensor, weights: list[float], axis: int, n: int) -> Tensor:
+    """Multiply strips of `STRIP` rows or columns, and what is around them, by a matrix with the weights in its band."""
+    taps = 2 * len(weights) - 1
+    count = -(-n // STRIP)
+    band = padded.new_zeros((STRIP + taps - 1, STRIP))
+    row = torch.tensor([*weights[:0:-1], *weights], dtype=padded.dtype)
+    band.as_strided((STRIP, taps), (STRIP + 1, STRIP)).copy_(row.expand(STRIP, -1))
+    more = count * STRIP - n
+    if more:
+        padded = F.pad(padded, (0, more) if axis == 3 else (0, 0, 0, more))
+    if axis == 3:
+        rows = padded.flatten(0, 2)
+        out = rows.new_empty((rows.shape[0], count * STRIP))
+        for start in range(0, count * STRIP, STRIP):
+            torch.mm(rows[:, start : start + STRIP + taps - 1], band, out=out[:, start : start + STRIP])
+        return out.view(*padded.shape[:3], -1)[..., :n]
+    strips = padded[0].unfold(1, STRIP + taps - 1, STRIP).transpose(2, 3)
+    return (band.T @ strips).flatten(1, 2)[None, :, :n]
 
 
 @pixelwise
@@ -136,16 +177,41 @@ def filter_one(image: Tensor, kernel: Tensor, clip: bool = False) -> Tensor:
     padded = F.pad(image, (across, across, down, down), mode="reflect").contiguous()
     if len(taps) <= SPARSE:
         weights = [number for number in kernel[0].flatten().tolist() if number != 0]
-        moved = [padded[:, :, i - top : i - top + h, j - left : j - left + w] for i, j in taps]
-        total = moved[0] * weights[0] if taps else torch.zeros_like(image)
-        for part, number in zip(moved[1:], weights[1:], strict=True):
-            total.add_(part, alpha=number)
+        total = torch.zeros_like(image, memory_format=torch.contiguous_format)
+        # Channel by channel, so that what is read and written stays in the cache.
+        for plane, sums in zip(padded[0], total[0], strict=True):
+            for (i, j), number in zip(taps, weights, strict=True):
+                sums.add_(plane[i - top : i - top + h, j - left : j - left + w], alpha=number)
     elif len(taps) <= DENSE:
         weight = kernel.to(image.dtype)[:, None].expand(image.shape[1], -1, -1, -1)
         total = _convolved(padded, weight)
     else:
         total = _by_spectrum(padded, kernel[0], h, w)
     return total.clamp_(0, 1) if clip else total
+
+
+def filter_sums_one(image: Tensor, kernel: Tensor, clip: bool = False) -> tuple[Tensor, float] | None:
+    """Return sums of one sample of 8 bits over the taps of a kernel that has few, all alike, and how many they are."""
+    taps = kernel[0].nonzero().tolist()
+    weights = [number for number in kernel[0].flatten().tolist() if number != 0]
+    if not 1 <= len(taps) <= SPARSE or max(weights) - min(weights) > ALIKE * abs(weights[0]) or weights[0] <= 0:
+        return None
+    h, w = image.shape[2:]
+    down, across = kernel.shape[1] // 2, kernel.shape[2] // 2
+    padded = F.pad(image, (across, across, down, down), mode="reflect").to(torch.int16)
+    total = torch.zeros_like(image, dtype=torch.int16)
+    for i, j in taps:
+        total.add_(padded[:, :, i : i + h, j : j + w])
+    return total, 1 / weights[0]
+
+
+def box_sums_one(image: Tensor, kernel: Tensor) -> tuple[Tensor, float] | None:
+    """Return sums of one sample of 8 bits over a square, and of how many values they are."""
+    size = int((kernel[0, kernel.shape[1] // 2] > 0).sum())
+    if size * size * 255 > torch.iinfo(torch.int16).max:
+        return None
+    padded = F.pad(image, (size // 2,) * 4, mode="reflect").to(torch.int16)
+    return _window_sums(_window_sums(padded, size, 2), size, 3), float(size * size)
 
 
 def _by_spectrum(padded: Tensor, kernel: Tensor, h: int, w: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from gpuaug.functional._door import each, pixelwise, planar, row, split
 
 __all__ = ["contrast_by_map", "shade", "shade_by_map"]
 
-PROFILES = ("identity", "root", "exp", "exp_root", "sigmoid")
-"""What is made of the polynomial: itself, its root, its exponential, that of minus its root, its logistic function."""
+PROFILES = ("identity", "root", "exp", "exp_root", "sigmoid", "sine")
+"""What is made of the polynomial: itself, its root, its exponential, that of minus its root, its logistic function, the
+sine of so many turns."""
 MODES = ("gain", "add", "toward")
 
 
@@ -38,7 +40,7 @@ def shade(
         coefficients: (B, (n + 1) (n + 2) / 2) of the powers u^i v^j with i + j <= n, j running fastest.
         amount: (B, 2): a and b.
         profile: "identity" for q, "root" for sqrt(q), "exp" for e^q, "exp_root" for e^-sqrt(q), "sigmoid" for
-            1 / (1 + e^-q); a root is taken of 0 where q is negative.
+            1 / (1 + e^-q), "sine" for sin(2 pi q); a root is taken of 0 where q is negative.
         color: one number, or one for each channel, on the scale black = 0, white = 1; None is black.
         clip: whether the result is clamped to black and white.
 
@@ -99,6 +101,8 @@ def formula(frame: Tensor, coefficients: Tensor, amount: Tensor, profile: str, p
         q = torch.exp(q if profile == "exp" else -q)
     elif profile == "sigmoid":
         q = torch.sigmoid(q)
+    elif profile == "sine":
+        q = torch.sin((q - torch.floor(q)) * (2 * math.pi))
     a, b = (n.to(plane.dtype).view(-1, 1, 1) for n in amount.unbind(1))
     return a + b * q  # type: ignore[no-any-return]
 

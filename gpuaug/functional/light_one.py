@@ -34,7 +34,7 @@ def _powers(terms: list[float], at: Tensor) -> Tensor:
 def _gain(
     image: Tensor, frame: Tensor, coefficients: Tensor, amount: Tensor, profile: str, work: torch.dtype
 ) -> Tensor:
-    """Return the gain (H, W); a sum of polynomials of u and v is made of a row and a column."""
+    """Return the gain (H, W), or (H, 1); a sum of polynomials of u and v is made of a row and a column."""
     x, y, sx, sy = frame[0].tolist()
     terms: list[float] = coefficients[0].tolist()
     a, b = amount[0].tolist()
@@ -50,7 +50,9 @@ def _gain(
         return across.mul_(b) + _powers(rows[0], v).mul_(b).add_(a)
     if across is not None and profile == "exp":
         return (across.exp_().mul_(b) * _powers(rows[0], v).exp_()).add_(a)
-    if across is not None:
+    if across is not None and profile == "sine" and not across.any():  # bands along the rows: one number for each
+        q = _powers(rows[0], v)
+    elif across is not None:
         q = across + _powers(rows[0], v)
     else:
         q = torch.full((h, w), terms[-1], dtype=work)
@@ -62,6 +64,8 @@ def _gain(
         q = (q if profile == "exp" else q.neg_()).exp_()
     elif profile == "sigmoid":
         q.sigmoid_()
+    elif profile == "sine":
+        q.sub_(q.floor()).mul_(2 * math.pi).sin_()
     return q.mul_(b).add_(a)
 
 
@@ -173,15 +177,22 @@ def write_rain(
     cell_w, cell_h, shear, length = frame[0].tolist()
     spread, left = abs(shear) * (h - 1), max(shear * (h - 1), 0.0)
     count = min(int((w + spread) / cell_w) + 2, drops.shape[3])  # what lies farther right is never seen
-    layer, row, column = (drops[0, :, :, :count, 0] >= 0).nonzero(as_tuple=True)
-    begin = drops[0, layer, row, column].to(work)
-    top = (row - 1 + begin[:, 1]).mul_(cell_h)[:, None]
+    cells = drops[0, :, :, :count].to(work)
+    tops = (cells[..., 1] + torch.arange(-1, cells.shape[1] - 1, dtype=work)[:, None]).mul_(cell_h)
+    sides = (cells[..., 0] + torch.arange(count, dtype=work)).mul_(cell_w).sub_(left)
+    # Of the drops that there are those remain that reach into the image, where they begin or where they end.
+    long, half = length + blur, 0.5 * (width + blur)
+    low, high = min(0.0, shear * long) - half, max(0.0, shear * long) + half
+    begun = torch.add(sides, tops, alpha=shear)
+    seen = (cells[..., 0] >= 0) & (tops < h) & (tops > -long) & (begun + high > -1) & (begun + low < w)
+    at = seen.flatten().nonzero().view(-1)
+    top, start_x = tops.flatten()[at][:, None], sides.flatten()[at][:, None]
     y = torch.floor(top) + torch.arange(math.ceil(length + blur) + 2, dtype=work)
     ends = torch.minimum(y - top, top + (length + blur) - y).clamp_(0, min(blur, length)).div_(blur * blur)
     ends.mul_((y >= 0) & (y < h))
     # Where the streak's middle is in each row, and how far the columns around it are from it.
-    reach, across = 0.5 * (width + blur), math.ceil(width + blur) + 2
-    middle = torch.addcmul(((column + begin[:, 0]) * cell_w - left)[:, None], y, torch.full((), shear, dtype=work))
+    reach, across = half, math.ceil(width + blur) + 2
+    middle = torch.add(start_x, y, alpha=shear)
     first = torch.floor(middle - reach)
     away = torch.arange(across, dtype=work) - (middle - first)[:, :, None]
     side = away.abs_().neg_().add_(reach).clamp_(0, min(width, blur)).mul_(ends[:, :, None])
@@ -191,8 +202,11 @@ def write_rain(
     at = start[:, :, None] + torch.arange(across)
     streaks = torch.zeros(h * room, dtype=work).index_add_(0, at.flatten(), side.flatten())
     streaks = streaks.clamp_(max=1).view(h, room)[:, across : across + w]
-    added = streaks * _color(color, work)
-    torch.add(added, image, alpha=1 / unit, out=out).clamp_(0, 1).mul_(brightness)
+    colors = color * image.shape[1] if len(color) == 1 else color
+    for plane, seen_through, shade in zip(out[0], image[0], colors, strict=True):
+        torch.mul(streaks, shade, out=plane).add_(seen_through, alpha=1 / unit).clamp_(0, 1)
+    if brightness != 1:
+        out.mul_(brightness)
 
 
 def rain_one(image: Tensor, drops: Tensor, frame: Tensor, **static: Any) -> Tensor:

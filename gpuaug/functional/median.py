@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gpuaug.functional._door import pixelwise
 
-__all__ = ["median_blur", "median_one"]
+__all__ = ["median_blur", "median_levels_one", "median_one"]
 
 Step = tuple[bool, int, int, int]
 """The larger or the smaller (True or False) of two values, and the number that it gets."""
@@ -66,6 +66,11 @@ def median_one(image: Tensor, size: Tensor, largest: int) -> Tensor:
     shifted = {i * n + j: ranks[i][:, :, :, j : j + w] for i in range(n) for j in range(n)}
     (found,) = _run(rest, shifted)
     return found
+
+
+def median_levels_one(image: Tensor, white: float, size: Tensor, largest: int) -> Tensor:
+    """Take the medians in the image's own dtype: they are among its values."""
+    return median_one(image, size, largest)
 
 
 def _run(program: Program, values: dict[int, Any]) -> list[Tensor]:

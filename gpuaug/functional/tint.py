@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import Pixels, beside, each, join, pixelwise, planar, split
+from gpuaug.functional._door import Pixels, beside, each, join, pixelwise, planar, split, store
 from gpuaug.functional.color import hsv_of, need_rgb, rgb, rgb_of
 
 __all__ = ["adjust_tone_curve", "color_matrix", "look_up", "scale_hsv", "scale_shift"]
@@ -156,8 +156,26 @@ def scale_into(out: Tensor, image: Tensor, unit: float, scale: Tensor, shift: Te
     """Write the values of one sample in units of its own, where white is `unit`, in one step from its dtype."""
     channels = image.shape[1]
     for c, (factor, more) in enumerate(zip(_planes_of(scale, channels), _planes_of(shift, channels), strict=True)):
+        if factor == unit == 1:
+            torch.add(image[:, c], more, out=out[:, c]).clamp_(0, 1)
+            continue
         plane = torch.mul(image[:, c], factor / unit, out=out[:, c])
-        plane.add_(more).clamp_(0, 1)
+        (plane.add_(more) if more else plane).clamp_(0, 1)
+
+
+def scale_levels_into(out: Tensor, image: Tensor, scale: Tensor, shift: Tensor) -> None:
+    """Write the rounded values of one sample of 8 bits into another; what is only added is added in 8 bits."""
+    channels = image.shape[1]
+    for c, (factor, more) in enumerate(zip(_planes_of(scale, channels), _planes_of(shift, channels), strict=True)):
+        plane, level = image[:, c], more * 255
+        if factor != 1:
+            store(out[:, c], torch.mul(plane, factor).add_(level).clamp_(0, 255).round_())
+            continue
+        whole = max(min(round(level), 255), -255)
+        if whole >= 0:
+            out[:, c] = plane.clamp(max=255 - whole).add_(whole)
+        else:
+            out[:, c] = plane.clamp(min=-whole).sub_(-whole)
 
 
 @pixelwise

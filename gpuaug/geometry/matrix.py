@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import stacked
+
 __all__ = [
     "affine",
     "apply",
@@ -40,16 +42,8 @@ def wide(value: Tensor) -> Tensor:
 
 def from_entries(entries: Sequence[Number], like: Tensor) -> Tensor:
     """Stack nine row-major entries, tensors (B,) or numbers, into (B, 3, 3) of the dtype and device of `like` (B,)."""
-    constants: dict[float, Tensor] = {}
-    columns = []
-    for entry in entries:
-        if isinstance(entry, Tensor):
-            columns.append(entry.to(like.dtype))
-        else:
-            if entry not in constants:
-                constants[entry] = torch.full_like(like, entry)
-            columns.append(constants[entry])
-    return torch.stack(columns, dim=-1).view(-1, 3, 3)
+    parts = [entry.to(like.dtype) if isinstance(entry, Tensor) else entry for entry in entries]
+    return stacked(parts, like).view(-1, 3, 3)
 
 
 def scale_shift(sx: Number, tx: Number, sy: Number, ty: Number, like: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def _timm(
     cutmix: float = 1.0,
 ) -> Compose:
     steps: list[Layer] = [RandomResizedCrop(size, interpolation="bicubic", eval_crop_pct=0.95 if not erase else 0.875)]
-    steps += [RandomHorizontalFlip(), auto_augment(policy), *normalized(*ends)]
+    steps += [RandomHorizontalFlip(), auto_augment(policy, "bicubic"), *normalized(*ends)]
     if erase:
         steps.append(RandomErasing(p=erase, scale=(0.02, 1 / 3), ratio=(0.3, 1 / 0.3), value="random"))
     return Compose([*steps, *_mixes(mixup, cutmix, num_classes, smoothing)], seed=seed)
@@ -137,7 +137,8 @@ def timm_a1(
         seed: of the draws.
 
     Source: Wightman et al. 2021 (ResNet strikes back), table 2: RandAugment 7 with deviation 0.5, MixUp 0.2, CutMix 1,
-    label smoothing 0.1, a test crop of 0.95. It also repeats samples three times: `ga.Repeat` or a sampler.
+    label smoothing 0.1, a test crop of 0.95; crops and operations bicubic, as in timm. It also repeats samples three
+    times: `ga.Repeat` or a sampler.
     """
     return _timm(size, "rand-m7-mstd0.5-inc1", 0.2, 0.1, num_classes, (mean, std), seed)
 
@@ -204,8 +205,8 @@ def deit(
         std: likewise.
         seed: of the draws.
 
-    Source: Touvron et al. 2021 (DeiT), table 9: RandAugment 9 with deviation 0.5, erasing 0.25 by noise, MixUp 0.8 or
-    CutMix 1, label smoothing 0.1. It also repeats samples three times.
+    Source: Touvron et al. 2021 (DeiT), table 9, and its code: RandAugment 9 with deviation 0.5, bicubic as the crop;
+    erasing 0.25 by noise, MixUp 0.8 or CutMix 1, label smoothing 0.1. It also repeats samples three times.
     """
     return _timm(size, "rand-m9-mstd0.5-inc1", 0.8, 0.1, num_classes, (mean, std), seed, erase=0.25)
 
@@ -224,12 +225,14 @@ def deit_3(
     Args:
         size: of the output.
         num_classes: of the labels, for MixUp and CutMix; None leaves both out.
-        simple_crop: resize and crop with a padding of 4, of the recipe for ImageNet-21k, instead of a resized crop.
+        simple_crop: resize and crop with a padding of 4, filled (reflected in the source), instead of a resized crop:
+            the crop of the recipe for ImageNet-21k, which also leaves MixUp out and smooths labels by 0.1.
         mean: of the normalisation; None leaves it out.
         std: likewise.
         seed: of the draws.
 
-    Source: Touvron et al. 2022 (DeiT III): 3-Augment with colours of 0.3, MixUp 0.8 or CutMix 1, no smoothing.
+    Source: Touvron et al. 2022 (DeiT III) and its commands for ImageNet-1k: 3-Augment with colours of 0.3, MixUp 0.8 or
+    CutMix 1, no smoothing. It also repeats samples three times.
     """
     if simple_crop:  # Resize takes one number as the shorter side
         crop: list[Layer] = [Resize(size, interpolation="bicubic"), RandomCrop(size, padding=4)]

@@ -353,6 +353,8 @@ def uda(
         std: likewise.
         seed: of the draws.
 
-    Source: Xie et al. 2020 (UDA) for CIFAR-10: flip and crop of 4 pixels; RandAugment, and cutout of half the side.
+    Source: Xie et al. 2020 (UDA) for CIFAR-10 and its code: flip and crop of 4 pixels; two operations of RandAugment,
+    p=0.5 each, of a magnitude drawn from its range (timm's fifteen here, cutout among fifteen there), and cutout of
+    half the side.
     """
     return fixmatch(size, white=white, mean=mean, std=std, seed=seed)

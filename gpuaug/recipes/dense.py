@@ -166,7 +166,8 @@ def keypoints(
 
     Source: Sun et al. 2019 (HRNet) and its code for COCO: flip 0.5; scale normal about 1 with deviation 0.35, within
     one; rotation normal with deviation 45, within two, for 0.6 of the samples. Values outside are drawn anew here, set
-    to the bound there.
+    to the bound there; its scale is that of the crop, the inverse of the person's. Its crops of half bodies (0.3 of the
+    samples with more than 8 points) need the annotations of the whole image, and are left out.
     """
     steps: list[Layer] = [
         RandomHorizontalFlip(),

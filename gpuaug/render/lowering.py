@@ -149,7 +149,7 @@ class _Run:
         o = self.open
         if o.warp is not None or o.before or o.filter is not None or o.blend is not None:
             self._write()
-        if self.open.index is not None and warp.tiles is not None:
+        if self.open.index is not None and warp.tiles is not None and warp.tiles.index is not None:
             self._write()
         o = self.open
         o.warp, o.canvas = warp, canvas

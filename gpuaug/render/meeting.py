@@ -50,6 +50,8 @@ def _launch(kernel: Any, samples: int, args: tuple[Any, ...], more: tuple[Any, .
 
 
 def _new(given: Given, samples: int, channels: int, dtype: torch.dtype, channels_last: bool) -> Tensor:
+    if given.sizes is not None:
+        return given.new(channels, dtype)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     shape = (samples, channels, *given.size)
     return torch.empty(shape, dtype=dtype, device=given.x.device, memory_format=layout)
@@ -106,18 +108,26 @@ def blended(given: tuple[Any, ...], blend: Blend, *ends: Any) -> Tensor:
 
 
 def tiled(given: tuple[Any, ...], warp: Warp, *ends: Any) -> Tensor:
-    """Return canvases of several images, given what operators begin and end with."""
+    """Return canvases of several images, or of parts of one, given what operators begin and end with."""
     tiles = warp.tiles
     assert tiles is not None
     start = Given(*given)
+    count = tiles.matrix.shape[1]
     rectangles, sources = tiles.within(warp.soft, warp.hard)
-    matrix, hard = (warp.matrix[:, None] @ tiles.matrix).flatten(0, 1), sources.flatten(0, 1)
+    matrix = (warp.matrix[:, None] @ tiles.matrix).flatten(0, 1)
+    # Pixels that go to pixels are in a tile or not: none is cut.
+    hard = None if tiles.index is None and warp.kind == "lattice" else sources.flatten(0, 1)
     shrink, canvas, deep = shrink_of(warp), start.canvas, warp.projective
+    index, sizes = tiles.index, start.sizes
+    if index is None:
+        own = torch.arange(matrix.shape[0] // count, device=matrix.device) if start.rows is None else start.rows
+        index = own[:, None].expand(-1, count)
+    each = None if sizes is None else sizes.repeat_interleave(count, 0)
     start = start._replace(
-        rows=tiles.index.contiguous(),
-        geo=ops.prepare(matrix, None, hard, canvas, None, shrink, deep, False),
+        rows=index.contiguous(),
+        geo=ops.prepare(matrix, None, hard, canvas, each, shrink, deep, False),
         head=head_of(replace(warp, tiles=None, soft=None, hard=hard)),
     )
-    places = ops.prepare(warp.matrix, None, None, canvas, None, 1.0, deep, False)
+    places = ops.prepare(warp.matrix, None, None, canvas, sizes, 1.0, deep, False)
     out: Tensor = _tile_op(*start, rectangles.to(torch.float32).contiguous(), places, *ends)
     return out

@@ -26,8 +26,8 @@ __all__ = ["Blend", "Tiles", "blended", "covers", "inside", "tiled"]
 class Tiles:
     """Images of a batch side by side on one canvas: rectangles, of which each shows one image."""
 
-    index: Tensor
-    """(B, K) int64: which row of the source each rectangle shows."""
+    index: Tensor | None
+    """(B, K) int64: which row of the source each rectangle shows; None is each sample's own."""
     matrix: Tensor
     """(B, K, 3, 3): positions in that row -> positions on the canvas; they are scaled and shifted only."""
     rectangle: Tensor
@@ -36,7 +36,8 @@ class Tiles:
     def of(self, sample: int) -> Tiles:
         """Return the tiles of one sample."""
         rows = slice(sample, sample + 1)
-        return Tiles(self.index[rows], self.matrix[rows], self.rectangle[rows])
+        index = None if self.index is None else self.index[rows]
+        return Tiles(index, self.matrix[rows], self.rectangle[rows])
 
     def within(self, *windows: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the rectangles (B, K, 4), cut at windows (B, 4) of the canvas, and what they are in their source."""
@@ -116,7 +117,7 @@ def tiled(
     matrix: Tensor,
     canvas: Canvas,
     windows: tuple[Tensor | None, ...],
-    read: Callable[[Tensor, Tensor, Tensor], list[Tensor]],
+    read: Callable[[Tensor | None, Tensor, Tensor], list[Tensor]],
     start: list[Tensor],
     centres: tuple[Tensor, Tensor] | None = None,
 ) -> list[Tensor]:
@@ -127,7 +128,7 @@ def tiled(
         matrix: (B, 3, 3), their canvas -> the output.
         canvas: of the output.
         windows: rectangles (B, 4) of the tiles' canvas outside which nothing is seen.
-        read: index (B,), matrix (B, 3, 3) to the output and rectangle of the source (B, 4) -> planes.
+        read: index (B,) or None, matrix (B, 3, 3) to the output and rectangle of the source (B, 4) -> planes.
         start: what is seen where no tile is.
         centres: positions x (w) and y (h) of the output's pixels, where they are not those of the canvas.
     """
@@ -143,8 +144,9 @@ def tiled(
     y = (back[:, 1, 0] * gx + back[:, 1, 1] * gy + back[:, 1, 2]) / depth
     planes = start
     rectangles, sources = tiles.within(*windows)
-    for k in range(tiles.index.shape[1]):
+    for k in range(tiles.matrix.shape[1]):
         seen = inside(rectangles[:, k], x, y)
-        found = read(tiles.index[:, k], matrix @ tiles.matrix[:, k], sources[:, k])
+        index = None if tiles.index is None else tiles.index[:, k]
+        found = read(index, matrix @ tiles.matrix[:, k], sources[:, k])
         planes = [torch.where(seen, new, old) for new, old in zip(found, planes, strict=True)]
     return planes

@@ -72,7 +72,7 @@ def part_of(canvas: Canvas, fraction: tuple[float, float]) -> tuple[int, int]:
 
 def _suits_triton(x: Tensor | Flat, passes: list[Pass], fraction: tuple[float, float]) -> bool:
     """Tell whether the kernel can move classes: a field is read at its own resolution only."""
-    if any(step.mixes for step in passes):
+    if any(step.mixes or step.tiled for step in passes):
         return False
     bent = any(step.warp is not None and step.warp.field is not None for step in passes)
     pixels = x.values if isinstance(x, Flat) else x
@@ -109,9 +109,9 @@ def _through_tiles(
     channels = x.channels if isinstance(x, Packed) else x.shape[1]
     start = torch.full((), fill, dtype=x.dtype, device=x.device).expand(warp.matrix.shape[0], channels, *size)
 
-    def one(index: Tensor, matrix: Tensor, _: Tensor) -> list[Tensor]:
+    def one(index: Tensor | None, matrix: Tensor, _: Tensor) -> list[Tensor]:
         single = replace(warp, matrix=matrix, tiles=None, soft=None, hard=None)
-        found = _through(x.index_select(0, index), single, source, canvas, fraction, fill)
+        found = _through(x if index is None else x.index_select(0, index), single, source, canvas, fraction, fill)
         return list(found.unbind(1))
 
     if channels == 0:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import product
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, rectangle
 from gpuaug.render.mixes import Blend, Tiles
@@ -85,7 +86,13 @@ class Pass:
     @property
     def mixes(self) -> bool:
         """Tell whether a sample is made of several."""
-        return self.blend is not None or (self.warp is not None and self.warp.tiles is not None)
+        tiles = None if self.warp is None else self.warp.tiles
+        return self.blend is not None or (tiles is not None and tiles.index is not None)
+
+    @property
+    def tiled(self) -> bool:
+        """Tell whether its source is made of tiles, be they of one sample."""
+        return self.warp is not None and self.warp.tiles is not None
 
 
 class Plan:
@@ -247,7 +254,7 @@ class Plan:
             self._cut = True
         self._shows_outside = self._shows_outside or looks_out
         self._open.warp = Warp(
-            matrix if first else matrix @ pending.matrix,
+            matrix if first else product(matrix, pending.matrix),
             kind if RANKS[kind] > RANKS[pending.kind] else pending.kind,
             pending.reading if reading is None or (pending.kind != "lattice") else reading,
             shrink=pending.shrink * shrink,
@@ -278,7 +285,7 @@ class Plan:
         self._open.warp = Warp(identity, "warp", reading, MAX_HALF_WIDTH if reading.antialias else 1.0, field=field)
 
     def tile(self, tiles: Tiles, canvas: Canvas, kind: Kind, reading: Reading, shrink: float = 1.0) -> None:
-        """Begin a pass whose source is a canvas of several images; later maps join it.
+        """Begin a pass whose source is a canvas of several images, or of parts of one; later maps join it.
 
         Args:
             tiles: the images and their places.
@@ -288,11 +295,11 @@ class Plan:
             shrink: static bound of source pixels for each pixel of the canvas.
         """
         if not self._open.empty:
-            self.close("a canvas of several samples")
+            self.close("a shuffle of cells" if tiles.index is None else "a canvas of several samples")
         identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, torch.zeros_like(tiles.matrix[:, 0, 0, 0]))
-        self._open = Pass(canvas)
+        self._open = Pass(canvas, index=self._open.index if tiles.index is None else None)
         self._open.warp = Warp(identity, kind, reading, shrink, tiles=tiles)
-        self._shows_outside, self._cut = True, False
+        self._shows_outside, self._cut = tiles.index is not None, False
         self.canvas = canvas
 
     def blend(self, blend: Blend) -> None:
@@ -345,7 +352,8 @@ class Plan:
     def _wrap(self, choice: Choice) -> None:
         if self.values is not None:
             values = choice.values = self.values.of(choice.channels)
-            choice.apply, choice.write_one = in_range(choice.apply, values), None
+            choice.apply = in_range(choice.apply, values)
+            choice.write_one = choice.level_one = choice.move_one = choice.sum_one = None
             choice.apply_one = None if choice.apply_one is None else in_range(choice.apply_one, values)
 
     def own_range(self, values: ValueRange) -> None:
@@ -376,4 +384,4 @@ class Plan:
 def _intersect(a: Tensor | None, b: Tensor) -> Tensor:
     if a is None:
         return b
-    return torch.cat((torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])), dim=-1)
+    return torch.where(torch.arange(4, device=a.device) < 2, torch.maximum(a, b), torch.minimum(a, b))

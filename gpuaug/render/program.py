@@ -33,6 +33,14 @@ class Choice:
     """What the CPU's walk calls instead for its one sample, if that is cheaper."""
     write_one: Callable[..., None] | None = None
     """Likewise where it is the last operation: (output, image, what white is in the image, *operands, **static)."""
+    level_one: Callable[..., None] | None = None
+    """Likewise where both images are of 8 bits, and it is rounded next: (output, image, *operands, **static)."""
+    move_one: Callable[..., Tensor | None] | None = None
+    """Likewise where values are only moved or replaced: (image of its own dtype, what white is in it, *operands,
+    **static) to another of that dtype; None where what is put there is none of its values."""
+    sum_one: Callable[..., tuple[Tensor, float] | None] | None = None
+    """Likewise of a filter that adds values: (image of 8 bits, *operands, **static) to whole sums and of how many
+    values they are; None where it does otherwise."""
 
     def of(self, sample: int) -> Choice:
         """Return the operation on one sample."""

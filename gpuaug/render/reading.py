@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import kept
 from gpuaug.geometry import bend
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, rectangle
@@ -78,9 +79,11 @@ def _read_tiles(x: Tensor | Packed, warp: Warp, canvas: Canvas, work: torch.dtyp
     channels = x.channels if isinstance(x, Packed) else x.shape[1]
     start = [torch.full((), _fill(warp.reading, c), dtype=work, device=x.device).expand(shape) for c in range(channels)]
 
-    def one(index: Tensor, matrix: Tensor, source: Tensor) -> list[Tensor]:
+    def one(index: Tensor | None, matrix: Tensor, source: Tensor) -> list[Tensor]:
         single = replace(warp, matrix=matrix, tiles=None, soft=None, hard=source)
-        return read_planes(x.index_select(0, index), single, canvas, work, scale)
+        if index is None and warp.kind == "lattice":  # pixels that go to pixels are in a tile or not: none is cut
+            single = replace(single, reading=replace(warp.reading, interpolation="nearest"), hard=None)
+        return read_planes(x if index is None else x.index_select(0, index), single, canvas, work, scale)
 
     return tiled(warp.tiles, warp.matrix, canvas, (warp.soft, warp.hard), one, start)
 
@@ -131,13 +134,8 @@ def _taps(
         nearest = torch.minimum(place.clamp(min=0), size - 1) if isinstance(size, Tensor) else place.clamp(0, size - 1)
         indices.append(nearest.to(torch.int32))
     if stored:
-        indices, weights = list(_kept(torch.stack(indices)).unbind()), list(_kept(torch.stack(weights)).unbind())
+        indices, weights = list(kept(torch.stack(indices)).unbind()), list(kept(torch.stack(weights)).unbind())
     return indices, weights
-
-
-def _kept(table: Tensor) -> Tensor:
-    """Return the same, which a compiler has to keep in memory: it would compute it again for every pixel."""
-    return table.as_strided(table.shape, table.stride())
 
 
 def _weighted(value: Tensor, weight: Tensor, guard: bool) -> Tensor:

@@ -1,23 +1,21 @@
 """Pixel operations on one image of 8 bits as tables of 256 values, which the CPU's walk takes from instead of pixels.
 
 Operations that make one value of one value are done to the table, however many follow one another; the image is looked
-up once, where its pixels are needed, and as whole levels where it would be rounded next. A few operations make whole
-levels of whole levels by a step or two on the bytes themselves, which is cheaper still.
+up once, where its pixels are needed, and as whole levels where it would be rounded next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from gpuaug.functional.tone import equal_levels, solarize
+from gpuaug.functional.tone import equal_levels
 from gpuaug.render.plan import Choice
 from gpuaug.render.values import quantize
 
-__all__ = ["Table", "on_bytes", "tabled"]
+__all__ = ["Table", "tabled"]
 
 ALIKE = {
     "adjust_brightness", "adjust_tone_curve", "brightness_contrast", "invert", "look_up", "posterize", "scale_shift",
@@ -59,45 +57,11 @@ def _ramp(work: torch.dtype) -> Tensor:
     return _RAMPS[work]
 
 
-def _inverted(image: Tensor) -> Tensor:
-    return image.bitwise_not()
-
-
-def _posterized(image: Tensor, bits: Tensor) -> Tensor:
-    return image.bitwise_and(256 - 2 ** round(8 - bits.item()))
-
-
-def _solarized(image: Tensor, threshold: Tensor) -> Tensor:
-    ramp = _ramp(torch.float32)
-    above = solarize.working(ramp, threshold.view(1)) != ramp
-    first = 256 - int(above.sum())
-    if first == 256:
-        return image
-    # 255 from the first level on that is inverted, else 0: arithmetic on bytes is faster than comparing them.
-    return image.bitwise_xor(image.clamp(first - 1, first).sub_(first - 1).neg_()) if first else image.bitwise_not()
-
-
-_ON_BYTES: dict[str, Callable[..., Tensor]] = {
-    "invert": _inverted, "posterize": _posterized, "solarize": _solarized,
-}  # fmt: skip
-
-
-def on_bytes(image: Tensor, unit: float, table: Table | None, choice: Choice, b: int) -> Tensor | None:
-    """Return an image of 8 bits after one operation on its bytes; None where there is no such form of it."""
-    if table is not None or choice.name not in _ON_BYTES or not _of_bytes(image, unit, choice):
-        return None
-    return _ON_BYTES[choice.name](image, *(t[b] for t in choice.operands))
-
-
-def _of_bytes(image: Tensor, unit: float, choice: Choice) -> bool:
-    return image.dtype == torch.uint8 and unit == 255 and choice.channels is None and choice.values is None
-
-
 def tabled(
     image: Tensor, unit: float, table: Table | None, choice: Choice, b: int, levels: int | None, work: torch.dtype
 ) -> Table | None:
     """Return the table after one operation; None where it cannot be done to a table."""
-    if not _of_bytes(image, unit, choice):
+    if image.dtype != torch.uint8 or unit != 255 or choice.channels is not None or choice.values is not None:
         return None
     if choice.name in MEASURING and table is None and image.numel():
         if choice.name == "equalize":

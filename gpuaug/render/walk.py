@@ -13,13 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpuaug.functional._door import store
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
 from gpuaug.render.settings import Reading
-from gpuaug.render.table import on_bytes, tabled
+from gpuaug.render.table import ALIKE, tabled
+from gpuaug.render.tile import exchanged
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
@@ -55,14 +57,24 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
     # A last warp may write its pixels where they belong.
     ends = bool(passes) and not passes[-1].program and passes[-1].filter is None and last is None
     direct = ends and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
-    rounds = last is None and plan.out_dtype == torch.uint8 and not plan.normalized
+    rounds = plan.out_dtype == torch.uint8 and not plan.normalized
+    gate = None if last is None or last.on is None else last.on.tolist()
+    buffer = torch.empty((1, *out.shape[1:]), dtype=work) if last is not None and out.dtype != work else None
     for b, row in enumerate(rows):
         into = out[b : b + 1] if direct else None
-        image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds)
-        if last is not None and last.write_one is not None:
-            last.write_one(out[b : b + 1], image, unit, *(t[b : b + 1] for t in last.operands), **last.static)
+        ending = last is not None and (gate is None or gate[b])
+        image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds and not ending)
+        if ending and last is not None and last.write_one is not None:
+            operands, end = [t[b : b + 1] for t in last.operands], out[b : b + 1]
+            if buffer is None:
+                last.write_one(end, image, unit, *operands, **last.static)
+            elif last.level_one is not None and image.dtype == torch.uint8:
+                last.level_one(end, image, *operands, **last.static)
+            else:
+                last.write_one(buffer, image, unit, *operands, **last.static)
+                store(end, buffer.clamp_(0, 1).mul_(plan.scale).round_())
         elif not (direct and image.data_ptr() == out[b].data_ptr()):
-            out[b].copy_(_encoded(image, unit, plan, x.dtype, work)[0])
+            store(out[b : b + 1], _encoded(image, unit, plan, x.dtype, work))
     return out
 
 
@@ -97,15 +109,14 @@ def _through(
                 total.add_(done.to(work), alpha=weight / white)
             image, unit = total, 1.0
         if filtering and step.filter is not None:
-            image, unit = _working(image, unit, work), 1.0
-            image = _apply(image, step.filter, b, plan.levels)
+            image, unit = _filtered(image, unit, step.filter, b, plan.levels, work)
         for slot, gates, orders in zip(step.program, host.gates, host.orders, strict=True):
             for number in range(len(gates)) if orders is None else orders[b]:
                 choice, gate = slot.choices[number], gates[number]
                 if gate is None or gate[b]:
-                    whole = on_bytes(image, unit, table, choice, b)
-                    if whole is not None:
-                        image = whole
+                    moved = _moved(image, unit, choice, b) if table is None and choice.move_one is not None else None
+                    if moved is not None:
+                        image = moved
                         continue
                     made = tabled(image, unit, table, choice, b, plan.levels, work)
                     if made is not None:
@@ -124,12 +135,15 @@ def _through(
 
 
 def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[list[Pass], Choice | None]:
-    """Split off the last operation where it can write into the output itself."""
-    if plan.out_dtype != work or not passes or not passes[-1].program:
+    """Split off the last operation where it can write into the output itself, or where that is rounded next."""
+    whole = plan.out_dtype == torch.uint8 and plan.scale == 255 and not plan.normalized
+    if not (plan.out_dtype == work or whole) or not passes or not passes[-1].program:
         return passes, None
     *slots, slot = passes[-1].program
     last, *others = slot.choices
-    if others or last.write_one is None or last.on is not None or last.channels is not None:
+    if others or last.write_one is None or last.channels is not None or plan.rounds_after(passes[-1]):
+        return passes, None
+    if whole and slots and last.name in ALIKE:  # which may join a table
         return passes, None
     return [*passes[:-1], replace(passes[-1], program=slots)], last
 
@@ -138,8 +152,8 @@ def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: t
     """Return an image in the output's dtype, or in one that copies to it as it is."""
     if image.dtype == dtype and plan.out_dtype == dtype and unit == plan.scale:
         return image
-    if plan.out_dtype == torch.uint8 and unit == 255:
-        return image.clamp(0, 255).round_()
+    if plan.out_dtype == torch.uint8 and plan.scale == 255 and not plan.normalized:
+        return torch.mul(image, 255 / unit).clamp_(0, 255).round_()
     return plan.encode(_working(image, unit, work))
 
 
@@ -171,6 +185,28 @@ def _working(image: Tensor, unit: float, work: torch.dtype) -> Tensor:
     return image.to(work) / unit if image.dtype == work else image.to(work).div_(unit)
 
 
+def _filtered(
+    image: Tensor, unit: float, choice: Choice, b: int, levels: int | None, work: torch.dtype
+) -> tuple[Tensor, float]:
+    """Return an image after a filter, and what its values are divided by to get working ones."""
+    moved = _moved(image, unit, choice, b)
+    if moved is not None:
+        return moved, unit
+    if choice.sum_one is not None and choice.channels is None and image.dtype == torch.uint8:
+        summed = choice.sum_one(image, *(t[b : b + 1] for t in choice.operands), **choice.static)
+        if summed is not None:
+            return summed[0], unit * summed[1]
+    return _apply(_working(image, unit, work), choice, b, levels), 1.0
+
+
+def _moved(image: Tensor, unit: float, choice: Choice, b: int) -> Tensor | None:
+    """Return an image of the same dtype and unit after an operation that only moves values, if it is one there."""
+    known = image.dtype == torch.uint8 or image.dtype.is_floating_point  # of wider integers torch cannot do all
+    if choice.channels is not None or choice.move_one is None or not known:
+        return None
+    return choice.move_one(image, unit, *(t[b : b + 1] for t in choice.operands), **choice.static)
+
+
 def _apply(image: Tensor, choice: Choice, b: int, levels: int | None) -> Tensor:
     operands = [t[b : b + 1] for t in choice.operands]
     static = dict(choice.static, levels=levels) if choice.levels else choice.static
@@ -196,6 +232,8 @@ def _warp(
     """
     warp = step.warp
     assert warp is not None
+    if warp.tiles is not None:
+        return exchanged(image, step.of(b), unit, work, warp_one, into)
     m = host.back[b]
     soft = host.soft[b] if host.soft is not None else None
     hard = host.hard[b] if host.hard is not None else None

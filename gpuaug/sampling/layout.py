@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import kept
 from gpuaug.sampling.distributions import Constant, Distribution, Integers
 from gpuaug.sampling.generator import column_words, uniform
 from gpuaug.sampling.law import START
@@ -277,6 +278,8 @@ class Layout:
                     values = group.distribution.icdf(block, *bounds)
                 else:
                     values = block < _gates(group, bounds[0], told.strength)
+                if torch.compiler.is_compiling():
+                    values = kept(values)
             start = 0
             for slot in group.slots:
                 part = values[:, start] if slot.columns == 1 else values[:, start : start + slot.columns]

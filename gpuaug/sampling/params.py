@@ -17,7 +17,21 @@ from gpuaug.sampling.plain import from_plain, to_plain
 
 __all__ = ["Geometry", "Params", "way"]
 
-_HIDDEN = ("matrix", "field", "key", "color_key", "gate", "window", "alpha", "mirrored", "mask", "context", "targets")
+_HIDDEN = (
+    "matrix",
+    "field",
+    "cells",
+    "cell_shift",
+    "key",
+    "color_key",
+    "gate",
+    "window",
+    "alpha",
+    "mirrored",
+    "mask",
+    "context",
+    "targets",
+)
 
 
 @dataclass(frozen=True)
@@ -76,8 +90,10 @@ class Params:
         is fill.
 
         Raises:
-            ValueError: where the pipeline bends, which has no inverse of a closed form.
+            ValueError: where the pipeline bends, or shuffles cells: there is no one map back.
         """
+        if any("cells" in drawn for drawn in self.values.values()):
+            raise ValueError("Params: a shuffle of cells is no one map, got one in the pipeline")
         if any("field" in drawn for drawn in self.values.values()):
             raise ValueError("Params: a displacement field has no exact inverse, got one in the pipeline")
         g = self.geometry
@@ -306,6 +322,8 @@ class Params:
 def way(a: Params, b: Params) -> Tensor:
     """Return the (B, 3, 3) map from positions in what a gives to positions in what b gives, of the same images."""
     for params in (a, b):
+        if any("cells" in drawn for drawn in params.values.values()):
+            raise ValueError("Params: a shuffle of cells is no matrix, got one in the pipeline of a view")
         if any("field" in drawn for drawn in params.values.values()):
             raise ValueError("Params: a displacement field is no matrix, got one in the pipeline of a view")
     return b.matrix @ inverse(a.matrix)

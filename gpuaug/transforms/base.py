@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gpuaug.data.kept import Kept
 from gpuaug.geometry.canvas import Canvas, Sizes, following, hosts
+from gpuaug.geometry.cells import Cells
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.render.settings import Reading, as_fill, as_interpolation
 from gpuaug.render.warp import Kind
@@ -80,6 +81,8 @@ class Transform(Layer):
     """Name of the further input that it `sees`."""
     mixes: ClassVar[bool] = False
     """Whether samples of the batch meet in it: see `gpuaug.transforms.batch_mix`."""
+    regroups: ClassVar[bool] = False
+    """Whether parts of the image go different ways, so that objects come out in parts: it has `exchange`."""
     mixes_labels: ClassVar[bool] = False
     kept: Kept | None = None
     """For one that mixes: samples of earlier batches."""
@@ -190,6 +193,10 @@ class Transform(Layer):
 
     def occluded(self, values: Drawn, canvas: tuple[int, int]) -> Tensor:
         """Return where (B, H, W) the image is covered, for a transform with `fill_mask` or `hide_keypoints`."""
+        raise NotImplementedError  # pragma: no cover
+
+    def exchange(self, values: Drawn, canvas: Canvas) -> Cells:
+        """Return which cells of a canvas go where, for a transform that `regroups`."""
         raise NotImplementedError  # pragma: no cover
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:

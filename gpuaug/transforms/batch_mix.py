@@ -88,7 +88,7 @@ class Branch:
     Made in every call, where a compiler takes no module.
     """
 
-    mixes = mute = normalizes = changes_dtype = treats_boxes = hide_keypoints = retimes = False
+    mixes = regroups = mute = normalizes = changes_dtype = treats_boxes = hide_keypoints = retimes = False
     copies = 1
     fill_mask = keys = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -344,10 +345,16 @@ class ThinPlateSpline(Bending):
         grid = torch.stack((y[:, None].expand(h, w), x.expand(h, w)), dim=-1).view(-1, 2)
         kernel = _plate((grid[:, None] - self._points).square().sum(-1).sqrt())
         basis = torch.cat((kernel, torch.ones_like(grid[:, :1]), grid), dim=1)  # (h * w, n + 3)
-        spline = (basis @ self._solve) @ shifts  # (B, h * w, 2)
+        with _exact(device):
+            spline = (basis @ self._solve) @ shifts  # (B, h * w, 2)
         px = spline[..., 0].unflatten(1, (h, w)) * w
         py = spline[..., 1].unflatten(1, (h, w)) * h
         return torch.stack((px, py), dim=1)
+
+
+def _exact(device: torch.device) -> Any:
+    """Return a context in which autocast rounds no product of matrices."""
+    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
 def _plate(r: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import blur_one
-from gpuaug.functional.median import median_one
+from gpuaug.functional.median import median_levels_one, median_one
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant, as_distribution
@@ -129,7 +129,7 @@ class MedianBlur(Filter):
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter."""
         median = choice(F.median_blur, values["size"], largest=self._largest)
-        median.apply_one = median_one
+        median.apply_one, median.move_one = median_one, median_levels_one
         return median
 
 

@@ -43,8 +43,10 @@ class CLAHE(Photometric):
     Raises:
         ValueError: for limits below 1, or another number of tiles.
 
-    Source: albumentations.CLAHE, without its rounding of L*, a* and b* to 8 bits; cv2.createCLAHE for one channel
-        of uint8, but for ties of its rounding. kornia.augmentation.RandomClahe equalizes red, green and blue apart.
+    Source: albumentations.CLAHE, without its rounding of L*, a* and b* to 8 bits, which changes colours by up to 5
+        levels (more in dark channels), and a tile by more where a count is just enough to be spread over each bin;
+        cv2.createCLAHE to 1 level for one channel of uint8. kornia.augmentation.RandomClahe equalizes red,
+        green and blue apart.
 
     Example:
         >>> import torch, gpuaug as ga

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import sharpen_one
+from gpuaug.functional.replace_one import drop_channels_one, invert_bytes, permute_one, posterize_bytes, solarize_bytes
 from gpuaug.functional.tone import autocontrast_one, equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
@@ -32,12 +33,21 @@ _OF_ONE: dict[str, Any] = {
     "solarize": solarize_one,
 }
 """What does the same to one sample on the CPU, in less time."""
+_MOVED: dict[str, Any] = {
+    "drop_channels": drop_channels_one,
+    "invert": invert_bytes,
+    "permute_channels": permute_one,
+    "posterize": posterize_bytes,
+    "solarize": solarize_bytes,
+}
+"""Likewise in the image's own dtype."""
 
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
     name = function.working.__name__  # of a function that was wrapped Dynamo sees another name than its own
-    return Choice(name, function.working, operands, static, on, levels=levels, apply_one=_OF_ONE.get(name))
+    one, moved = _OF_ONE.get(name), _MOVED.get(name)
+    return Choice(name, function.working, operands, static, on, levels=levels, apply_one=one, move_one=moved)
 
 
 def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:

@@ -35,8 +35,8 @@ class JPEG(Filter):
     Raises:
         ValueError: for qualities outside 1..100, or another subsampling; when called on other than 1 or 3 channels.
 
-    Source: torchvision.transforms.v2.JPEG (Albumentations' ImageCompression of type "jpeg"); equals libjpeg-turbo's
-    "islow" codec, so Pillow, OpenCV and torchvision, to the last bit.
+    Source: torchvision.transforms.v2.JPEG; equals libjpeg-turbo's "islow" codec, so Pillow, OpenCV and torchvision, to
+    the last bit. albumentations.ImageCompression (type "jpeg") is the same with red taken for blue.
 
     Example:
         >>> import torch, gpuaug as ga

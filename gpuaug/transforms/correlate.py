@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional import taps
-from gpuaug.functional.blur import box_one, filter_one
+from gpuaug.functional.blur import box_one, box_sums_one, filter_one, filter_sums_one
 from gpuaug.geometry.canvas import hosts
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range, within
@@ -67,13 +67,15 @@ class Correlating(Filter):
     """Whether its results may leave black and white, and are clamped."""
     one: ClassVar[Callable[..., Tensor]] = staticmethod(filter_one)
     """What does the same to one sample on the CPU."""
+    sums: ClassVar[Callable[..., tuple[Tensor, float] | None]] = staticmethod(filter_sums_one)
+    """Likewise to one of 8 bits, in whole numbers."""
 
     def choice(self, values: Drawn, plan: Plan, context: Context) -> Choice:
         """Return the filter."""
         kernel = values["kernel"]
         check_reach(type(self).__name__, context, max(kernel.shape[1:]))
         found = choice(F.filter2d, kernel, clip=True) if self.clip else choice(F.filter2d, kernel)
-        found.apply_one = self.one
+        found.apply_one, found.sum_one = self.one, self.sums
         return found
 
 
@@ -105,7 +107,7 @@ class Blur(Correlating):
     """
 
     neutral: ClassVar[Mapping[str, float]] = {"size": 1.0}
-    one = staticmethod(box_one)
+    one, sums = staticmethod(box_one), staticmethod(box_sums_one)
 
     def __init__(
         self,

@@ -57,7 +57,8 @@ class CropAndPad(Window):
     Raises:
         ValueError: for both or none of px and percent, fractions below -1, and ranges or p < 1 without `keep_size`.
 
-    Source: albumentations.CropAndPad, whose ranges of pixels end before `high`.
+    Source: albumentations.CropAndPad, whose ranges of pixels end before `high`, and which resizes by OpenCV: the same
+    to 1e-5 where that enlarges, without antialiasing where it shrinks.
 
     Example:
         >>> import torch, gpuaug as ga

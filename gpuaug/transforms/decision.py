@@ -63,13 +63,13 @@ def _rank(node: Node) -> int:
         return 3
     if isinstance(transform, Bending):
         return 2
-    return 0 if transform.mixes or transform.mute else 1
+    return 0 if transform.mixes or transform.regroups or transform.mute else 1
 
 
 def merged(branches: Sequence[Sequence[Node]]) -> list[Node]:
     """Return the nodes of branches, of which a sample takes one: those that can share a pass side by side.
 
-    Mixes come first: what samples meet is as it was before the choice.
+    Mixes come first: what samples meet is as it was before the choice. So do shuffles of cells, which maps join.
     """
     queues, out = [list(nodes) for nodes in branches], []
     while any(queues):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gpuaug import functional as F
+from gpuaug._compiling import stacked
 from gpuaug.functional.tone import normalize_into
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Constant
@@ -109,7 +110,7 @@ class Normalize(Photometric):
         count = len(self._constants["mean"])
         if count not in (1, channels):
             raise ValueError(f"Normalize: images must have {count} channels, as mean and std, got {channels}")
-        return {k: torch.stack([raw[f"{k}_{c}"] for c in range(count)], dim=-1) for k in ("mean", "std")}
+        return {k: stacked([raw[f"{k}_{c}"] for c in range(count)]) for k in ("mean", "std")}
 
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation, and fix dtype and memory format of the output."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.kept import Met
 from gpuaug.data.told import read_told
+from gpuaug.data.unmoved import warn_of_unmoved
 from gpuaug.geometry.canvas import following, numbers
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
@@ -185,7 +186,10 @@ class Layer(Changing):
         opened = begin(self, inputs, ids, copy, strength, drawing=self.training, keep=not only_inferring())
         if self.training and opened.drew and not only_inferring():
             self._advance()
-        out = opened.write(carry(opened.layer, opened.batch, opened.params.values))
+        values = opened.params.values
+        if not torch.compiler.is_compiling() and any(moves(node, values) for node in opened.layer.nodes):
+            warn_of_unmoved(inputs, opened.batch, self.settings, type(self).__name__)
+        out = opened.write(carry(opened.layer, opened.batch, values))
         return (out, carrying(opened.layer.nodes, opened.params, opened.batch, opened.met)) if return_params else out
 
     def capture(

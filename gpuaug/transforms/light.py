@@ -1,4 +1,4 @@
-"""Light that varies over the image by a formula of the position: illumination, vignetting, the bias field of MRI."""
+"""Light that varies over the image by a formula of the position: illumination, vignetting, bands, bias of MRI."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gpuaug.transforms.color import choice
 from gpuaug.transforms.layer import Context
 
 __all__ = [
+    "FlickerBanding",
     "Illumination",
     "RandomBiasField",
     "Shading",
@@ -253,6 +254,78 @@ class Vignetting(Shading):
             "frame": columns(cx * w - 0.5, cy * h - 0.5, 1 / half_w, 1 / half_h),
             "coefficients": radial(h, 0.5),
             "amount": columns(1.0, -raw["intensity"]),
+        }
+
+
+class FlickerBanding(Shading):
+    """Lay bright and dark bands over each sample, as sensors that are read row by row see flickering light.
+
+    A lamp on alternating current changes its brightness while the rows are read one after another: the gain of a row
+    is 1 + intensity * sin(2 pi (phase + bands * (row + 0.5) / height)).
+
+    Args:
+        intensity_range: range of the amplitude of the gain, within 0..1; 0 is neutral.
+        bands_range: range of the number of bands over the image's height.
+        angle_range: range of the bands' tilt in degrees, for sensors that are not held upright: 0 lays them along the
+            rows, 90 along the columns, the bands as wide as before.
+        phase_range: range of the phase at the upper left corner, in turns.
+        p: probability for each sample.
+        channels: bands of the image it is limited to.
+        keys: inputs it is limited to, such as ("image",) or a key of `roles`; None is all images.
+
+    Shape:
+        (B, C, H, W) to the same; clamped to black and white.
+
+    Boxes and masks:
+        Unchanged.
+
+    Raises:
+        ValueError: for an intensity outside 0..1, or a negative number of bands.
+
+    Source: the rolling shutter under a lamp whose power is a sine; no other library has it, the name is photographers'.
+
+    Example:
+        >>> import torch, gpuaug as ga
+        >>> bands = ga.FlickerBanding(0.5, 1.0, phase_range=0.0, p=1.0)
+        >>> [round(v, 2) for v in bands(torch.full((1, 1, 2, 1), 0.5)).flatten().tolist()]
+        [0.75, 0.25]
+    """
+
+    neutral: ClassVar[Mapping[str, float]] = {"intensity": 0.0}
+
+    profile = "sine"
+
+    def __init__(
+        self,
+        intensity_range: Range = (0.1, 0.3),
+        bands_range: Range = (2.0, 10.0),
+        angle_range: Range = 0.0,
+        phase_range: Range = (0.0, 1.0),
+        p: Number = 0.5,
+        *,
+        channels: tuple[int, ...] | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__(p, channels, keys)
+        owner = "FlickerBanding"
+        self.declare(
+            intensity=as_distribution(intensity_range, owner=owner, name="intensity_range", low=0.0, high=1.0),
+            bands=as_distribution(bands_range, owner=owner, name="bands_range", low=0.0),
+            angle=as_distribution(angle_range, owner=owner, name="angle_range"),
+            phase=as_distribution(phase_range, owner=owner, name="phase_range"),
+        )
+
+    def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
+        """Return what was drawn, and the formula."""
+        h, _ = extent(context)
+        turn = torch.deg2rad(raw["angle"])
+        down, right = raw["bands"] * torch.cos(turn), raw["bands"] * torch.sin(turn)
+        return {
+            **raw,
+            "frame": columns(torch.full_like(h, -0.5), -0.5, 1 / h, 1 / h),
+            "coefficients": columns(raw["phase"], down, right),
+            "amount": columns(1.0, raw["intensity"]),
         }
 
 

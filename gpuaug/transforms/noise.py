@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.replace_one import salt_and_pepper_one
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
@@ -149,7 +150,7 @@ class SaltAndPepper(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
         operands = (values["amount"], values["salt_vs_pepper"], values["key"])
-        return [[Choice("salt_and_pepper", ops.put_salt_and_pepper, operands)]]
+        return [[Choice("salt_and_pepper", ops.put_salt_and_pepper, operands, move_one=salt_and_pepper_one)]]
 
 
 def _ends(multiplier: Any) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from gpuaug.transforms.base import Drawn
 from gpuaug.transforms.crop import Size, as_size
 from gpuaug.transforms.layer import Context, Layer
 from gpuaug.transforms.resize import Resize
-from gpuaug.transforms.window import Window, seen_boxes
+from gpuaug.transforms.window import Window, first_of, seen_boxes
 
 __all__ = ["BBoxSafeRandomCrop", "RandomIoUCrop"]
 
@@ -145,7 +145,7 @@ class RandomIoUCrop(_ObjectCrop):
         option = torch.where(possible, raw["_order"].reshape(-1, len(self.options)), -1.0).argmax(dim=1)
         chosen = torch.arange(len(self.options), device=option.device) == option[:, None]
         good = (met & chosen[:, None]).any(dim=-1)
-        first = good & (torch.cumsum(good.to(torch.int32), dim=1) == 1)
+        first = first_of(good)
         cropped = good.any(dim=1)
         rectangle = {"top": top, "left": left, "height": height, "width": width}
         h, w = context.canvas

@@ -18,6 +18,7 @@ from gpuaug.transforms.carry import fills, further, picked, rendered
 from gpuaug.transforms.frames import by_frame
 from gpuaug.transforms.mixing import Group, grouped, measured_again, merged, placed, uncovered
 from gpuaug.transforms.move import move
+from gpuaug.transforms.pieces import masks_in_pieces, pieces
 from gpuaug.transforms.track import count_of, moves, still, track
 
 if TYPE_CHECKING:
@@ -88,12 +89,14 @@ def _through(
     canvas, start = batch.canvas, 0
     planes = None if rows.masks is None else _Planes([rows.masks], [[]], [Group()], canvas, rows.valid.shape[1])
     for i, node in enumerate(nodes):
-        if not (node.transform.mixes and moves(node, values)):
+        parting = node.transform.regroups and rows.boxes is not None
+        if not ((node.transform.mixes or parting) and moves(node, values)):
             continue
         part = slice(start, i)
         rows = _segment(layer, rows, planes, values, nodes[part], contexts[part], canvas, rules.meanwhile())
         canvas = contexts[i].canvas
-        rows, planes = _mixed(layer, rows, values, node, contexts[i], rules)
+        mixed = _parted if parting else _mixed
+        rows, planes = mixed(layer, rows, values, node, contexts[i], rules)
         canvas, start = following(canvas, node.transform.output_canvas), i + 1
     return _segment(layer, rows, planes, values, nodes[start:], contexts[start:], canvas, rules)
 
@@ -129,6 +132,19 @@ def _mixed(
     masks = merged(parts, groups, count)
     out = measured_again(out, whole, parts, groups, after).with_(masks=masks)
     return out, _Planes([masks], [[]], [Group()], after, count * len(groups))
+
+
+def _parted(
+    layer: Layer, rows: Instances, values: Values, node: Node, context: Context, rules: _Rules
+) -> tuple[Instances, _Planes | None]:
+    """Return objects after cells exchanged their places, in parts, with masks of these."""
+    cells = node.transform.exchange(values[node.name], context.canvas)
+    out, place = pieces(rows, cells, rules.bbox.min_visibility > 0)
+    if rows.masks is None:
+        return out, None
+    whole = picked(layer, rows.masks, values, "masks", context.canvas, [node])
+    masks = masks_in_pieces(whole, cells, place)
+    return out.with_(masks=masks), _Planes([masks], [[]], [Group()], context.canvas, out.valid.shape[1])
 
 
 def _segment(

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import stacked
 from gpuaug.functional import occlude
+from gpuaug.functional.replace_one import erase_one
 from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.geometry.canvas import ratio as divided
 from gpuaug.render import ops
@@ -21,6 +23,7 @@ from gpuaug.transforms.base import Drawn, Photometric
 from gpuaug.transforms.layer import Context
 from gpuaug.transforms.noise import KEY, as_key
 from gpuaug.transforms.sizes import is_fraction
+from gpuaug.transforms.window import first_of
 
 __all__ = ["CoarseDropout", "GridDropout", "RandomErasing"]
 
@@ -88,7 +91,7 @@ class Rectangles(Occluding):
                 f"channels, got {self.value}"
             )
         value = context.values.working(self.value)
-        return [[Choice("erase", ops.erase_with_value, (boxes,), {"value": value})]]
+        return [[Choice("erase", ops.erase_with_value, (boxes,), {"value": value}, move_one=erase_one)]]
 
 
 class RandomErasing(Rectangles):
@@ -172,13 +175,13 @@ class RandomErasing(Rectangles):
         aspect = raw["_aspect"].unflatten(1, (most, TRIES))
         heights, widths = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
         fits = (heights < along(h, 2)) & (widths < along(w, 2))
-        first = fits & (torch.cumsum(fits.to(torch.int32), dim=2) == 1)
+        first = first_of(fits)
         height, width = (heights * first).sum(2), (widths * first).sum(2)
         place = raw["_place"].unflatten(1, (most, 2))
         h, w = along(h, 1), along(w, 1)
         top = torch.floor(place[..., 0] * (h - height + 1))
         left = torch.floor(place[..., 1] * (w - width + 1))
-        boxes = torch.stack((torch.minimum(top, h - height), torch.minimum(left, w - width), height, width), dim=-1)
+        boxes = stacked((torch.minimum(top, h - height), torch.minimum(left, w - width), height, width))
         if count is not None:
             values["count"] = count
             boxes = boxes * (torch.arange(most, device=boxes.device) < count[:, None])[..., None]

@@ -81,9 +81,10 @@ class PlasmaBrightnessContrast(_Plasma):
     Raises:
         ValueError: for ranges beyond -1..1, or another size.
 
-    Source: albumentations.PlasmaBrightnessContrast, to 1e-5 for the same map; maps are drawn by displaced midpoints on
-    `plasma_size` cells and read bilinearly, not at the image's size, and are fractal by default (a roughness of 3, the
-    default there, gives noise).
+    Source: albumentations.PlasmaBrightnessContrast, to 1e-5 for the same map where nothing is cut: 2.0.8 also cuts
+    what is added and the factors at 0, so that negative ones do nothing, and the product before the mean is put back.
+    Maps are drawn by displaced midpoints on `plasma_size` cells and read bilinearly, not at the image's size, and are
+    fractal by default (a roughness of 3, the default there, gives noise).
 
     Example:
         >>> import torch, gpuaug as ga

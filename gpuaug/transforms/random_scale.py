@@ -46,7 +46,7 @@ class RandomScale(Geometric):
     Raises:
         ValueError: for limits of -1 and below.
 
-    Source: albumentations.RandomScale, with its sizes (rounded down).
+    Source: albumentations.RandomScale, with its sizes (rounded down), antialiased where it shrinks.
 
     Example:
         >>> import torch, gpuaug as ga

@@ -17,7 +17,7 @@ from gpuaug.sampling.law import Range
 from gpuaug.transforms.base import Drawn, Geometric
 from gpuaug.transforms.crop import CenterCrop, Size, as_size
 from gpuaug.transforms.layer import Context, Layer
-from gpuaug.transforms.window import Window
+from gpuaug.transforms.window import Window, first_of
 
 __all__ = ["LetterBox", "LongestMaxSize", "RandomResizedCrop", "Resize", "Resizing", "SmallestMaxSize"]
 
@@ -314,7 +314,7 @@ class RandomResizedCrop(Window):
         area, aspect = raw["area"] * along(h * w * 1.0, 1), raw["aspect"]
         widths, heights = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
         fits = (widths > 0) & (widths <= along(w, 1)) & (heights > 0) & (heights <= along(h, 1))
-        first = fits & (torch.cumsum(fits.to(torch.int32), dim=1) == 1)
+        first = first_of(fits)
         none = ~fits.any(dim=1)
         low, high = static_range(self.ratio)
         # The whole image, or as much of it as has an aspect of the range.

@@ -39,7 +39,8 @@ class SafeRotate(Geometric):
     Raises:
         ValueError: for a range that is not (low, high).
 
-    Source: albumentations.SafeRotate, which rounds the sides of that rectangle down to whole pixels.
+    Source: albumentations.SafeRotate, which rounds the sides of that rectangle down to whole pixels, lies half a pixel
+    beside the middle, and does not widen the filter.
 
     Example:
         >>> import torch, gpuaug as ga

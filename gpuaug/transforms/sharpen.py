@@ -41,7 +41,8 @@ class Sharpen(Correlating):
         ValueError: for ranges beyond their bounds, another method, an even kernel_size, or a sigma of 0 or less;
             when called on an image that is not larger than half the kernel.
 
-    Source: albumentations.Sharpen, to 1e-5 (its "gaussian" rounds the blur of integers on the way, to 1 level).
+    Source: albumentations.Sharpen, to 1e-5 (its "gaussian" only for floats: of uint8 the difference from the blur
+    wraps around in 2.0.8).
 
     Example:
         >>> import torch, gpuaug as ga

@@ -9,7 +9,7 @@ import torch
 
 from gpuaug import functional as F
 from gpuaug.functional._constants import Constants
-from gpuaug.functional.tint import mix_one, scale_into, scale_one
+from gpuaug.functional.tint import mix_one, scale_into, scale_levels_into, scale_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Normal, as_distribution, static_range
 from gpuaug.sampling.law import Number, Range
@@ -275,5 +275,5 @@ def tinted(matrix: torch.Tensor, clip: bool = True) -> Choice:
 def scaled(scale: torch.Tensor, shift: torch.Tensor) -> Choice:
     """Return values times a scale, and more, each (B,) or (B, C)."""
     made = choice(F.scale_shift, scale, shift)
-    made.apply_one, made.write_one = scale_one, scale_into
+    made.apply_one, made.write_one, made.level_one = scale_one, scale_into, scale_levels_into
     return made

@@ -15,6 +15,7 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.geometry import polygons as poly
 from gpuaug.geometry.canvas import Canvas, following, largest, numbers
+from gpuaug.geometry.cells import Cells
 from gpuaug.render.warp import RANKS
 from gpuaug.sampling.params import Geometry
 
@@ -30,7 +31,7 @@ FOLD = 0.25
 def moves(node: Node, drawn: dict[str, dict[str, Tensor]]) -> bool:
     """Tell whether a transform moves pixels, or mixes those of samples, by what was drawn."""
     values = drawn[node.name]
-    return not node.transform.mute and ("matrix" in values or "field" in values or "partner" in values)
+    return not node.transform.mute and any(key in values for key in ("matrix", "field", "partner", "cells"))
 
 
 def count_of(drawn: dict[str, dict[str, Tensor]], usual: int) -> int:
@@ -40,11 +41,12 @@ def count_of(drawn: dict[str, dict[str, Tensor]], usual: int) -> int:
 
 @dataclass
 class Stage:
-    """A map, a matrix (B, 3, 3) or a displacement field; if it `cuts`, what is outside the canvas then is gone."""
+    """A map: a matrix (B, 3, 3), a displacement field or cells; if it `cuts`, what is outside the canvas is gone."""
 
     canvas: Canvas
     matrix: Tensor | None = None
     field: Tensor | None = None
+    cells: Cells | None = None
     cuts: bool = True
     keeps: Tensor | None = None
     """(B, 4): a rectangle before the map, outside which the centre of no object may lie."""
@@ -53,6 +55,8 @@ class Stage:
 
     def points(self, points: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return points (B, M, 2) after the map, and which of them have a place; None for all."""
+        if self.cells is not None:
+            return self.cells.points(points)
         if self.field is None:
             assert self.matrix is not None
             return mat.apply(self.matrix, points), None
@@ -81,6 +85,8 @@ class Stage:
 
     def directions(self, points: Tensor, vectors: Tensor) -> Tensor:
         """Return where vectors (B, M, 2) at points (B, M, 2) point after the map; their lengths mean nothing."""
+        if self.cells is not None:
+            return vectors
         if self.field is None:
             assert self.matrix is not None
             m = self.matrix
@@ -265,12 +271,13 @@ def track(
             continue
         if not moves(node, drawn):
             continue
-        if "field" in values:  # a pass of its own, which cuts on both sides
+        if "field" in values or "cells" in values:  # a pass of its own, which cuts on both sides
             if pending is not None:
                 stages.append(Stage(context.canvas, pending))
             pending = None
             canvas = context.canvas
-            stages.append(Stage(canvas, field=values["field"]))
+            cells = transform.exchange(values, canvas) if "cells" in values else None
+            stages.append(Stage(canvas, field=values.get("field"), cells=cells))
             identity = mat.scale_shift(1.0, 0.0, 1.0, 0.0, context.like)
             total = identity if total is None else total
             continue

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import stacked
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
 from gpuaug.geometry.canvas import Canvas, ratio
@@ -14,12 +15,12 @@ from gpuaug.render.warp import Kind
 from gpuaug.transforms.base import Drawn, Geometric, Transform
 from gpuaug.transforms.layer import Context
 
-__all__ = ["Window", "as_rank", "pick_one", "seen_boxes"]
+__all__ = ["Window", "as_rank", "first_of", "pick_one", "seen_boxes"]
 
 
 def _rectangle(values: Drawn) -> tuple[Tensor, ...]:
     """Return top, left, height and width in the dtype of matrices, by one conversion."""
-    return mat.wide(torch.stack([values[k] for k in ("top", "left", "height", "width")])).unbind(0)
+    return mat.wide(stacked([values[k] for k in ("top", "left", "height", "width")])).unbind(-1)
 
 
 class Window(Geometric):
@@ -59,7 +60,7 @@ class Window(Geometric):
     def window(self, values: Drawn, context: Context) -> Tensor:
         """Return the rectangle."""
         top, left, height, width = _rectangle(values)
-        return torch.stack((left, top, left + width, top + height), dim=-1)
+        return stacked((left, top, left + width, top + height))
 
 
 def seen_boxes(context: Context, clipped: bool = True) -> tuple[Tensor, Tensor] | None:
@@ -90,6 +91,12 @@ def pick_one(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
     index = (below <= rank[:, None]).sum(1).clamp(max=max(counts.shape[1] - 1, 0))
     before = torch.gather(below - counts, 1, index[:, None])[:, 0]
     return index, rank - before
+
+
+def first_of(fits: Tensor) -> Tensor:
+    """Return the first true entry of each row (..., N), and no other."""
+    place = torch.arange(fits.shape[-1], device=fits.device)
+    return place == torch.where(fits, place, fits.shape[-1]).amin(-1, keepdim=True)
 
 
 def as_rank(u: Tensor, total: Tensor) -> Tensor:

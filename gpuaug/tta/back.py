@@ -37,8 +37,10 @@ class Frame:
         """Return the frame of what was drawn.
 
         Raises:
-            ValueError: where the view bends: there is no way back of a closed form.
+            ValueError: where the view bends, or shuffles cells: there is no one map back.
         """
+        if any("cells" in drawn for drawn in params.values.values()):
+            raise ValueError("TTA: a view that shuffles cells has no one map back; use it with outputs='label' only")
         if any("field" in drawn for drawn in params.values.values()):
             raise ValueError("TTA: a view that bends has no way back for positions; use it with outputs='label' only")
         g = params.geometry

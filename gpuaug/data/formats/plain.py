@@ -13,10 +13,10 @@ from gpuaug.data.instances import ROTATED, Instances, boxes_from_xyxy, boxes_to_
 from gpuaug.data.ragged import Ragged
 from gpuaug.geometry.canvas import Sizes
 
-__all__ = ["read"]
+__all__ = ["KNOWN", "read"]
 
 Structure = dict[str, Any]
-_KNOWN = {"image", "mask", "boxes", "masks", "keypoints", "visible", "valid", "label", "labels"}
+KNOWN = {"image", "mask", "boxes", "masks", "keypoints", "visible", "valid", "label", "labels"}
 
 
 def read(data: Structure, owner: str, settings: Settings) -> tuple[Batch, Write]:
@@ -178,7 +178,7 @@ def _instances(
     turning = settings.keypoint.angle
     others = [key for key, _ in settings.roles]
     for key, value in data.items():
-        if key in _KNOWN or key in others:
+        if key in KNOWN or key in others:
             continue
         if key == turning and keypoints is not None:
             own_rows = batched(key)[:, None] if alone else batched(key)

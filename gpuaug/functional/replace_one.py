@@ -1,0 +1,101 @@
+"""Values of one sample (1, C, H, W) moved or replaced, in its own dtype and unit, on the CPU: numbers may be read."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gpuaug.functional.tone import solarize
+from gpuaug.sampling.noise import uniform_noise
+
+__all__ = [
+    "drop_channels_one",
+    "erase_one",
+    "invert_bytes",
+    "permute_one",
+    "posterize_bytes",
+    "salt_and_pepper_one",
+    "solarize_bytes",
+]
+
+_WHOLE = 1e-4
+
+
+def _in_unit(image: Tensor, white: float, values: tuple[float, ...]) -> list[float] | None:
+    """Return values on the scale 0..1 in the image's unit, one for each channel; None where it cannot hold them."""
+    own = [value * white for value in values]
+    if not image.dtype.is_floating_point:
+        whole = [round(value) for value in own]
+        if any(abs(a - b) > _WHOLE or not 0 <= b <= white for a, b in zip(own, whole, strict=True)):
+            return None
+        own = [float(value) for value in whole]
+    return own * image.shape[1] if len(own) == 1 else own
+
+
+def permute_one(image: Tensor, white: float, order: Tensor) -> Tensor:
+    """Put the channels into another order."""
+    return image.index_select(1, order[0])
+
+
+def drop_channels_one(image: Tensor, white: float, dropped: Tensor, *, fill: float = 0.0) -> Tensor | None:
+    """Replace some channels by a value."""
+    values = _in_unit(image, white, (fill,))
+    if values is None:
+        return None
+    out = torch.empty_like(image)
+    for c, drop in enumerate(dropped[0].tolist()):
+        if drop:
+            out[:, c].fill_(values[c])
+        else:
+            out[:, c].copy_(image[:, c])
+    return out
+
+
+def invert_bytes(image: Tensor, white: float) -> Tensor | None:
+    """Exchange black and white of 8 bits."""
+    return image.bitwise_not() if _is_bytes(image, white) else None
+
+
+def posterize_bytes(image: Tensor, white: float, bits: Tensor) -> Tensor | None:
+    """Keep some bits of 8."""
+    return image.bitwise_and(256 - 2 ** round(8 - bits.item())) if _is_bytes(image, white) else None
+
+
+def solarize_bytes(image: Tensor, white: float, threshold: Tensor) -> Tensor | None:
+    """Invert levels of 8 bits at or above a threshold on the scale 0..1."""
+    if not _is_bytes(image, white):
+        return None
+    ramp = torch.arange(256, dtype=torch.float32).div_(255).view(1, 1, 16, 16)
+    first = 256 - int((solarize.working(ramp, threshold) != ramp).sum())
+    if first in (0, 256):
+        return image if first else image.bitwise_not()
+    # 255 from the first level on that is inverted, else 0: arithmetic on bytes is faster than comparing them.
+    return image.bitwise_xor(image.clamp(first - 1, first).sub_(first - 1).neg_())
+
+
+def _is_bytes(image: Tensor, white: float) -> bool:
+    return image.dtype == torch.uint8 and white == 255
+
+
+def erase_one(image: Tensor, white: float, boxes: Tensor, *, value: tuple[float, ...]) -> Tensor | None:
+    """Replace rectangles (1, R, 4) of top, left, height and width."""
+    values = _in_unit(image, white, value)
+    if values is None:
+        return None
+    out = image.clone()
+    for top, left, height, width in boxes[0].tolist():
+        rows, across = (slice(max(a, 0), max(a + n, 0)) for a, n in ((top, height), (left, width)))
+        for plane, new in zip(out[0], values, strict=True):
+            plane[rows, across].fill_(new)
+    return out
+
+
+def salt_and_pepper_one(image: Tensor, white: float, amount: Tensor, salt: Tensor, key: Tensor) -> Tensor:
+    """Make pixels white or black, drawn from `key` (1,)."""
+    noise = uniform_noise(key, 1, *image.shape[2:]).flatten()
+    at = torch.from_numpy(np.flatnonzero((noise < amount.to(noise.dtype)).numpy()))
+    new = (noise[at] < (amount * salt).to(noise.dtype)).to(noise.dtype).mul_(white).to(image.dtype)
+    out = image.clone(memory_format=torch.contiguous_format)
+    out.flatten(2).index_copy_(2, at, new.expand(1, image.shape[1], -1))
+    return out
