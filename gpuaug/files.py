@@ -8,6 +8,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,10 @@ VERSION = 1
 """Of the form of files: a reader refuses what is newer."""
 DEEPEST = 64
 """Levels of nesting that a file may have."""
+LARGEST = 10_000_000
+"""Values that a file may have, each counted as often as aliases of YAML repeat it."""
+_STUMBLES = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What is raised for values of another kind than expected."""
 _SETTINGS: tuple[type, ...] = (BboxParams, KeypointParams)
 _KINDS: dict[str, Any] = {
     "transform": Layer,
@@ -121,6 +126,7 @@ def from_dict(data: Mapping[str, Any], functions: Functions | None = None) -> An
         raise ValueError(f"from_dict: data must have the keys gpuaug and pipeline, got {_shown(data)}")
     if data["gpuaug"] != VERSION or isinstance(data["gpuaug"], bool):
         raise ValueError(f"from_dict: the version must be {VERSION}, which this gpuaug reads, got {data['gpuaug']!r}")
+    _check_size(data["pipeline"])
     made = _decoded(data["pipeline"], "pipeline", dict(functions or {}), 0)
     if not isinstance(made, (Layer, MultiView)):
         raise ValueError(f"from_dict: pipeline must be a transform, got {_shown(data['pipeline'])}")
@@ -271,6 +277,18 @@ def _arguments(value: Any) -> dict[str, Any]:
 # -- from plain values
 
 
+def _check_size(data: Any) -> None:
+    """Raise for more values than a pipeline has: a few lines of YAML can stand for billions."""
+    left, waiting = LARGEST, [data]
+    while waiting:
+        one = waiting.pop()
+        inner: Any = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        left -= len(inner)
+        if left < 0:
+            raise ValueError(f"from_dict: pipeline must have at most {LARGEST} values")
+        waiting.extend(inner)
+
+
 def _decoded(value: Any, place: str, functions: dict[str, Any], depth: int) -> Any:
     if depth > DEEPEST:
         raise ValueError(f"from_dict: {place} must be nested at most {DEEPEST} deep")
@@ -286,7 +304,8 @@ def _decoded(value: Any, place: str, functions: dict[str, Any], depth: int) -> A
             return _built(value[kind], value["args"], kind, base, place, functions, depth)
     if keys == {"dict"} and isinstance(value["dict"], list):
         pairs = [_decoded(pair, place, functions, depth + 1) for pair in value["dict"]]
-        if all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        plain = (bool, int, float, str)
+        if all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], plain) for pair in pairs):
             return dict(pairs)
     elif keys == {"float"} and value["float"] in ("inf", "-inf", "nan"):
         return float(value["float"])
@@ -295,7 +314,8 @@ def _decoded(value: Any, place: str, functions: dict[str, Any], depth: int) -> A
     elif keys == {"memory_format"} and value["memory_format"] in _FORMATS:
         return getattr(torch, value["memory_format"])
     elif keys == {"tensor", "dtype"} and isinstance(getattr(torch, str(value["dtype"]), None), torch.dtype):
-        return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
+        with suppress(*_STUMBLES):
+            return torch.tensor(value["tensor"], dtype=getattr(torch, value["dtype"]))
     raise ValueError(f"from_dict: {place} must be a value that to_dict writes, got {_shown(value)}")
 
 
@@ -315,5 +335,5 @@ def _built(name: Any, given: Any, kind: str, base: Any, place: str, functions: d
         arguments[key] = functions[wanted]
     try:
         return known(**arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"from_dict: {place}: {error}") from error
+    except _STUMBLES as error:
+        raise ValueError(f"from_dict: {place}: {error or f'{name} cannot be built'}") from error

@@ -82,6 +82,9 @@ def test_chains_are_drawn_as_torchvisions() -> None:
     assert int(counts.sum()) == len(turned) and stats.chisquare(counts.numpy()).pvalue > 1e-4
     fixed = ga.AugMix(chain_depth=2)
     assert drawn_by_many(fixed).op.shape == (MANY, 6) and fixed.depth == 2
+    layer = ga.AugMix(chain_depth=0)  # is -1, as in torchvision
+    layer.reseed(2)
+    assert torch.equal(layer.sample(torch.zeros(99, 3, 30, 40))["AugMix"].applied, drawn.applied[:99])
 
 
 def test_gates_and_containers() -> None:
@@ -100,9 +103,15 @@ def test_gates_and_containers() -> None:
 def test_annotations_are_refused_and_labels_pass() -> None:
     images, labels = example(3, (3, 23, 17)), torch.arange(3)
     assert torch.equal(ga.AugMix()(images, labels)[1], labels)
-    for key, value in (("mask", torch.zeros(3, 23, 17)), ("boxes", torch.zeros(3, 1, 4))):
+    for key, value in (
+        ("mask", torch.zeros(3, 23, 17)), ("boxes", torch.zeros(3, 1, 4)), ("depth", torch.zeros(3, 1, 23, 17))
+    ):  # fmt: skip
         with pytest.raises(TypeError, match="AugMix: it shows an image in several places at once"):
-            ga.Compose([ga.AugMix()])({"image": images, key: value})
+            ga.Compose([ga.AugMix()], roles={"depth": "dense"})({"image": images, key: value})
+    padding = {"image": images, "padding_mask": torch.zeros(3, 23, 17, dtype=torch.bool)}  # is no annotation
+    assert ga.Compose([ga.AugMix()], roles={"padding_mask": "mask"})(padding)["padding_mask"].shape == (3, 23, 17)
+    with pytest.raises(ValueError, match=r"AugMix.* needs values between black and white and may not follow Normalize"):
+        ga.Compose([ga.Normalize((0.5,) * 3, (0.2,) * 3), ga.AugMix()])
 
 
 def test_integer_images_are_rounded_after_every_operation() -> None:
@@ -147,5 +156,9 @@ def test_the_loss_is_the_mean_entropy_gained_by_mixing() -> None:
     assert abs(loss.item() - expected) < 1e-6
     loss.backward()
     assert logits.grad is not None and logits.grad.abs().max() > 0
+    half = logits.detach().bfloat16()  # as under autocast
+    assert torch.equal(ga.jensen_shannon(*half), ga.jensen_shannon(*half.float()))
+    alike = torch.randn(200, 1, 6, generator=torch.Generator().manual_seed(1))
+    assert all(ga.jensen_shannon(row, row, row) >= 0 for row in alike)
     far = torch.eye(3)[:, None] * 1e4
     assert abs(ga.jensen_shannon(*far).item() - torch.tensor(3.0).log().item()) < 1e-6

@@ -97,6 +97,8 @@ def test_some_of_takes_every_subset_as_often() -> None:
     code = (chosen.long() * torch.tensor([1, 2, 4, 8])).sum(1)
     assert fits(code.bincount(minlength=16), [float(bin(c).count("1") == 2) for c in range(16)])
     assert ga.SomeOf([ga.RandomInvert(p=1.0)], n=5).most == 1
+    drawn = drawn_by_many(ga.SomeOf([ga.RandomInvert(p=1.0) for _ in range(3)], n=(0, 2)))["SomeOf"]
+    assert fits(drawn.chosen.sum(1).bincount(minlength=4), [1.0, 1.0, 1.0, 0.0])
 
 
 def test_some_of_applies_in_the_order_of_the_list() -> None:
@@ -260,6 +262,7 @@ def test_evaluation() -> None:
         ga.RandomChoice([gray, ga.Grayscale(3)]),
         ga.OneOf([gray], p=0.5),
         ga.SomeOf([gray, ga.RandomInvert()], 1),
+        ga.SomeOf([gray, ga.RandomInvert()], 2, p=0.5),
     ):
         assert layer.eval()(images) is images
     for layer in (

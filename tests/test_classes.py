@@ -92,6 +92,7 @@ def test_keys_are_found_in_targets_and_in_what_follows_the_images() -> None:
         (({"image": X, "camera": LABELS},), ValueError, "needs the key 'label' of the batch, got image, camera"),
         (({"image": X, "label": LABELS, "labels": LABELS},), ValueError, "needs the key 'camera' of the batch, got im"),
         (({"image": X, "label": LABELS[:3], "camera": LABELS},), ValueError, r"label must be an integer tensor \(300,"),
+        (({"image": X, "label": LABELS > 1, "camera": LABELS},), ValueError, r"label must be .* got torch.bool"),
         (({"image": X, "label": LABELS * 0.5, "camera": LABELS},), ValueError, r"label must be .* got torch.float32"),
         (({"image": X, "label": [1, 2], "camera": LABELS},), TypeError, "label must be an integer tensor .* got list"),
     ],
@@ -100,6 +101,14 @@ def test_missing_and_wrong_keys(given: tuple[Any, ...], error: type[Exception], 
     with pytest.raises(error, match=message):
         digits()(*given)
     digits().eval()(X)  # which draws nothing
+
+
+def test_what_follows_the_images_is_the_key_labels_too() -> None:
+    for key in ("label", "labels"):
+        layer = ga.RandomRotation(ga.PerClass({1: 7}, default=0, key=key))
+        assert torch.equal(layer.sample(X, LABELS)["RandomRotation"].angle.bool(), LABELS == 1), key
+    with pytest.raises(ValueError, match="needs the key 'camera' of the batch"):
+        ga.RandomRotation(ga.PerClass({1: 7}, default=0, key="camera")).sample(X, LABELS)
 
 
 def test_wrong_classes_are_refused() -> None:
@@ -236,6 +245,13 @@ def test_strength_alone_draws_and_advances(recorded: list[Tape]) -> None:  # noq
         assert torch.equal(captured(x, strength=strength * (k + 1) / 2), outs[-1])
     assert len({out.sum().item() for out in outs}) > 2 and int(eager._state[1]) == 4
     assert torch.allclose(layer.eval()(x, strength=0.5), 1 - x)  # deterministic, so that it runs there too
+
+
+def test_strengths_beyond_the_scale_end_at_it() -> None:
+    layer = ga.Compose([ga.RandomRotation(30), ga.RandomHorizontalFlip()], seed=3)
+    beyond, ends = (layer.sample(X, strength=torch.tensor(s).repeat(N // 2)) for s in ([-1.0, 3.0], [0.0, 1.0]))
+    assert torch.equal(beyond["RandomRotation"].angle, ends["RandomRotation"].angle)
+    assert not beyond["RandomRotation"].angle[::2].any() and not beyond["RandomHorizontalFlip"].gate[::2].any()
 
 
 @pytest.mark.parametrize(

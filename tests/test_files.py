@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from cases import CASES, FUNCTIONS, Case
 
 import gpuaug as ga
+from gpuaug import files
 from gpuaug.testing import annotated, example
 from gpuaug.transforms.layer import Layer
 
@@ -95,6 +97,25 @@ def test_a_changed_probability_is_written() -> None:
     assert ga.to_dict(layer)["pipeline"]["args"]["p"] == 0.25
 
 
+def test_every_setting_is_in_the_fingerprint() -> None:
+    """And comes back: also a number that JSON has no word for."""
+    settings: dict[str, Any] = {
+        "eval": [ga.CenterCrop(3)], "seed": 3, "fuse": False, "interpolation": "bicubic", "fill": {"mask": 2},
+        "antialias": False, "bbox_params": ga.BboxParams(max_aspect=math.inf), "mirror_labels": {1: 2},
+        "keypoint_params": ga.KeypointParams("center"), "roles": {"depth": "dense"}, "pad_to": 30, "pad_divisor": 8,
+        "value_range": (0, 9), "format": "detr", "backend": "torch", "rank": 2, "save_state": False,
+    }  # fmt: skip
+    seen = {ga.fingerprint(ga.Compose([ga.RandomInvert()])), ga.fingerprint(ga.Compose([ga.RandomInvert(0.25)]))}
+    for name, value in settings.items():
+        layer = ga.Compose([ga.RandomInvert()], **{name: value})
+        text = json.dumps(ga.to_dict(layer), allow_nan=False)
+        seen.add(ga.fingerprint(layer))
+        assert ga.fingerprint(ga.from_dict(json.loads(text))) == ga.fingerprint(layer), name
+        if name == "bbox_params":
+            assert ga.from_dict(json.loads(text)).settings.bbox == value
+    assert len(seen) == len(settings) + 2
+
+
 def test_the_validation_preprocessing_alone() -> None:
     train = ga.Compose([ga.RandomResizedCrop(12), ga.ColorJitter(0.4), ga.Normalize((0.5,) * 3, (0.2,) * 3)], fill=3)
     serving = train.eval_pipeline()
@@ -126,7 +147,7 @@ HOSTILE: list[tuple[Any, str]] = [
     ({"gpuaug": 1, "pipeline": {"transform": ["Compose"], "args": {}}}, "must name a transform"),
     ({"gpuaug": 1, "pipeline": {"transform": "BboxParams", "args": {}}}, "must name a transform"),
     ({"gpuaug": 1, "pipeline": {"distribution": "Uniform", "args": {"low": 0, "high": 1}}}, "must be a transform"),
-    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"q": 1}}}, "'q'"),
+    ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"q": 1}}}, r"must have the arguments .*'q'"),
     ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"p": 7}}}, "p must be between 0 and 1"),
     ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": []}}, "must have the arguments"),
     ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {}, "code": "1"}}, "value that to_dict writes"),
@@ -134,6 +155,41 @@ HOSTILE: list[tuple[Any, str]] = [
     ({"gpuaug": 1, "pipeline": {"transform": "ToDtype", "args": {"dtype": {"dtype": "load"}}}}, "to_dict writes"),
     ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"p": {"float": "1e3"}}}}, "to_dict writes"),
     ({"gpuaug": 1, "pipeline": {"transform": "RandomInvert", "args": {"p": {"__class__": 1}}}}, "to_dict writes"),
+    *(
+        ({"gpuaug": 1, "pipeline": {"transform": name, "args": args}}, message)
+        for name, args, message in (
+            ("__class__", {}, "must name a transform"),
+            ("Container", {"transforms": []}, "must name a transform"),
+            ("RandomInvert", {"p": {"varying": "Schedule", "args": {}}}, "from_dict: pipeline: "),
+            ("ToDtype", {"dtype": {"memory_format": "load"}}, "to_dict writes"),
+            ("RandomInvert", {"p": 10**400}, "p must be between 0 and 1"),
+            ("RandomInvert", {"p": {"tensor": "x", "dtype": "float32"}}, "to_dict writes"),
+            ("Compose", {"transforms": [], "roles": {"dict": [[{"dict": []}, 1]]}}, "to_dict writes"),
+            ("RandomRotation", {"degrees": 10**400}, "from_dict: .*degrees must be finite"),
+            ("RandomRotation", {"degrees": 1e308}, "from_dict: .*degrees must be finite"),  # in float32 it is not
+            ("Normalize", {"mean": [10**400], "std": [1]}, "from_dict: pipeline: "),
+            ("RandAugment", {"num_ops": 10**9}, "operations of a sample must be at most 100, got 1000000000"),
+            ("TimmRandAugment", {"config": "rand-n99999999999"}, "must be at most 100, got 99999999999"),
+            ("AugMix", {"mixture_width": 10**9}, "must be at most 100, got 3000000000"),
+            (
+                "SomeOf",
+                {"transforms": [{"transform": "RandomInvert", "args": {}}], "n": 10**6, "replace": True},
+                "SomeOf: n must be at most 100 with replace, got 1000000",
+            ),
+            *(
+                ("Compose", {"transforms": [], key: value}, f"Compose: .*{key}.* must be")
+                for key, value in (
+                    ("bbox_params", "x"),
+                    ("keypoint_params", {"settings": "BboxParams", "args": {}}),
+                    ("roles", 3),
+                    ("roles", {"dict": [["a", "evil"]]}),
+                    ("mirror_labels", [1]),
+                    ("mirror_labels", {"dict": [["a", "b"]]}),
+                    ("fuse", "no"),
+                )
+            ),
+        )
+    ),
 ]
 
 
@@ -143,7 +199,7 @@ def test_hostile_files_are_refused(data: Any, message: str) -> None:
         ga.from_dict(data)
 
 
-def test_deep_and_broken_files_are_refused(tmp_path: Path) -> None:
+def test_deep_large_and_broken_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nested: Any = {"transform": "RandomInvert", "args": {}}
     for _ in range(100):
         nested = {"transform": "Compose", "args": {"transforms": [nested]}}
@@ -152,6 +208,16 @@ def test_deep_and_broken_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(ValueError, match="must be JSON or YAML"):
         ga.load(tmp_path / "broken.json")
+    (tmp_path / "tag.yaml").write_text("gpuaug: !!python/object/apply:os.getcwd []\npipeline: {}\n")
+    with pytest.raises(ValueError, match=r"tag.yaml must be JSON or YAML, got: could not determine a constructor"):
+        ga.load(tmp_path / "tag.yaml")
+    lines = ["  a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
+    (tmp_path / "many.yaml").write_text("\n".join(["gpuaug: 1", "pipeline:", *lines]))
+    with monkeypatch.context() as fewer:
+        fewer.setattr(files, "LARGEST", 1000)
+        with pytest.raises(ValueError, match="pipeline must have at most 1000 values"):
+            ga.load(tmp_path / "many.yaml")
 
 
 def test_what_no_file_can_hold_is_named() -> None:

@@ -72,3 +72,19 @@ def test_refusals() -> None:
     for keys in ("image", (), (1,)):
         with pytest.raises(TypeError, match="RandomInvert: keys must be names of inputs"):
             ga.RandomInvert(keys=keys)  # type: ignore[arg-type]
+
+
+def test_a_choice_among_what_is_limited_to_other_inputs() -> None:
+    """Pixel operations on several inputs are no one place of a program: each changes its own input alone."""
+    layer = ga.Compose(
+        [ga.RandomChoice([ga.RandomInvert(p=1.0, keys=("nir",)), ga.RandomSolarize(0.0, p=1.0, keys=("image",))])],
+        roles={"nir": "image"},
+        seed=1,
+    )
+    x = torch.rand(12, 1, 5, 7)
+    out, params = layer({"image": x, "nir": x}, return_params=True)
+    first = (params["RandomChoice"].index == 0).view(-1, 1, 1, 1)
+    assert first.any() and not first.all()
+    assert torch.allclose(out["nir"], torch.where(first, 1 - x, x)) and torch.allclose(
+        out["image"], torch.where(first, x, 1 - x)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,12 +75,14 @@ def params_of(params: ga.Params, name: str) -> ga.Params:
     return ga.Params({name: params.values[name]}, params.canvas, params.state, params.ids)
 
 
-def test_files_hold_names() -> None:
+def test_files_hold_names(tmp_path: Path) -> None:
     layer = ga.Compose([ga.Lambda(squared, name="squared"), ga.RandomHorizontalFlip()], seed=2)
     data = json.loads(json.dumps(ga.to_dict(layer)))
     back = ga.from_dict(data, functions={"squared": squared})
     assert torch.equal(back(X), layer(X)) and ga.fingerprint(back) == ga.fingerprint(layer)
     assert torch.equal(pickle.loads(pickle.dumps(layer))(X), layer(X))
+    ga.save(layer, tmp_path / "policy.json")
+    assert ga.fingerprint(ga.load(tmp_path / "policy.json", {"squared": squared})) == ga.fingerprint(layer)
     with pytest.raises(ValueError, match=r"from_dict: Lambda at .* needs functions=\{'squared': ...\}, got \[\]"):
         ga.from_dict(data)
     with pytest.raises(ValueError, match="to_dict: Lambda must have a name= to be written, got a function without one"):

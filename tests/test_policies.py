@@ -339,6 +339,35 @@ def test_refusals(make: Any, message: str) -> None:
     assert message in str(error.value)
 
 
+POLICIES = (ga.RandAugment, ga.TrivialAugmentWide, ga.AutoAugment, ga.AugMix)
+
+
+@pytest.mark.parametrize(
+    "make", [*POLICIES, *(lambda s=s, **k: ga.auto_augment(s, **k) for s in ("rand", "augmix", "v0"))]
+)
+def test_each_reads_and_fills_as_it_is_told(make: Any) -> None:
+    layer = make(interpolation="bicubic", fill=(3, 4, 5))
+    images = torch.zeros(2, 3, 30, 40)
+    nodes = layer.plan(Batch(images), layer.sample(images).values).finish()
+    steps = [step for one in nodes for step in (one.mix.chains if one.mix is not None else [[one]])]
+    warps = [one.warp for chain in steps for one in chain if one.warp is not None]
+    assert warps and layer.interpolation == "bicubic" and layer.fill == (3, 4, 5)
+
+
+def test_ragged_images_are_shifted_by_a_share_of_their_own_size() -> None:
+    sizes = [(40, 60), (120, 30), (60, 200)]
+    layer = ga.RandAugment(1, 30)
+    layer.reseed(0)
+    params = layer.sample([torch.zeros(3, *size) for size in sizes * 40])
+    drawn, seen = params["RandAugment"], set()
+    for op, magnitude, (h, w) in zip(drawn.op[:, 0].tolist(), drawn.magnitude[:, 0].tolist(), sizes * 40, strict=True):
+        name = layer.space.names[op]
+        if name.startswith("Translate"):
+            assert abs(magnitude) == int(150 / 331 * (w if name == "TranslateX" else h)), name
+            seen.add((name, h))
+    assert len(seen) == 6
+
+
 def test_no_operations_change_nothing() -> None:
     images = example(3, (3, 23, 17))
     assert ga.RandAugment(0)(images) is images

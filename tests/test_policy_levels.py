@@ -157,6 +157,21 @@ def test_without_strength_pixels_stay_as_they_are(make: Any, dtype: torch.dtype)
     assert torch.equal(seeded(make())(x, strength=0.0), x)
 
 
+@pytest.mark.parametrize("change", ["epoch", "set"])
+def test_calls_with_a_strength_follow_too(change: str) -> None:
+    """What draws for them is a table of its own."""
+    layer = ga.Compose([ga.RandAugment(2, ga.Linear(0, 9, over=3)), ga.ColorJitter(ga.Linear(0, 0.6, over=3))], seed=2)
+    fixed = ga.Compose([ga.RandAugment(2, 9), ga.ColorJitter(0.6)], seed=2)
+    assert not torch.equal(drawn(layer, strength=0.5)["magnitude"], drawn(fixed, strength=0.5)["magnitude"])
+    if change == "epoch":
+        layer.set_epoch(3)
+    else:
+        layer[0].set(magnitude=9), layer[1].set(brightness=0.6)
+    (now, expected) = (each.sample(X, strength=0.5).values for each in (layer, fixed))
+    for name in ("RandAugment", "ColorJitter"):
+        assert all(torch.equal(now[name][key], expected[name][key]) for key in expected[name]), name
+
+
 # -- annotations
 
 

@@ -128,6 +128,35 @@ def test_compiled_captured_and_within_another(recorded: list[Tape]) -> None:  # 
     torch._dynamo.reset()
 
 
+def test_a_file_holds_all_of_the_parameters() -> None:
+    """Sizes, copies and names too, and that they are of some samples only, whom a mix could not serve."""
+    x = images((3, 23, 17), torch.float32)
+    steps = [ga.Repeat(2), ga.RandAugment(1), ga.RandomShortestSize([9, 12]), ga.MixUp(num_classes=3)]
+    layer = ga.Compose(steps, seed=2)
+    for params in (layer.sample(x), layer.sample(x)[:2]):
+        back = ga.Params.from_dict(through_json(params.to_dict()))
+        for name in ("names", "canvas", "geometry", "sizes", "copies", "partial", "labels"):
+            assert getattr(back, name) == getattr(params, name), name
+        assert list(back) == list(params)
+    assert (
+        params.partial
+        and params.sizes
+        and layer.sample(x).copies == 2
+        and isinstance(dict(params[0])["RandAugment"]["op"][0], str)
+    )
+
+
+def test_the_last_sample_and_limited_bands() -> None:
+    layer = ga.Compose([ga.SelectiveChannelTransform(ga.RandomSolarize(0.4), channels=(1,))], seed=3)
+    x = images((3, 11, 15), torch.float32)
+    out, params = layer(x, return_params=True)
+    gate = params["RandomSolarize"].gate
+    assert gate.any() and not gate.all()
+    for i in (-1, -2, -3):
+        fixed = layer.fixed(params, i)
+        assert torch.equal(fixed(x)[i], out[i]) and torch.equal(fixed(x)[:, ::2], x[:, ::2])
+
+
 def test_refusals() -> None:
     layer, x = pipeline(), images((3, 23, 17), torch.float32)
     params = layer.sample(x)
@@ -137,10 +166,34 @@ def test_refusals() -> None:
         ga.RandomInvert().fixed(params)
     with pytest.raises(ValueError, match=r"Fixed: images must be \(23, 17\), as those drawn for, got \(17, 23\)"):
         layer.fixed(params)(x.mT.contiguous())
+    twice = ga.Compose([ga.Repeat(2), ga.RandomInvert()], seed=3)
+    with pytest.raises(ValueError, match="Fixed: what was drawn for one sample gives one sample of its frames, got Re"):
+        twice.fixed(twice.sample(x))
     with pytest.raises(ValueError, match="Fixed: it applies to all samples"):
         ga.RandomApply([ga.RandomInvert().fixed(ga.RandomInvert().sample(x))], p=0.5)
+    with pytest.raises(
+        ValueError, match="params must be of this pipeline, RandomSolarize, got RandomChoice, SomeOf, R"
+    ):
+        ga.RandomSolarize(0.5).replay(x, params)
     data = params.to_dict()
-    for broken in ({}, {**data, "more": 1}, [], {**data, "ids": {"dtype": "load", "shape": [], "data": []}}):
+    wrong: dict[str, tuple[Any, ...]] = {
+        "values": ([], {"a": "x"}),
+        "ids": (
+            {"dtype": "load", "shape": [], "data": []},
+            {"dtype": "int64", "shape": [-1], "data": [0, 1, 2]},
+            {"dtype": "int64", "shape": [3], "data": [0, 1, 2], "more": 1},
+        ),
+        "geometry": (None, [1], ["a"] * 9, ["lattice", 1, False, [23, 17], False]),
+        "canvas": ("abc", [1, 2, 3], [-1, 2], [[1, 2], 3]),
+        "names": (3, [3]),
+        "partial": ("x",),
+        "sizes": (3,),
+        "kept": ({"a": 1},),
+        "copies": ("x", 0),
+        "labels": ([1], {"a": {"b": [1]}}),
+    }
+    hostile = [{**data, key: value} for key, values in wrong.items() for value in values]
+    for broken in ({}, {**data, "more": 1}, [], *hostile):
         with pytest.raises(ValueError, match="Params: "):
             ga.Params.from_dict(broken)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="Params: from_dict takes values of as many samples as ids"):
@@ -171,5 +224,11 @@ def test_draws_are_selected_for_each_sample() -> None:
         ga.Params.select(draws, index * 1.0)
     with pytest.raises(ValueError, match="Params: select takes draws of one pipeline"):
         ga.Params.select([draws[0], layer.sample(x[:2])], index)
+    assert draws[0].to("meta").state.device.type == "meta"
+    sized = ga.Compose([ga.RandomResizedCrop(9)], seed=3)
+    one = sized.sample(x)
+    sized.set_size(8)
+    with pytest.raises(ValueError, match="Params: select takes draws of one pipeline"):
+        ga.Params.select([one, sized.sample(x)], index - index)
     with pytest.raises(ValueError, match="Params: select takes at least one draw"):
         ga.Params.select([], index)

@@ -34,6 +34,8 @@ def test_numbers_at_times() -> None:
     ramp = ga.Ramp(1.0, 5.0, over=20, up=4, down=10)
     assert [ramp.at(t) for t in (0, 1, 4, 10, 15, 20, 30)] == [1, 2, 5, 5, 3, 1, 1]
     assert ramp.support() == (1, 5) and held.support() == (0, 1)
+    assert ga.Ramp(1.0, 5.0, over=20, down=10).support() == (1, 5)
+    assert [ga.Cosine(0, 8, over=4, begin=3).at(t) for t in (0, 3, 5, 7)] == pytest.approx([0, 0, 4, 8])
 
 
 def test_a_range_follows_the_epoch_and_the_uniforms_stay() -> None:
@@ -199,6 +201,13 @@ def test_plain_changes_reach_every_table() -> None:
         layer[1].set(angle=3)
 
 
+def test_a_change_leaves_the_time() -> None:
+    layer = ga.Compose([ga.RandomRotation(ga.Linear(0, 30, over=9)), ga.RandomInvert(0.5)], seed=4)
+    layer.set_epoch(9)
+    layer[1].p = 0.75
+    assert torch.equal(angles(layer), angles(ga.Compose([ga.RandomRotation(30)], seed=4)))
+
+
 def test_containers_and_what_was_not_drawn_may_be_set() -> None:
     layer = ga.Compose([ga.RandomChoice([ga.RandomInvert(1.0), ga.RandomGamma(p=1.0)]), ga.ColorJitter(0.2)], seed=3)
     layer[0].set(p=[0.0, 1.0])
@@ -311,6 +320,10 @@ def test_a_set_size_compiles_once() -> None:
         (lambda: ga.Ramp(0, 1, over=10, up=6, down=6), "Ramp: up and down must be >= 0 and together at most over"),
         (lambda: ga.RandomInvert(ga.Linear(0, 2, over=5)), "RandomInvert: p must be between 0 and 1, got Linear"),
         (lambda: ga.ColorJitter(hue=ga.Linear(0, 1, over=5)), r"ColorJitter: hue must be within \[-0.5, 0.5\]"),
+        (  # between the times of its steps
+            lambda: ga.Uniform(ga.Linear(0, 8, over=10), ga.Piecewise({0: 3, 10: 9})),
+            r"Uniform: \(low, high\) must have low <= high, got \(4",
+        ),
         (lambda: ga.Uniform(ga.Linear(0, 9, over=5), 5), r"Uniform: \(low, high\) must have low <= high, got \(9"),
         (
             lambda: as_distribution((ga.Linear(0, 9, over=5), 5), owner="A", name="b"),

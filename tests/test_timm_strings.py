@@ -118,10 +118,10 @@ def test_noise_of_the_magnitude() -> None:
 def test_augmix_and_three_augment() -> None:
     layer: Any = ga.auto_augment("augmix-m5-w4-d2")
     assert (layer.width, layer.depth, layer.random_depth) == (4, 2, False) and math.isinf(layer.std)
-    drawn = drawn_by_many(layer, "TimmAugMix")
+    drawn = drawn_by_many(layer, "TimmAugMix", 10_000)
     shifted = drawn.magnitude[drawn.op == layer.space.names.index("TranslateXRel")].abs() / (60 * 0.3)
     assert stats.kstest(shifted.double().numpy(), stats.uniform(0, 0.5).cdf).pvalue > 1e-4
-    drawn = drawn_by_many(ga.ThreeAugment(), "TimmAutoAugment")
+    drawn = drawn_by_many(ga.ThreeAugment(), "TimmAutoAugment", 20_000)
     assert fits(drawn.op[:, 0].bincount(minlength=3), [1.0] * 3)
     magnitudes = [drawn.magnitude[drawn.op == i] for i in range(3)]
     assert (magnitudes[0] == 128 / 255).all() and (magnitudes[1] == -1).all()
@@ -201,3 +201,99 @@ def test_strings_that_timm_does_not_know(string: str, message: str) -> None:
 def test_small_images_cannot_be_blurred() -> None:
     with pytest.raises(ValueError, match="TimmAutoAugment: images must be larger than 11 on both sides, got 11x30"):
         ga.ThreeAugment()(torch.zeros(2, 3, 11, 30))
+
+
+# Sub-policies of "v0" as timm 1.0 has them: initials of both operations (R, X, Y: rotate, shears; T: shift; C: colour;
+# E, A, S, D, P, I: equalize, autocontrast, solarize, solarize add, posterize, invert), tenths of both probabilities,
+# both levels; T is ten.
+NAMES_V0 = "EY CE CR SE SS CE ED XR CE IR EY CE PA SC SR RT XS YC CR EE EA YD PS SE CR"
+TENTHS_V0 = "88 46 46 84 46 28 48 26 6T 46 T6 46 44 66 28 T8 08 86 T6 80 T6 46 86 66 84"
+LEVELS_V0 = "14 93 18 37 22 08 83 98 12 90 93 70 67 89 49 79 04 04 02 48 42 77 2T 81 65"
+LETTERS = {
+    **{"A": "AutoContrast", "C": "Color", "D": "SolarizeAdd", "E": "Equalize", "I": "Invert", "P": "Posterize"},
+    **{"R": "Rotate", "S": "Solarize", "T": "TranslateYRel", "X": "ShearX", "Y": "ShearY"},
+}
+
+
+@pytest.mark.parametrize(("string", "posterize"), [("v0", "Posterize"), ("v0r", "PosterizeIncreasing")])
+def test_every_step_of_v0(string: str, posterize: str) -> None:
+    def number(digit: str) -> int:
+        return 10 if digit == "T" else int(digit)
+
+    layer: Any = ga.auto_augment(string)
+    rows = zip(layer.policies, NAMES_V0.split(), TENTHS_V0.split(), LEVELS_V0.split(), strict=True)
+    for policy, names, tenths, levels in rows:
+        for (name, p, level), letter, tenth, digit in zip(policy, names, tenths, levels, strict=True):
+            assert name == (posterize if letter == "P" else LETTERS[letter])
+            assert (round(10 * p, 9), level) == (number(tenth), number(digit))
+
+
+def test_weights_of_the_sets() -> None:
+    """timm's, in its order of magnitude."""
+    moving = {"Rotate": 3, "ShearX": 2, "ShearY": 2}
+    rest = ("SolarizeAdd", "ContrastIncreasing", "BrightnessIncreasing", "Equalize", "PosterizeIncreasing", "Invert")
+    quarter = dict.fromkeys(("ColorIncreasing", "SharpnessIncreasing", "AutoContrast"), 0.25)
+    three = dict.fromkeys(("SolarizeIncreasing", "Desaturate", "GaussianBlur"), 6)
+    once = ("PosterizeIncreasing", "AutoContrast", "Equalize", "Invert")
+    enhancing = (f"{name}Increasing" for name in ("Color", "Contrast", "Brightness", "Sharpness"))
+    for string, expected in (
+        ("rand-tweights", {
+            **moving, "TranslateXRel": 1, "TranslateYRel": 1, **quarter, "SolarizeIncreasing": 0.05,
+            **dict.fromkeys(rest, 0.05),
+        }),
+        ("rand-t3aw", {**three, **moving, **dict.fromkeys((*once, *enhancing), 1)}),
+    ):  # fmt: skip
+        layer: Any = ga.auto_augment(string)
+        assert dict(zip(layer.space.names, layer.weights, strict=True)) == expected
+
+
+def test_levels_beyond_ten_end_at_bounds() -> None:
+    """A factor stays at 0.1 or more, what is added at 128, a threshold at 256: what Pillow and timm take at most."""
+    for string, name, bound in (
+        ("rand-m15-mmax20-n1-inc1", "ColorIncreasing", -0.9),
+        ("rand-m15-mmax20-n1", "SolarizeAdd", 128 / 255),
+        ("rand-m15-mmax20-n1", "Solarize", 256 / 255),
+        ("rand-m15-mmax20-n1-inc1", "SolarizeIncreasing", 0),
+        ("rand-m15-mmax20-n1-t3a", "GaussianBlur", 2),
+        ("rand-m15-mmax20-n1-t3a", "Desaturate", -1),
+    ):
+        layer: Any = ga.auto_augment(string)
+        drawn = drawn_by_many(layer, "TimmRandAugment", 400)
+        found = drawn.magnitude[drawn.op == layer.space.names.index(name)]
+        least = found.min() if name == "ColorIncreasing" else found
+        assert torch.allclose(least, torch.tensor(float(bound)), atol=1e-6), name
+        if name == "ColorIncreasing":
+            assert abs(found.max() - 1.35) < 1e-6
+
+
+def test_the_settings_of_augmix_and_of_noise() -> None:
+    layer: Any = ga.auto_augment("augmix-a0.3", interpolation="bicubic")
+    assert (layer.width, layer.depth, layer.random_depth, layer.interpolation) == (3, 3, True, "bicubic")
+    drawn = drawn_by_many(layer, "TimmAugMix", 5000)
+    assert stats.kstest(drawn.weights[:, 0].double().numpy(), stats.beta(0.3, 0.3).cdf).pvalue > 1e-4
+    turned = drawn.magnitude[drawn.op == layer.space.names.index("Rotate")].abs().double()
+    assert stats.kstest(turned.numpy(), stats.uniform(0, 9).cdf).pvalue > 1e-4  # m is 3
+    noisy = drawn_by_many(ga.auto_augment("original-mstd0.5"), "TimmAutoAugment", 2000)
+    assert len(noisy.magnitude.abs().unique()) > 500
+    plain = drawn_by_many(ga.auto_augment("rand"), "TimmRandAugment", 2000)
+    number = ga.auto_augment("rand").space.names.index("Rotate")  # type: ignore[union-attr]
+    assert (plain.magnitude[plain.op == number].abs() == 30).all() and plain.op.shape[1] == 2  # m is 10, n is 2
+    always = drawn_by_many(ga.auto_augment("rand-p1"), "TimmRandAugment", 2000)
+    assert always.applied.all()
+
+
+def test_gray_images_show_the_mean_of_the_mean() -> None:
+    layer = ga.auto_augment("rand-m10-n1-p1", interpolation="nearest")
+    layer.reseed(0)
+    out, params = layer(torch.zeros(60, 1, 40, 60), return_params=True)
+    drawn = params["TimmRandAugment"]
+    shifted = (drawn.op[:, 0] == layer.space.names.index("TranslateXRel")) & (drawn.magnitude[:, 0] > 0)  # type: ignore[union-attr,operator]
+    assert shifted.any() and torch.allclose(out[shifted][..., 0], torch.tensor((0.485 + 0.456 + 0.406) / 3))
+
+
+def test_three_augment_jitters_three_colours() -> None:
+    drawn = drawn_by_many(ga.ThreeAugment(), "ColorJitter", 2000)
+    for name in ("brightness", "contrast", "saturation"):
+        value = getattr(drawn, name)
+        assert 0.7 <= value.min() < 0.72 and 1.28 < value.max() <= 1.3
+    assert not hasattr(drawn, "hue")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug.sampling.generator import HALF_STEP, invert_beta
 from gpuaug.sampling.law import Distribution, Number
-from gpuaug.sampling.varying import PerClass, Times, Varying, is_number, least, mapped, most, now, parts
+from gpuaug.sampling.varying import PerClass, Times, Varying, is_finite, is_number, least, mapped, most, now, parts
 
 __all__ = [
     "Beta", "Categorical", "Constant", "Distribution", "Integers", "LogUniform", "Normal", "TruncatedNormal", "Uniform",
@@ -348,7 +348,7 @@ def as_distribution(
         raise ValueError(f"{subject} be (low, high), got {value!r}")
     elif not all(is_number(end) or isinstance(end, Varying) for end in ends):
         raise TypeError(f"{subject} be a number, a (low, high) pair or a Distribution, got {value!r}")
-    elif not all(math.isfinite(least(end)) and math.isfinite(most(end)) for end in ends):
+    elif not all(map(is_finite, ends)):
         raise ValueError(f"{subject} be finite, got {value!r}")
     elif pair:
         if not parts(ends) and ends[0] > ends[1]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import fields
 from itertools import product
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, NoReturn
 
 from torch import Tensor
 
-from gpuaug.sampling.varying import Times, Varying, contents, is_number, least, most, now
+from gpuaug.sampling.varying import Times, Varying, contents, is_finite, is_number, least, most, now
 
 __all__ = ["START", "Distribution", "Number", "Range"]
 
@@ -79,7 +78,7 @@ class Distribution:
         for name, value in values.items():
             if not (is_number(value) or isinstance(value, Varying)):
                 raise TypeError(f"{type(self).__name__}: {name} must be a number, got {value!r}")
-            if not math.isfinite(least(value)) or not math.isfinite(most(value)):
+            if not is_finite(value):
                 self._refuse(name, "be finite", value)
 
     @property

@@ -194,18 +194,25 @@ class Params:
         needed = {"values", "canvas", "state", "ids", "names", "geometry"}
         if not isinstance(data, Mapping) or not needed <= set(data) <= known:
             raise ValueError(f"Params: from_dict takes the keys {sorted(known)}, got {data!r:.80}")
-        values = {
-            name: {k: from_plain(t, "Params") for k, t in drawn.items()} for name, drawn in data["values"].items()
-        }
-        made: dict[str, Any] = {
-            "values": values,
-            "state": from_plain(data["state"], "Params"),
-            "ids": from_plain(data["ids"], "Params"),
-            "geometry": Geometry(*map(_tupled, data["geometry"])),
-        }
-        if any(t.shape[:1] != made["ids"].shape for drawn in values.values() for t in drawn.values()):
+        try:
+            made: dict[str, Any] = {
+                "values": {
+                    str(name): {str(k): from_plain(t, "Params") for k, t in drawn.items()}
+                    for name, drawn in data["values"].items()
+                },
+                "state": from_plain(data["state"], "Params"),
+                "ids": from_plain(data["ids"], "Params"),
+                "geometry": Geometry(*map(_tupled, data["geometry"])),
+            }
+            rest = {name: _tupled(value) for name, value in data.items() if name not in made}
+            right = _formed(made["geometry"], rest)
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"Params: from_dict takes what to_dict returned, got {data!r:.80}") from error
+        if not right:
+            raise ValueError(f"Params: from_dict takes what to_dict returned, got {rest!r:.200}")
+        if any(t.shape[:1] != made["ids"].shape for drawn in made["values"].values() for t in drawn.values()):
             raise ValueError(f"Params: from_dict takes values of as many samples as ids, got {made['ids'].numel()} ids")
-        return cls(**made, **{name: _tupled(value) for name, value in data.items() if name not in made})
+        return cls(**made, **rest)
 
     @staticmethod
     def select(draws: Sequence[Params], index: Tensor) -> Params:
@@ -333,6 +340,36 @@ def _tupled(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tupled(v) for key, v in value.items()}
     return tuple(_tupled(v) for v in value) if isinstance(value, (tuple, list)) else value
+
+
+def _formed(geometry: Geometry, rest: Mapping[str, Any]) -> bool:
+    """Tell whether what was read of a file, besides tensors, is of the kinds that parameters have."""
+    flags = (geometry.projective, geometry.transposes, geometry.inverted, rest.get("partial", False))
+    copies, labels = rest.get("copies", 1), rest.get("labels", {})
+    return (
+        isinstance(geometry.kind, str)
+        and all(isinstance(flag, bool) for flag in flags)
+        and _is_canvas(geometry.canvas)
+        and _is_canvas(rest["canvas"])
+        and _are_names(rest["names"])
+        and isinstance(rest.get("sizes", {}), dict)
+        and not rest.get("kept", {})
+        and isinstance(copies, int)
+        and copies >= 1
+        and all(_are_names(names) for named in labels.values() for names in named.values())
+    )
+
+
+def _is_canvas(value: Any) -> bool:
+    sizes = value if value == () or (isinstance(value, tuple) and _several(value)) else (value,)
+    return all(
+        isinstance(size, tuple) and len(size) == 2 and all(isinstance(n, int) and n >= 0 for n in size)
+        for size in sizes
+    )
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
 
 
 def _several(canvas: tuple[Any, ...]) -> bool:

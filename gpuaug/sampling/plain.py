@@ -23,6 +23,8 @@ def from_plain(plain: Any, owner: str) -> Tensor:
     """Return the tensor that `to_plain` wrote, or raise."""
     try:
         dtype, shape = getattr(torch, plain["dtype"]), [int(n) for n in plain["shape"]]
+        if min(shape, default=0) < 0:
+            raise ValueError
         numbers = [float(x) if isinstance(x, str) else x for x in plain["data"]]
         if set(plain) == {"dtype", "shape", "data"} and isinstance(dtype, torch.dtype):
             return torch.tensor(numbers, dtype=dtype).reshape(shape)

@@ -11,10 +11,23 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-__all__ = ["Affine", "Learned", "PerClass", "Varying", "is_number", "least", "mapped", "most", "now", "parts"]
+__all__ = [
+    "Affine",
+    "Learned",
+    "PerClass",
+    "Varying",
+    "is_finite",
+    "is_number",
+    "least",
+    "mapped",
+    "most",
+    "now",
+    "parts",
+]
 
 Times = Mapping[str, float]
 """What time it is, by unit: epoch, step."""
+_GREATEST = torch.finfo(torch.float32).max
 
 
 def is_number(value: object) -> bool:
@@ -73,6 +86,12 @@ def parts(values: Iterable[Any]) -> list[Varying]:
 def now(value: Any, times: Times, label: int | None) -> Any:
     """Return a number at a time, for a class."""
     return value.now(times, label) if isinstance(value, Varying) else value
+
+
+def is_finite(value: Any) -> bool:
+    """Tell whether a number, whatever it varies with, is one of the float32 table that it is kept in."""
+    ends = value.support() if isinstance(value, Varying) else (value,)
+    return all(abs(end) <= _GREATEST for end in ends)
 
 
 def least(value: Any) -> float:

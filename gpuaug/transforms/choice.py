@@ -26,6 +26,9 @@ __all__ = ["Decision", "OneOf", "RandomChoice", "RandomOrder", "SomeOf"]
 MOST_IN_ANY_ORDER = 5
 """Operations that share one place in any order: backends that cannot branch hold all orders, 2^n - 1 operations."""
 
+MOST_AGAIN = 100
+"""Times that a child may stand in the pipeline: a wrong number in a file could fill the memory."""
+
 
 class Choosing(Container):
     """A container with a decision for each sample."""
@@ -195,7 +198,7 @@ class SomeOf(Choosing):
         n: how many are chosen: a number, or (low, high) or a distribution to draw it from for each sample; without
             `replace` at most all of them; 0 is neutral.
         replace: whether a transform may be chosen several times, with new draws each time. It then stands `n` times in
-            the pipeline (the largest n where that is drawn).
+            the pipeline (the largest n where that is drawn), at most 100 times.
         p: probability for each sample; 0 is neutral.
 
     Shape:
@@ -223,6 +226,8 @@ class SomeOf(Choosing):
         self.n, self.replace, self._count = n, bool(replace), as_counts(n, "SomeOf", "n", 0)
         most = int(self._count.support()[1])
         self.most = most if self.replace else min(most, len(self))
+        if self.most > max(MOST_AGAIN, len(self)):
+            raise ValueError(f"SomeOf: n must be at most {MOST_AGAIN} with replace, got {n!r}")
         self.p = check_p(p, "SomeOf")
         self._check()
 

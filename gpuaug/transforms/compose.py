@@ -83,10 +83,27 @@ class Container(Layer):
 
 
 def _as_roles(roles: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    if roles is not None and not isinstance(roles, Mapping):
+        raise TypeError(f"Compose: roles must be a dict of roles by key, got {roles!r}")
     for key, role in (roles or {}).items():
         if role not in ROLES:
             raise ValueError(f"Compose: roles must be one of {', '.join(ROLES)}, got {role!r} for {key!r}")
     return tuple((roles or {}).items())
+
+
+def _as_mirrored(labels: Mapping[int, int] | None) -> tuple[tuple[int, int], ...]:
+    pairs = tuple(labels.items()) if isinstance(labels, Mapping) else ()
+    if labels is not None and not isinstance(labels, Mapping):
+        raise TypeError(f"Compose: mirror_labels must be a dict of classes by class, got {labels!r}")
+    if any(isinstance(label, bool) or not isinstance(label, int) for pair in pairs for label in pair):
+        raise TypeError(f"Compose: mirror_labels must be of integers, got {labels!r}")
+    return pairs
+
+
+def _as_params(value: Any, kind: type[Any], name: str) -> Any:
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"Compose: {name} must be gpuaug.{kind.__name__}, got {value!r}")
+    return kind() if value is None else value
 
 
 class Compose(Container):
@@ -168,6 +185,8 @@ class Compose(Container):
     ) -> None:
         """Build the pipeline; see the class."""
         super().__init__(transforms, seed, rank, save_state)
+        if not isinstance(fuse, bool) or not isinstance(antialias, bool):
+            raise TypeError(f"Compose: fuse and antialias must be True or False, got {fuse!r} and {antialias!r}")
         self.fuse = fuse
         by_target = {"interpolation": interpolation, "fill": fill}
         for name, value in by_target.items():
@@ -177,10 +196,10 @@ class Compose(Container):
         self.interpolation = as_interpolation(by_target["interpolation"], "Compose")
         self.fill = as_fill(by_target["fill"], "Compose")
         self.settings = Settings(
-            bbox_params or BboxParams(),
-            keypoint_params or KeypointParams(),
+            _as_params(bbox_params, BboxParams, "bbox_params"),
+            _as_params(keypoint_params, KeypointParams, "keypoint_params"),
             _as_roles(roles),
-            tuple((mirror_labels or {}).items()),
+            _as_mirrored(mirror_labels),
             None if pad_to is None else as_size(pad_to, "Compose", "pad_to"),
             None if pad_divisor is None else as_size(pad_divisor, "Compose", "pad_divisor")[0],
             as_value_range(value_range, "Compose"),

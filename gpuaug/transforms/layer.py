@@ -152,6 +152,9 @@ class Layer(Changing):
             from gpuaug.transforms.fixed import undoing
 
             layer = undoing(self, params)
+        elif any(node.name not in params.values for node in layer.nodes):
+            wanted = ", ".join(node.name for node in layer.nodes)
+            raise ValueError(f"{owner}: params must be of this pipeline, {wanted}, got {', '.join(params.values)}")
         return write(carry(layer, as_drawn(batch, params), params.values))
 
     def forward(

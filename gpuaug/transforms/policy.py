@@ -46,6 +46,9 @@ FILTERS: dict[str, Any] = {"Sharpness": F.adjust_sharpness, "GaussianBlur": F.ga
 BLUR = (23, 23)
 """Taps of a blur whose sigma is at most 2: what lies beyond weighs less than 1e-7."""
 
+MOST_STEPS = 100
+"""Each is a part of its own, so that a wrong number in a file could fill the memory."""
+
 
 def whole_number(value: Any, owner: str, name: str, low: int) -> int:
     """Return a whole number, or raise."""
@@ -257,6 +260,8 @@ class Policy(Container):
         """Build the parts; subclasses then say what they draw."""
         super().__init__([])
         owner = type(self).__name__
+        if steps > MOST_STEPS:
+            raise ValueError(f"{owner}: operations of a sample must be at most {MOST_STEPS}, got {steps}")
         self.space, self.steps = space, steps
         self.interpolation, self.fill = as_interpolation(interpolation, owner), as_fill(fill, owner)
         self.random: dict[str, tuple[Distribution, int]] = {}
