@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from gpuaug import functional as F
-from gpuaug.geometry.canvas import Sizes, along
+from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
 from gpuaug.sampling.law import Number, Range
@@ -116,18 +116,33 @@ class ElasticTransform(Bending):
         """Return blurred noise times alpha / 2: torchvision's alpha is in halves of the image, over its size."""
         h, w = context.canvas
         noise = uniform_noise(values["key"], 2, h, w) * 2 - 1
-        planes = []
-        for i, axis in enumerate("xy"):
-            plane = _blurred(noise[:, i : i + 1], values[f"sigma_{axis}"], self.taps[i])
-            planes.append(plane[:, 0] * along(values[f"alpha_{axis}"] / 2, 2))
-        return torch.stack(planes, dim=1)
+        sigmas = [values[f"sigma_{axis}"] for axis in "xy"]
+        if sigmas[0] is sigmas[1] and self.taps[0] == self.taps[1]:
+            smooth = _blurred(noise, sigmas[0], self.taps[0])
+        else:
+            parts = [_blurred(noise[:, i : i + 1], sigmas[i], self.taps[i]) for i in (0, 1)]
+            smooth = torch.cat(parts, dim=1)
+        alpha = torch.stack([values[f"alpha_{axis}"] for axis in "xy"], dim=1)
+        return smooth * (alpha / 2)[:, :, None, None]
 
 
-def _blurred(plane: Tensor, sigma: Tensor, size: int) -> Tensor:
-    """Blur as torchvision does, which needs the reflected border to lie inside the image."""
-    h, w = plane.shape[2:]
-    kernel = tuple(min(size, 2 * n - 1) for n in (w, h))
-    return F.gaussian_blur(plane, sigma, kernel_size=(kernel[0], kernel[1]))
+def _blurred(planes: Tensor, sigma: Tensor, size: int) -> Tensor:
+    """Blur planes (B, N, h, w) as torchvision does, by products of matrices: its kernels have too many taps to add."""
+    h, w = planes.shape[2:]
+    rows, columns = (min(size // 2, n - 1) for n in (h, w))  # the reflected border has to lie inside the image
+    padded = pad(planes, (columns, columns, rows, rows), mode="reflect")
+    with _exact(planes.device):
+        return _band(sigma, h, rows) @ padded @ _band(sigma, w, columns).transpose(2, 3)
+
+
+def _band(sigma: Tensor, n: int, reach: int) -> Tensor:
+    """Return (B, 1, n, n + 2 * reach), a Gaussian of each sample's width about each of n places, of sum one."""
+    k = torch.arange(reach + 2, device=sigma.device, dtype=sigma.dtype)
+    weights = torch.exp(-0.5 * (k / sigma[:, None]).square()) * (k <= reach)
+    weights = weights / (2 * weights.sum(1, keepdim=True) - weights[:, :1])
+    place = torch.arange(n + 2 * reach, device=sigma.device) - torch.arange(n, device=sigma.device)[:, None]
+    index = (place - reach).abs().clamp(max=reach + 1).flatten()
+    return weights.index_select(1, index).view(-1, 1, n, n + 2 * reach)
 
 
 def _of_axes(value: Any, name: str) -> dict[str, Distribution]:
