@@ -3,9 +3,8 @@
 import triton
 import triton.language as tl
 
-from gpuaug.render.kernels.head import read
-from gpuaug.render.kernels.program import run, write
-from gpuaug.render.kernels.source import look, room_of, row_of, size_of
+from gpuaug.render.kernels.grouped import fill_group, look_group, read_group, run_group, write_group
+from gpuaug.render.kernels.source import room_of, row_of, size_of
 
 __all__ = ["blend_kernel", "tile_kernel"]
 
@@ -51,13 +50,13 @@ def blend_kernel(
         share = share * tl.load(alpha + place).to(tl.float32)
     some = tl.max(tl.max(share, 1), 0) > 0.0
     for g in tl.static_range(len(GROUPS)):
-        a, b, c, d = look(source, warp, sample, y, x, h, w, GROUPS[g], OWN, FILL, BH, BW)
+        a, b, c, d = look_group(source, warp, sample, y, x, h, w, GROUPS, g, OWN, FILL, BH, BW)
         if some:
-            p, q, r, s = look(source, warp, sample, y, x, h, w, GROUPS[g], HEAD, FILL, BH, BW)
+            p, q, r, s = look_group(source, warp, sample, y, x, h, w, GROUPS, g, HEAD, FILL, BH, BW)
             a, b = _over(a, p, share, WHOLE), _over(b, q, share, WHOLE)
             c, d = _over(c, r, share, WHOLE), _over(d, s, share, WHOLE)
-        a, b, c, d = run(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS[g], CONSTANTS, -1)
-        write(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO[g], ENCODE)
+        a, b, c, d = run_group(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS, g, CONSTANTS)
+        write_group(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO, g, ENCODE)
 
 
 @triton.jit
@@ -90,28 +89,18 @@ def tile_kernel(
         inverse = 1.0 / tl.where(seen, depth, 1.0)
         px, py = tl.where(seen, px * inverse, -1e6), tl.where(seen, py * inverse, -1e6)
     for g in tl.static_range(len(GROUPS)):
-        zero = tl.zeros((BH, BW), tl.float32)
-        a, b, c, d = zero, zero, zero, zero
-        if len(FILL) > 0:
-            GROUP: tl.constexpr = GROUPS[g]
-            a += FILL[GROUP[0] % len(FILL)]
-            if len(GROUP) > 1:
-                b += FILL[GROUP[1] % len(FILL)]
-            if len(GROUP) > 2:
-                c += FILL[GROUP[2] % len(FILL)]
-            if len(GROUP) > 3:
-                d += FILL[GROUP[3] % len(FILL)]
+        a, b, c, d = fill_group(GROUPS, g, FILL, BH, BW)
         for k in range(count):
             row = sample * count + k
             at = rectangles + row * 4
             inside = (px >= tl.load(at)) & (px < tl.load(at + 2)) & (py >= tl.load(at + 1)) & (py < tl.load(at + 3))
             if tl.max(tl.max(inside.to(tl.int32), 1), 0) > 0:
                 src, sc, sh, sw, rows, cols = row_of(source, row, HEAD)
-                p, q, r, s = read(
+                p, q, r, s = read_group(
                     src, sc, sh, sw, rows, cols, source[7], warp[0] + row * 20, warp[1], 0, 0, warp[5], warp[6],
-                    y, x, h, w, GROUPS[g], HEAD, FILL, BH, BW,
+                    y, x, h, w, GROUPS, g, HEAD, FILL, BH, BW,
                 )  # fmt: skip
                 a, b = tl.where(inside, p, a), tl.where(inside, q, b)
                 c, d = tl.where(inside, r, c), tl.where(inside, s, d)
-        a, b, c, d = run(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS[g], CONSTANTS, -1)
-        write(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO[g], ENCODE)
+        a, b, c, d = run_group(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS, g, CONSTANTS)
+        write_group(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO, g, ENCODE)

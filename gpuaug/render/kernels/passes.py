@@ -3,8 +3,9 @@
 import triton
 import triton.language as tl
 
+from gpuaug.render.kernels.grouped import look_group, run_group, write_group
 from gpuaug.render.kernels.pixels import luma
-from gpuaug.render.kernels.program import run, select, write
+from gpuaug.render.kernels.program import run, select
 from gpuaug.render.kernels.source import look, room_of, size_of
 from gpuaug.render.kernels.statistics import level, lightness, mean_of, partials
 
@@ -100,9 +101,9 @@ def render_kernel(
         y, x = tl.minimum(y, h - 1), tl.minimum(x, w - 1)
         into, oc, oh, ow = room_of(out, canvas, sample, h, w, HEAD)
         for g in tl.static_range(len(GROUPS)):
-            a, b, c, d = look(source, warp, sample, y, x, h, w, GROUPS[g], HEAD, FILL, BH, BW)
-            a, b, c, d = run(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS[g], CONSTANTS, -1)
-            write(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO[g], ENCODE)
+            a, b, c, d = look_group(source, warp, sample, y, x, h, w, GROUPS, g, HEAD, FILL, BH, BW)
+            a, b, c, d = run_group(a, b, c, d, ops, strides, sample, y, x, h, w, PROGRAMS, g, CONSTANTS)
+            write_group(into, y * oh + x * ow, oc, mask, a, b, c, d, ONTO, g, ENCODE)
 
 
 @triton.jit
