@@ -26,13 +26,15 @@ def look_group(
 
 @triton.jit
 def read_group(
-    src, sc, sh, sw, rows, cols, inverse_scale, geo, field, fc, fh, shrink, taps, y, x, h, w,
+    src, sc, sh, sw, rows, cols, inverse_scale, geo, field, fc, fh, shrink, taps,
+    y, x, h, w,
     GROUPS: tl.constexpr, G: tl.constexpr, HEAD: tl.constexpr, FILL: tl.constexpr, BH: tl.constexpr, BW: tl.constexpr,
 ):  # fmt: skip
     """Read a group from one image."""
     GROUP: tl.constexpr = GROUPS[G]
     return read(
-        src, sc, sh, sw, rows, cols, inverse_scale, geo, field, fc, fh, shrink, taps, y, x, h, w, GROUP, HEAD, FILL, BH, BW
+        src, sc, sh, sw, rows, cols, inverse_scale, geo, field, fc, fh, shrink, taps,
+        y, x, h, w, GROUP, HEAD, FILL, BH, BW,
     )  # fmt: skip
 
 
