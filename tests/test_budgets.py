@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from cases import CASES
 from torch import Tensor
 
 import gpuaug as ga
+from gpuaug.data.batch import Batch
 from gpuaug.diagnose import count
+from gpuaug.render.groups import choices_of
+from gpuaug.render.registry import OPERATIONS, statistics
+from gpuaug.transforms.base import Photometric
 
 
 def pipelines() -> dict[str, ga.Compose]:
@@ -84,3 +89,25 @@ def test_peak_memory_is_followed() -> None:
 
     assert count(three_alive, torch.zeros(4, 3, 16, 16)).peak == 3.0
     assert count(lambda x: (x + 1).add_(1), torch.zeros(4, 3, 16, 16)).peak == 1.0
+
+
+def test_pixel_operations_join_the_pass_they_stand_in() -> None:
+    """Every one of the catalogue, after a flip: one kernel over the image, and one for each statistic it measures."""
+    joined = []
+    for case in CASES:
+        layer = ga.Compose([ga.RandomHorizontalFlip(), case.make()], seed=0, backend="triton")
+        kinds = {type(node.transform) for node in layer.nodes}
+        if case.shape[0] != 3 or not all(issubclass(kind, Photometric) for kind in kinds - {ga.RandomHorizontalFlip}):
+            continue
+        if any(node.transform.sees for node in layer.nodes):
+            continue
+        images = torch.empty((16, 3, 224, 200), dtype=torch.uint8, device="meta")
+        choices = list(choices_of(layer.plan(Batch(images), layer.sample(images).values).finish()))
+        if len(layer.nodes) != 2 or not all(choice.name in OPERATIONS for choice in choices):
+            continue
+        measured = sum(len(statistics(choice)) for choice in choices)
+        counts = count(layer, images)
+        assert counts.image_sized == 1 + measured, (case.name, counts.names)
+        assert (counts.synchronising, counts.host_to_device, counts.host_operations) == (0, 0, 0), case.name
+        joined.append(case.name)
+    assert len(joined) > 45, joined
