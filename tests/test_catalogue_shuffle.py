@@ -304,3 +304,9 @@ def test_one_pass_and_what_is_refused() -> None:
     with pytest.raises(ValueError, match="at most 256 cells"):
         ga.RandomGridShuffle((17, 16))
     assert repr(params[0]).count("order") == 1 and "cells" not in repr(params[0])
+
+
+def test_a_shuffle_has_no_matrix() -> None:
+    params = ga.Compose([ga.RandomGridShuffle(p=1.0)], seed=0).sample(torch.zeros(2, 3, 30, 42))
+    with pytest.raises(ValueError, match="a shuffle of cells is no one map, got RandomGridShuffle"):
+        _ = params.matrix

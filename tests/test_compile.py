@@ -23,16 +23,12 @@ def classification() -> list[torch.nn.Module]:
     ]
 
 
-@pytest.mark.parametrize("seed", [0, None])
-def test_ten_draws_of_one_graph(seed: int | None) -> None:
+def test_ten_draws_of_one_graph() -> None:
     torch._dynamo.reset()
-    torch.manual_seed(5)
-    layer = ga.Compose(classification(), seed=seed)
+    layer = ga.Compose(classification(), seed=0)
     images = example(6, (3, 37, 41), torch.uint8)
-    # Code is generated once: without a seed the graph is the same, traced again when the seed is there.
-    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager" if seed is None else "inductor")
-    for _ in range(1 if seed is not None else 2):  # the call after the seed is there compiles again, and none after
-        compiled(images)
+    compiled = torch.compile(layer, fullgraph=True)
+    compiled(images)
     eager = ga.Compose(classification())
     eager.load_state_dict(layer.state_dict())
     outs = []

@@ -85,6 +85,14 @@ def test_bilinear_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (theirs[inner] - exact[inner]).abs().max() > 0.3 / w
 
 
+def test_to_dtype_keeps_black_and_white() -> None:
+    """White stays white in any dtype, as everywhere in the library; torchvision keeps the number unless told."""
+    white = torch.full((1, 1, 2, 3), 255, dtype=torch.uint8)
+    assert (ga.ToDtype(torch.float32)(white) == 1).all()
+    assert (v2.ToDtype(torch.float32)(white) == 255).all()
+    assert (v2.ToDtype(torch.float32, scale=True)(white) == 1).all()
+
+
 def test_to_dtype_rounds() -> None:
     """Rounding is unbiased at every level; torchvision's truncation makes all levels but the last 1/256 wide."""
     values = torch.linspace(0, 1, 100001)[None, None, None].double()

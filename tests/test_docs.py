@@ -92,7 +92,7 @@ def test_every_row_of_the_differences_has_a_test() -> None:
     table = README.split("## Deliberate differences")[1].split("## Limits")[0]
     rows = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| ") and "what | " not in row]
     tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
-    assert len(rows) == 18 + 15
+    assert len(rows) == 19 + 15
     for name in (
         "test_one_rounding_for_a_uint8_chain",
         "test_saturation_is_rounded_once",
@@ -102,6 +102,7 @@ def test_every_row_of_the_differences_has_a_test() -> None:
         "test_shifts_are_not_rounded_to_pixels",
         "test_nearest_is_symmetric",
         "test_expand_has_one_canvas_for_the_batch_and_loses_nothing",
+        "test_to_dtype_keeps_black_and_white",
         "test_to_dtype_rounds",
         "test_bicubic_crops_do_not_wrap_around",
         "test_tv_tensors_in_any_tree",

@@ -145,6 +145,7 @@ def test_batches_of_any_size(count: int) -> None:
 
 def test_samples_without_objects() -> None:
     data = objects(4)
+    del data["depth"]
     none = {k: v[:, :0] if v.dim() > 1 and v.shape[1] == 3 and k != "image" else v for k, v in data.items()}
     out = recipe(AFFINE["affine"](), seed=0)(none)
     assert out["boxes"].shape == (4, 0, 4) and out["masks"].shape == (4, 0, H, W)
@@ -185,7 +186,7 @@ def test_a_sample_depends_on_itself_and_its_partners_only() -> None:
 
 
 def test_ids_decide_and_params_travel() -> None:
-    data = objects(5)
+    data = {k: v for k, v in objects(5).items() if k != "depth"}
     ids = torch.tensor([7, 3, 11, 2, 5])
     layer = recipe(AFFINE["affine"](), seed=9)
     out, params = layer(data, ids=ids, return_params=True)

@@ -344,3 +344,23 @@ def test_parameters_and_refusals() -> None:
         layer({"image": given, "mask": [torch.zeros(4, 4)] * 4})
     evaluated = ga.Compose([ga.RandomHorizontalFlip()]).eval()
     assert all(map(torch.equal, evaluated(given), given))
+
+
+@pytest.mark.parametrize(
+    "judge", [lambda: ga.CopyPaste(p=1.0), lambda: ga.BBoxSafeRandomCrop(p=1.0), lambda: ga.RandomIoUCrop()]
+)
+def test_masks_of_larger_images_beside_what_looks_at_objects(judge: Any) -> None:
+    """What looks at objects on a canvas smaller than an image has no use for the mask, which is not there yet."""
+    sizes = [(72, 96), (80, 60)]
+    samples = [
+        {
+            "image": torch.randint(256, (3, h, w), dtype=torch.uint8),
+            "mask": torch.full((h, w), 3, dtype=torch.uint8),
+            "boxes": torch.tensor([[10.0, 12.0, 40.0, 50.0]]),
+            "masks": torch.ones((1, h, w), dtype=torch.uint8),
+        }
+        for h, w in sizes
+    ]
+    out = ga.Compose([ga.LetterBox((48, 52)), judge(), ga.Resize((40, 44))], seed=0)(ga.collate(samples))
+    assert out["image"].shape == (2, 3, 40, 44) and out["mask"].shape == (2, 40, 44)
+    assert (out["mask"] == 3).any()

@@ -322,3 +322,14 @@ def test_a_transposed_view_alone() -> None:
 
     out = ga.TTA(half, turned)(x)
     assert out.shape == (1, 3, 17, 23) and (out - half(x)).abs().max() < 1e-5
+
+
+def test_a_pipeline_that_draws_says_how_often() -> None:
+    with pytest.raises(ValueError, match="TTA: n must say how often a pipeline that draws is drawn, got None"):
+        ga.TTA(nn.Identity(), ga.RandomAffine(10))
+    assert ga.TTA(nn.Identity(), ga.RandomHorizontalFlip(1.0), outputs="mask")(torch.rand(1, 2, 6, 8)).shape == (
+        1,
+        2,
+        6,
+        8,
+    )

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings
-from gpuaug.data.formats import plain, torchvision
+from gpuaug.data.formats.plain import KNOWN
 
 __all__ = ["warn_of_unmoved"]
 
+MEANT = {
+    "bbox": "boxes", "bboxes": "boxes", "box": "boxes",
+    "keypoint": "keypoints", "kps": "keypoints", "kpts": "keypoints",
+}  # fmt: skip
+"""What others call annotations, and what they are called here."""
+ANNOTATIONS = ("boxes", "masks", "mask", "keypoints", *MEANT)
+
 
 def warn_of_unmoved(inputs: tuple[Any, ...], batch: Batch, settings: Settings, owner: str) -> None:
-    """Warn of tensors (B, ..., H, W) that lie beside images of this size, and that nothing says are to move.
+    """Warn of annotations that nothing moves: under other names, beside a tensor, or (B, ..., H, W) as the images.
 
     Args:
         inputs: what the call was given.
@@ -22,10 +30,14 @@ def warn_of_unmoved(inputs: tuple[Any, ...], batch: Batch, settings: Settings, o
         settings: formats and roles.
         owner: name of the class that was called.
     """
+    from gpuaug.data.formats import torchvision
+
     if settings.format is not None or not isinstance(batch.image, Tensor):
         return
     if torchvision.holds(inputs) or torchvision.is_detection(inputs):
         return  # whose users know that plain tensors stay
+    for name, remedy in _misplaced(inputs):
+        warnings.warn(f"{owner}: {name} comes back as it is while the images move; {remedy}", stacklevel=5)
     image, others = _others(inputs, settings)
     for name, value, remedy in others:
         # (B, H, W) or (B, C, H, W) beside (B, C, H, W), and likewise beside one image and beside clips.
@@ -38,11 +50,25 @@ def warn_of_unmoved(inputs: tuple[Any, ...], batch: Batch, settings: Settings, o
             )
 
 
+def _misplaced(inputs: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
+    """Yield annotations by names of others, and those in dicts that lie beside the images."""
+    if isinstance(inputs[0], dict):
+        for key in inputs[0].keys() & MEANT.keys():
+            if MEANT[key] not in inputs[0]:
+                yield f"the key {key!r}", f"it is called {MEANT[key]!r} here"
+    for place, value in enumerate(inputs[1:], 2):
+        one = value[0] if isinstance(value, (tuple, list)) and value else value
+        held = [key for key in ANNOTATIONS if key in one] if isinstance(one, dict) else []
+        if held:
+            remedy = "give one dict, {'image': images, 'boxes': ...}, or lists of images and of targets"
+            yield f"{held[0]!r} in input {place}", remedy
+
+
 def _others(inputs: tuple[Any, ...], settings: Settings) -> tuple[Tensor, list[tuple[str, Tensor, str]]]:
     """Return the images as they were given, and the tensors of which nothing is said: name, value, what to do."""
     first = inputs[0]
     if isinstance(first, dict):
-        said = {*plain.KNOWN, *(key for key, _ in settings.roles)}
+        said = {*KNOWN, *(key for key, _ in settings.roles)}
         rest = {key: value for key, value in first.items() if key not in said and isinstance(value, Tensor)}
         remedy = "to move it say roles={{{!r}: 'mask'}}, or 'dense', or 'image'"
         return first["image"], [(f"the key {key!r}", value, remedy.format(key)) for key, value in rest.items()]

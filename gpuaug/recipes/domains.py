@@ -17,7 +17,14 @@ from gpuaug.transforms.tone import RandomGamma
 __all__ = ["document", "industrial", "medical", "satellite"]
 
 
-def medical(*, degrees: float = 180.0, mean: Numbers = None, std: Numbers = None, seed: int | None = None) -> Compose:
+def medical(
+    *,
+    degrees: float = 180.0,
+    mean: Numbers = None,
+    std: Numbers = None,
+    seed: int | None = None,
+    **settings: object,
+) -> Compose:
     """Return a recipe for gray medical slices, with masks: rotation, scale, noise, blur, brightness, contrast, gamma.
 
     Args:
@@ -25,6 +32,7 @@ def medical(*, degrees: float = 180.0, mean: Numbers = None, std: Numbers = None
         mean: of the normalisation; None leaves it out.
         std: likewise.
         seed: of the draws.
+        settings: of the Compose, such as `value_range=(-1024, 3071)` for computed tomography in int16.
 
     Source: Isensee et al. 2021 (nnU-Net), supplementary 4, for two dimensions: rotation p=0.2; scale 0.7 to 1.4 p=0.2;
     noise p=0.1 (its variance up to 0.1 is in units of the image's deviation: here sigma up to 0.1 of the range); blur
@@ -42,7 +50,7 @@ def medical(*, degrees: float = 180.0, mean: Numbers = None, std: Numbers = None
         RandomBrightnessContrast((0.0, 0.0), (-0.25, 0.25), p=0.15),
         RandomGamma((70, 150), p=0.3),
     ]
-    return Compose([*steps, *normalized(mean, std)], seed=seed)
+    return Compose([*steps, *normalized(mean, std)], seed=seed, **settings)  # type: ignore[arg-type]
 
 
 def satellite(

@@ -81,9 +81,8 @@ def sample_image(
     chunk = _CHUNK * 3 // 8 if cut else _CHUNK * 3 // 4 if widen else _CHUNK
     lines = max(1, min(h, chunk // w))
     frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, max(chunk, w), frames, cut)
-    positions: _Positions | _Bent = _Positions(m, canvas, (x0, y0), work, widen and field is None)
-    if field is not None:
-        positions = _Bent(positions, field.to(work), (x0, y0), most if widen else 1.0)
+    straight = _Positions(m, canvas, (x0, y0), work, widen and field is None)
+    positions = straight if field is None else _Bent(straight, field.to(work), most if widen else 1.0)
     out = torch.empty((1, channels, h, w), dtype=work) if into is None else into
     for start in range(0, h, lines):
         stop = min(h, start + lines)
@@ -219,7 +218,7 @@ class _Positions:
 class _Bent:
     """The same where a displacement field is added."""
 
-    def __init__(self, straight: _Positions, field: Tensor, origin: tuple[int, int], most: float) -> None:
+    def __init__(self, straight: _Positions, field: Tensor, most: float) -> None:
         h, w = field.shape[2:]
         position = straight.of(0, h)[0].view(h, w, 2).add_(field[0].permute(1, 2, 0))
         self.position, self.width = position, None

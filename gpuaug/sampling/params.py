@@ -108,12 +108,14 @@ class Params:
         Where a mix of two stands in it, the map of each sample's own pixels, which such a mix leaves in their place.
 
         Raises:
-            ValueError: where a sample becomes one of several on a larger canvas.
+            ValueError: where a sample becomes one of several on a larger canvas, or its cells are exchanged.
         """
         total: Tensor | None = None
         for name, drawn in self.values.items():
             if "partner" in drawn and drawn["partner"].dim() > 1:
                 raise ValueError(f"Params: a canvas of several samples has no one map from them to it, got {name}")
+            if "cell_shift" in drawn:
+                raise ValueError(f"Params: a shuffle of cells is no one map, got {name}")
             if "matrix" in drawn:
                 total = drawn["matrix"] if total is None else drawn["matrix"] @ total
         if total is None:

@@ -196,7 +196,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     values = by_frame(values, batch)
     before, sees, dense = layer.nodes[:place], layer.nodes[place].transform.sees, None
     contexts = layer.contexts(batch)
-    rows, mask, image = batch.instances, batch.mask, None
+    rows, mask, image = batch.instances, batch.mask if "mask" in sees else None, None
     moved = any(moves(node, values) or "taken_out" in values[node.name] for node in before)
     if rows is not None and ("objects" in sees or "masks" in sees) and (moved or any(map(fills, before))):
         method = layer.settings.bbox.rotate_method
@@ -210,7 +210,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
             before,
             _Rules(BboxParams(rotate_method=method), KeypointParams(), {}, batch.box_format, False),
         )
-    if mask is not None and "mask" in sees and (moved or any(map(fills, before))):
+    if mask is not None and (moved or any(map(fills, before))):
         mask = picked(layer, mask, values, "mask", batch.canvas, before)
     if "image" in sees:
         image = rendered(batch.image, layer.plan(batch, values, nodes=before))
@@ -229,7 +229,7 @@ def seeing(layer: Layer, place: int, batch: Batch, values: Values, context: Cont
     return replace(
         context,
         objects=rows if "objects" in sees or "masks" in sees else None,
-        mask=mask if "mask" in sees else None,
+        mask=mask,
         image=image,
         dense=dense,
         frames=batch.frames,

@@ -95,7 +95,9 @@ def pick_one(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
 
 def first_of(fits: Tensor) -> Tensor:
     """Return the first true entry of each row (..., N), and no other."""
-    place = torch.arange(fits.shape[-1], device=fits.device)
+    if not torch.compiler.is_compiling():
+        return fits & (torch.cumsum(fits, -1, dtype=torch.int32) == 1)
+    place = torch.arange(fits.shape[-1], device=fits.device)  # a compiler makes this part of what is around it
     return place == torch.where(fits, place, fits.shape[-1]).amin(-1, keepdim=True)
 
 

@@ -98,6 +98,8 @@ class TTA(nn.Module):
         for one in activation.values() if isinstance(activation, Mapping) else [activation]:
             check_activation(one)
         self.views = views_of(views)
+        if n is None and isinstance(views, Layer) and views._random:
+            raise ValueError("TTA: n must say how often a pipeline that draws is drawn, got None")
         if n is not None and (not isinstance(views, Layer) or isinstance(n, bool) or not isinstance(n, int) or n < 1):
             raise ValueError(f"TTA: n must be a positive integer, and go with one pipeline that draws, got {n!r}")
         self.n = n
