@@ -16,7 +16,7 @@ from gpuaug import cli, demo
 
 
 def accuracies(*names: str) -> dict[str, list[float]]:
-    """Train the demo's net on fewer images for fewer steps than the demo does, with three seeds, each way to augment."""
+    """Train the demo's net on fewer images for fewer steps than it does, with three seeds, each way to augment."""
     found: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(3):
         digits, prepare = demo.load_digits(100, seed), demo.recipe(seed).eval()
