@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from torch import Tensor
 from gpuaug.geometry.matrix import inverse
 from gpuaug.sampling.layout import Draws
 from gpuaug.sampling.plain import from_plain, to_plain
+from gpuaug.sampling.shown import named, plain
 
 __all__ = ["Geometry", "Params", "way"]
 
@@ -300,7 +300,7 @@ class Params:
                 continue
             labels = self.labels.get(name, {})
             shown = {
-                k: _named(t[i].tolist(), labels[k]) if k in labels else _plain(t[i])
+                k: named(t[i].tolist(), labels[k]) if k in labels else plain(t[i])
                 for k, t in drawn.items()
                 if k not in _HIDDEN and not k.startswith("_")
             }
@@ -358,7 +358,7 @@ def _formed(geometry: Geometry, rest: Mapping[str, Any]) -> bool:
         and not rest.get("kept", {})
         and isinstance(copies, int)
         and copies >= 1
-        and all(_are_names(names) for named in labels.values() for names in named.values())
+        and all(_are_names(names) for counted in labels.values() for names in counted.values())
     )
 
 
@@ -385,24 +385,6 @@ def _some(canvas: tuple[Any, ...], index: Any) -> tuple[Any, ...]:
     if isinstance(index, slice):
         return canvas[index]
     return tuple(canvas[i] for i in torch.arange(len(canvas))[index.cpu()].tolist())
-
-
-def _named(number: Any, names: tuple[str, ...]) -> Any:
-    return [_named(n, names) for n in number] if isinstance(number, list) else names[number]
-
-
-def _plain(value: Tensor) -> Any:
-    if value.dtype == torch.bool and value.dim() == 1:  # which of several
-        value = value.nonzero()[:, 0]
-    return _short(value.tolist())
-
-
-def _short(plain: Any) -> Any:
-    if isinstance(plain, list):
-        return [_short(v) for v in plain]
-    if not isinstance(plain, float) or not math.isfinite(plain):
-        return plain
-    return int(plain) if plain == int(plain) else float(f"{plain:.5g}")
 
 
 # So that torch.load reads what torch.save wrote, with its default weights_only=True.

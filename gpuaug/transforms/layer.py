@@ -13,7 +13,6 @@ from torch import Tensor
 from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.kept import Met
 from gpuaug.data.told import read_told
-from gpuaug.data.unmoved import warn_of_unmoved
 from gpuaug.geometry.canvas import following, numbers
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
@@ -29,6 +28,7 @@ from gpuaug.transforms.node import Context, Gate, Names, Node
 from gpuaug.transforms.objects import seeing
 from gpuaug.transforms.rows import begin, check_rows, copies_from, held, reopened
 from gpuaug.transforms.track import count_of, geometry_of, moves
+from gpuaug.transforms.unmoved import warn_of_unmoved
 
 __all__ = ["SETTINGS", "Context", "Gate", "Layer", "Names", "Node"]
 
@@ -186,10 +186,8 @@ class Layer(Changing):
         opened = begin(self, inputs, ids, copy, strength, drawing=self.training, keep=not only_inferring())
         if self.training and opened.drew and not only_inferring():
             self._advance()
-        values = opened.params.values
-        if not torch.compiler.is_compiling() and any(moves(node, values) for node in opened.layer.nodes):
-            warn_of_unmoved(inputs, opened.batch, self.settings, type(self).__name__)
-        out = opened.write(carry(opened.layer, opened.batch, values))
+        warn_of_unmoved(self, inputs, opened)
+        out = opened.write(carry(opened.layer, opened.batch, opened.params.values))
         return (out, carrying(opened.layer.nodes, opened.params, opened.batch, opened.met)) if return_params else out
 
     def capture(

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from gpuaug.data.batch import Batch, Settings
+from gpuaug.data.batch import Settings
 from gpuaug.data.formats.plain import KNOWN
+from gpuaug.transforms.track import moves
+
+if TYPE_CHECKING:
+    from gpuaug.transforms.layer import Layer
+    from gpuaug.transforms.rows import Opened
 
 __all__ = ["warn_of_unmoved"]
 
@@ -21,17 +27,19 @@ MEANT = {
 ANNOTATIONS = ("boxes", "masks", "mask", "keypoints", *MEANT)
 
 
-def warn_of_unmoved(inputs: tuple[Any, ...], batch: Batch, settings: Settings, owner: str) -> None:
+def warn_of_unmoved(layer: Layer, inputs: tuple[Any, ...], opened: Opened) -> None:
     """Warn of annotations that nothing moves: under other names, beside a tensor, or (B, ..., H, W) as the images.
 
     Args:
-        inputs: what the call was given.
-        batch: what was read of it.
-        settings: formats and roles.
-        owner: name of the class that was called.
+        layer: what was called.
+        inputs: what it was given.
+        opened: what was read and drawn.
     """
     from gpuaug.data.formats import torchvision
 
+    if torch.compiler.is_compiling() or not any(moves(node, opened.params.values) for node in opened.layer.nodes):
+        return
+    settings, batch, owner = layer.settings, opened.batch, type(layer).__name__
     if settings.format is not None or not isinstance(batch.image, Tensor):
         return
     if torchvision.holds(inputs) or torchvision.is_detection(inputs):
