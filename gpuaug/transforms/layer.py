@@ -327,7 +327,7 @@ class Layer(Changing):
         values = self.settings.value_range or default_range(image.dtype)
         contexts = []
         nodes = self.nodes if nodes is None else nodes
-        for node, more in zip(nodes, copies_from(nodes), strict=False):
+        for node, more in zip(nodes, copies_from(nodes)[:-1], strict=True):
             keys = node.transform.keys
             limited = bands and (key is None or keys is None or key in keys)
             seen = self._seen_channels(node, channels) if limited else channels

@@ -177,9 +177,9 @@ def _retimed(layer: Layer, batch: Batch, draws: Draws, total: int) -> tuple[Valu
         raise ValueError(f"{first}: images must be clips (B, T, C, H, W), got no frames")
     values: Values = {}
     have = batch.frames
-    after = copies_from(layer.nodes)
+    after = copies_from(layer.nodes)[:-1]
     contexts = layer.contexts(batch, count=total)
-    for node, context, more in zip(layer.nodes, contexts, after, strict=False):
+    for node, context, more in zip(layer.nodes, contexts, after, strict=True):
         if node.transform.retimes:
             raw, gate = node.raw(held(draws, total // more, total), values)
             values[node.name] = node.transform.settle(raw, gate, replace(context, frames=have))

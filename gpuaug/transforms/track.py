@@ -36,7 +36,10 @@ def moves(node: Node, drawn: dict[str, dict[str, Tensor]]) -> bool:
 
 def count_of(drawn: dict[str, dict[str, Tensor]], usual: int) -> int:
     """Return for how many samples something was drawn; a batch may have rows of earlier ones beside them."""
-    return next((t.shape[0] for values in drawn.values() for t in values.values()), usual)
+    for values in drawn.values():  # not `next` of a generator, which Dynamo of torch 2.8 cannot trace
+        for value in values.values():
+            return value.shape[0]
+    return usual
 
 
 @dataclass
