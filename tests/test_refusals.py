@@ -180,10 +180,11 @@ def test_what_looks_like_a_mask_and_stays_is_warned_of(recwarn: pytest.WarningsR
         (({"image": X, "bboxes": torch.zeros(2, 1, 4)},), "the key 'bboxes' comes back .* called 'boxes' here"),
         (({"image": X, "kpts": torch.zeros(2, 1, 2)},), "the key 'kpts' comes back .* called 'keypoints' here"),
         ((X, {"boxes": torch.zeros(2, 1, 4)}), "'boxes' in input 2 comes back .* give one dict"),
+        (((X, {"boxes": torch.zeros(2, 1, 4)}),), "'boxes' in input 2 comes back .* give one dict"),
         ((X, [{"boxes": torch.zeros(1, 4)}, {"boxes": torch.zeros(1, 4)}]), "'boxes' in input 2 comes back .*lists"),
         ((X[0], {"masks": torch.zeros(1, 23, 17)}), "'masks' in input 2 comes back"),
     ],
-    ids=["bboxes", "kpts", "a dict beside", "targets beside a tensor", "one image"],
+    ids=["bboxes", "kpts", "a dict beside", "in one argument", "targets beside a tensor", "one image"],
 )
 def test_annotations_that_nothing_moves_are_warned_of(inputs: Any, message: str) -> None:
     with pytest.warns(UserWarning, match=message):

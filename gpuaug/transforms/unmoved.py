@@ -44,6 +44,8 @@ def warn_of_unmoved(layer: Layer, inputs: tuple[Any, ...], opened: Opened) -> No
         return
     if torchvision.holds(inputs) or torchvision.is_detection(inputs):
         return  # whose users know that plain tensors stay
+    if isinstance(inputs[0], (tuple, list)):  # (images, labels) as one argument
+        inputs = tuple(inputs[0])
     for name, remedy in _misplaced(inputs):
         warnings.warn(f"{owner}: {name} comes back as it is while the images move; {remedy}", stacklevel=5)
     image, others = _others(inputs, settings)
@@ -80,8 +82,6 @@ def _others(inputs: tuple[Any, ...], settings: Settings) -> tuple[Tensor, list[t
         rest = {key: value for key, value in first.items() if key not in said and isinstance(value, Tensor)}
         remedy = "to move it say roles={{{!r}: 'mask'}}, or 'dense', or 'image'"
         return first["image"], [(f"the key {key!r}", value, remedy.format(key)) for key, value in rest.items()]
-    if isinstance(first, (tuple, list)):
-        return _others(tuple(first), settings)
     remedy = "to move it give a dict, such as {'image': images, 'mask': masks}"
     places = enumerate(inputs[1:], 2)
     return first, [(f"input {place}", value, remedy) for place, value in places if isinstance(value, Tensor)]
