@@ -22,7 +22,7 @@ from gpuaug.render.packed import Packed
 from gpuaug.render.settings import Reading
 from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
-__all__ = ["over", "read", "read_planes", "support"]
+__all__ = ["over", "read", "read_planes", "support", "tap_count", "taps"]
 
 
 def support(reading: Reading) -> float:
@@ -88,7 +88,7 @@ def _read_tiles(x: Tensor | Packed, warp: Warp, canvas: Canvas, work: torch.dtyp
     return tiled(warp.tiles, warp.matrix, canvas, (warp.soft, warp.hard), one, start)
 
 
-def _taps(
+def taps(
     position: Tensor,
     width: Tensor | None,
     size: int | Tensor,
@@ -97,15 +97,19 @@ def _taps(
     soft: tuple[Tensor, Tensor] | None,
     hard: tuple[Tensor, Tensor] | None,
     stored: bool = False,
+    joined: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Return indices and weights of the taps around positions along one axis."""
+    """Return indices and weights of the taps around positions along one axis.
+
+    Where they are `joined`, a last dimension of 1 becomes that of all taps, and the lists are of one.
+    """
     if reading.interpolation == "nearest":
         first = torch.floor(position)
     else:
         half = support(reading) if width is None else support(reading) * width
         first = torch.floor(position - 0.5 - half) + 1
     places, weights = [], []
-    for k in range(count):
+    for k in [torch.arange(count, dtype=first.dtype)] if joined else range(count):
         place = first + k
         if reading.interpolation == "nearest":
             weight = torch.ones_like(place)
@@ -120,6 +124,7 @@ def _taps(
         weights.append(weight)
     if reading.interpolation != "nearest" and (width is not None or hard is not None):
         total = sum(weights[1:], weights[0])  # one by one: a reduction's order may depend on the size of the batch
+        total = total.sum(-1, keepdim=True) if joined else total
         inverse = 1 / torch.where(total == 0, torch.ones_like(total), total)
         weights = [weight * inverse for weight in weights]
     if hard is not None:  # a position outside the window shows nothing of it
@@ -177,17 +182,8 @@ def _read_by_axis(
         middle = (shift + slope * (n / 2)).to(work)[:, None]
         position = slope.to(work)[:, None] * _centres(n, x, work) + middle
         width = slope.abs().clamp(min=1).to(work)[:, None] if count > 1 and reading.antialias and shrink > 1 else None
-        taps = _taps(
-            position,
-            width,
-            size,
-            count,
-            reading,
-            _sides(warp.soft, axis, work, 1),
-            _sides(warp.hard, axis, work, 1),
-            stored=True,
-        )
-        axes.append(taps)
+        soft, hard = _sides(warp.soft, axis, work, 1), _sides(warp.hard, axis, work, 1)
+        axes.append(taps(position, width, size, count, reading, soft, hard, stored=True))
     (iy, wy), (ix, wx) = axes
     guard = x.dtype.is_floating_point
     sample = torch.arange(batch, device=x.device)[:, None]
@@ -267,8 +263,8 @@ def _read_by_point(
         channels, rows, cols = x.shape[1:]
     count = tap_count(reading, shrink)
     px, py, rx, ry = _positions(warp, back, canvas, x, work, shrink)
-    iy, wy = _taps(py, ry, rows, count, reading, _sides(warp.soft, 1, work, 2), _sides(warp.hard, 1, work, 2))
-    ix, wx = _taps(px, rx, cols, count, reading, _sides(warp.soft, 0, work, 2), _sides(warp.hard, 0, work, 2))
+    iy, wy = taps(py, ry, rows, count, reading, _sides(warp.soft, 1, work, 2), _sides(warp.hard, 1, work, 2))
+    ix, wx = taps(px, rx, cols, count, reading, _sides(warp.soft, 0, work, 2), _sides(warp.hard, 0, work, 2))
     guard = x.dtype.is_floating_point
     sample = torch.arange(warp.matrix.shape[0], device=x.device)[:, None, None]
     sums: list[Tensor | None] = [None] * channels

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass, field, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gpuaug.functional._door import store
@@ -18,8 +17,8 @@ from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
+from gpuaug.render.resample import read_axes
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
-from gpuaug.render.settings import Reading
 from gpuaug.render.table import ALIKE, tabled
 from gpuaug.render.tile import exchanged
 from gpuaug.render.values import quantize
@@ -256,15 +255,13 @@ def _warp(
         axes = [(m[1][1], m[1][2]), (m[0][0], m[0][2])]
         if all(abs(abs(slope) - 1) < 1e-9 and _whole(shift) for slope, shift in axes):
             return _lattice(image, axes, step.canvas, soft, hard, fill)
-        resized = _resize(image, axes, step.canvas, soft, hard, warp.reading, work)
-        if resized is not None:
-            return resized
+        if warp.reading.interpolation != "nearest":
+            return read_axes(image, axes, step.canvas, soft, hard, fill, warp.reading, work, into)
     else:
         axes = []
     region = _region(image, soft, hard)  # of axes that may have been exchanged
-    grows = all(abs(slope) <= 1 + 1e-9 for slope, _ in axes)
-    if grows and warp.reading.interpolation == "bilinear" and region is not None:
-        widen = not axes and warp.reading.antialias and warp.shrink > 1
+    if not axes and warp.reading.interpolation == "bilinear" and region is not None:
+        widen = warp.reading.antialias and warp.shrink > 1
         return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into)
     if not axes and affine and warp.reading.interpolation == "nearest" and region is not None:
         return nearest_pixels(image, m, step.canvas, region, fill, work)
@@ -357,38 +354,3 @@ def _lattice(
         out[:, c].fill_(value if image.dtype.is_floating_point else round(value))
     out[:, :, target[0], target[1]] = part
     return out
-
-
-def _resize(
-    image: Tensor,
-    axes: list[tuple[float, float]],
-    canvas: Canvas,
-    soft: list[float] | None,
-    hard: list[float] | None,
-    reading: Reading,
-    work: torch.dtype,
-) -> Tensor | None:
-    """Return an integer crop resized to the whole canvas by torch's resampler, or None where it is not that."""
-    if hard is None or reading.interpolation == "nearest" or not all(_whole(v) for v in hard):
-        return None
-    x0, y0, x1, y1 = (round(v) for v in hard)
-    if x0 < 0 or y0 < 0 or y1 > image.shape[2] or x1 > image.shape[3] or x1 <= x0 or y1 <= y0:
-        return None
-    if soft is not None and (soft[0] > x0 or soft[1] > y0 or soft[2] < x1 or soft[3] < y1):
-        return None
-    flips = []
-    for axis, (low, high) in enumerate(((y0, y1), (x0, x1))):
-        slope, shift = axes[axis]
-        ends = sorted((shift, shift + slope * canvas[axis]))
-        if abs(ends[0] - low) > _INTEGER or abs(ends[1] - high) > _INTEGER:
-            return None
-        if slope < 0:
-            flips.append(2 + axis)
-    part = image[:, :, y0:y1, x0:x1]
-    part = part.flip(flips).to(work) if flips else part.to(work)
-    # Where nothing shrinks the antialiased linear filter is the plain one, at half the cost.
-    grows = part.shape[2] <= canvas[0] and part.shape[3] <= canvas[1] and reading.interpolation == "bilinear"
-    antialias = reading.antialias and not grows
-    return F.interpolate(
-        part.contiguous(), canvas, mode=reading.interpolation, antialias=antialias, align_corners=False
-    )
