@@ -6,15 +6,17 @@ fast as its resampler and its convolution. The planes of an image stand one belo
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-__all__ = ["Bags", "bagged", "mirrored", "sum_lines"]
+__all__ = ["Bags", "bagged", "blurred", "mirrored", "sum_lines"]
 
 _SUM = 0
 """Torch's number for the mode of an embedding bag."""
+_KEPT = 256
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,43 @@ def mirrored(bags: Bags, size: int, channels: int) -> Bags:
     return replace(bags, index=(last - bags.index.view(channels, -1)).flatten())
 
 
-def sum_lines(planes: Tensor, rows: Bags, columns: Bags) -> Tensor:
-    """Return (C, n, m), of transposed strides: sums of rows, and then of columns, of planes (C, H, W)."""
-    return _summed(_summed(planes, rows).transpose(1, 2), columns).transpose(1, 2)
+def sum_lines(planes: Tensor, rows: Bags | None, columns: Bags | None) -> Tensor:
+    """Return (C, n, m): sums of rows, and then of columns, of planes (C, H, W); strides are transposed after columns.
+
+    None leaves an axis as it is.
+    """
+    summed = planes if rows is None else _summed(planes, rows)
+    return summed if columns is None else _summed(summed.transpose(1, 2), columns).transpose(1, 2)
+
+
+def blurred(image: Tensor, down: list[float], across: list[float]) -> Tensor:
+    """Return an image (1, C, H, W) under a symmetric kernel along each axis; the border is reflected.
+
+    Weights are those of the middle tap and of its neighbours on one side.
+    """
+    sides = [
+        _around(side, image.shape[1], n, image.dtype) for side, n in zip((down, across), image.shape[2:], strict=True)
+    ]
+    return sum_lines(image[0], *sides).contiguous()[None]
+
+
+def _around(side: list[float], channels: int, size: int, dtype: torch.dtype) -> Bags | None:
+    """Return the bags of a symmetric kernel on every line."""
+    if len(side) == 1 and side[0] == 1:
+        return None
+    index, start = _neighbours(size, len(side) - 1, channels)
+    row = torch.tensor([*side[:0:-1], *side], dtype=dtype)
+    return Bags(index, start, row.repeat(channels * size))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _neighbours(size: int, reach: int, channels: int) -> tuple[Tensor, Tensor]:
+    """Return the lines up to `reach` from each of `size`, reflected at the ends, and where each line's begin."""
+    place = torch.arange(size)[:, None] + torch.arange(-reach, reach + 1)
+    place = (size - 1) - ((size - 1) - place.abs()).abs()
+    lines = place + size * torch.arange(channels)[:, None, None]
+    start = torch.arange(channels * size, dtype=torch.int32) * (2 * reach + 1)
+    return lines.flatten().to(torch.int32), start
 
 
 def _summed(planes: Tensor, bags: Bags) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpuaug.functional._bags import blurred
 from gpuaug.functional._door import pixelwise
 
 __all__ = ["adjust_sharpness", "filter2d", "gaussian_blur"]
@@ -19,9 +20,6 @@ NEGLIGIBLE = 5.2
 
 SPARSE = 48
 """Taps up to which shifted images are added, instead of a convolution with all of a kernel."""
-LONG = 6
-"""Neighbours on a side from which on strips of `STRIP` rows or columns are multiplied by matrices."""
-STRIP = 16
 ALIKE = 1e-5
 """Part of a weight by which others may differ from it and still count as the same."""
 DENSE = 120
@@ -43,53 +41,18 @@ def numbers(sigma: float, size: int) -> list[Any]:
 
 
 def blur_axis(x: Tensor, weights: list[Any], axis: int) -> Tensor:
+    """Blur images (B, C, H, W) along an axis, tap by tap, by weights that are numbers or (B, 1, 1, 1)."""
     reach = len(weights) - 1
     if reach == 0:
         return x
     pad = (reach, reach, 0, 0) if axis == 3 else (0, 0, reach, reach)
     padded = F.pad(x, pad, mode="reflect")
-    if isinstance(weights[0], float):
-        return _blur_axis_one(padded, weights, axis)
     n = x.shape[axis]
     out: Tensor = padded.narrow(axis, reach, n) * weights[0]
     for k in range(1, reach + 1):
         pair = padded.narrow(axis, reach - k, n) + padded.narrow(axis, reach + k, n)
-        out = out.addcmul(pair, weights[k])
+        out = out + pair * weights[k] if isinstance(weights[k], float) else out.addcmul(pair, weights[k])
     return out
-
-
-def _blur_axis_one(padded: Tensor, weights: list[float], axis: int) -> Tensor:
-    """Blur a padded image (1, C, H, W) by numbers: tap by tap, or where there are many by products of matrices."""
-    reach = len(weights) - 1
-    n = padded.shape[axis] - 2 * reach
-    if reach >= LONG:
-        return _banded(padded, weights, axis, n)
-    out: Tensor = padded.narrow(axis, reach, n) * weights[0]
-    pair = torch.empty_like(out)
-    for k in range(1, reach + 1):
-        torch.add(padded.narrow(axis, reach - k, n), padded.narrow(axis, reach + k, n), out=pair)
-        out.add_(pair, alpha=weights[k])
-    return out
-
-
-def _banded(padded: Tensor, weights: list[float], axis: int, n: int) -> Tensor:
-    """Multiply strips of `STRIP` rows or columns, and what is around them, by a matrix with the weights in its band."""
-    taps = 2 * len(weights) - 1
-    count = -(-n // STRIP)
-    band = padded.new_zeros((STRIP + taps - 1, STRIP))
-    row = torch.tensor([*weights[:0:-1], *weights], dtype=padded.dtype)
-    band.as_strided((STRIP, taps), (STRIP + 1, STRIP)).copy_(row.expand(STRIP, -1))
-    more = count * STRIP - n
-    if more:
-        padded = F.pad(padded, (0, more) if axis == 3 else (0, 0, 0, more))
-    if axis == 3:
-        rows = padded.flatten(0, 2)
-        out = rows.new_empty((rows.shape[0], count * STRIP))
-        for start in range(0, count * STRIP, STRIP):
-            torch.mm(rows[:, start : start + STRIP + taps - 1], band, out=out[:, start : start + STRIP])
-        return out.view(*padded.shape[:3], -1)[..., :n]
-    strips = padded[0].unfold(1, STRIP + taps - 1, STRIP).transpose(2, 3)
-    return (band.T @ strips).flatten(1, 2)[None, :, :n]
 
 
 @pixelwise
@@ -120,7 +83,7 @@ def gaussian_blur(image: Tensor, sigma: Tensor | float, kernel_size: int | tuple
 def blur_one(image: Tensor, sigma: Tensor, kernel_size: tuple[int, int]) -> Tensor:
     """Blur one sample (1, C, H, W) whose `sigma` (1,) may be read: on the CPU, without gradients."""
     kx, ky = kernel_size
-    return blur_axis(blur_axis(image, numbers(float(sigma), ky), 2), numbers(float(sigma), kx), 3)
+    return blurred(image, numbers(float(sigma), ky), numbers(float(sigma), kx))
 
 
 @pixelwise

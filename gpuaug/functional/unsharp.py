@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gpuaug.functional._bags import blurred
 from gpuaug.functional._door import pixelwise
 from gpuaug.functional.blur import blur_axis
 
@@ -32,12 +35,9 @@ def gaussian_taps(size: Tensor, sigma: Tensor, largest: int) -> Tensor:
     return weights
 
 
-def _masked(image: Tensor, weights: list[Any], alpha: Any, threshold: float) -> Tensor:
-    def blurred(x: Tensor) -> Tensor:
-        return blur_axis(blur_axis(x, weights, 2), weights, 3)
-
-    residual = image - blurred(image)
-    soft = blurred((residual.abs() * 255 > threshold).to(image.dtype))
+def _masked(image: Tensor, blur: Callable[[Tensor], Tensor], alpha: Any, threshold: float) -> Tensor:
+    residual = image - blur(image)
+    soft = blur((residual.abs() * 255 > threshold).to(image.dtype))
     sharp = (image + alpha * residual).clamp(0, 1)
     return torch.lerp(image, sharp, soft).clamp(0, 1)
 
@@ -45,7 +45,8 @@ def _masked(image: Tensor, weights: list[Any], alpha: Any, threshold: float) -> 
 def mask_unsharp(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float) -> Tensor:
     """Return working images sharpened where they differ from their blur, whose weights are `taps` (B, reach + 1)."""
     weights = [w.view(-1, 1, 1, 1) for w in taps.to(image.dtype).unbind(1)]
-    return _masked(image, weights, alpha.to(image.dtype).view(-1, 1, 1, 1), threshold)
+    along = partial(blur_axis, weights=weights)
+    return _masked(image, lambda x: along(along(x, axis=2), axis=3), alpha.to(image.dtype).view(-1, 1, 1, 1), threshold)
 
 
 def mask_one(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float) -> Tensor:
@@ -53,7 +54,7 @@ def mask_one(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float) ->
     weights = taps[0].tolist()
     while len(weights) > 1 and weights[-1] == 0:
         weights.pop()
-    return _masked(image, weights, float(alpha), threshold)
+    return _masked(image, lambda x: blurred(x, weights, weights), float(alpha), threshold)
 
 
 @pixelwise

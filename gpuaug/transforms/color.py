@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gpuaug import functional as F
 from gpuaug.functional.blur import sharpen_one
+from gpuaug.functional.color_one import brightness_one, contrast_one, hsv_one, hue_one, saturation_one
 from gpuaug.functional.replace_one import drop_channels_one, invert_bytes, permute_one, posterize_bytes, solarize_bytes
 from gpuaug.functional.tone import autocontrast_one, equalize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
@@ -27,6 +28,11 @@ __all__ = [
 ]
 
 _OF_ONE: dict[str, Any] = {
+    "adjust_brightness": brightness_one,
+    "adjust_contrast": contrast_one,
+    "adjust_hue": hue_one,
+    "adjust_hue_saturation_value": hsv_one,
+    "adjust_saturation": saturation_one,
     "adjust_sharpness": sharpen_one,
     "autocontrast": autocontrast_one,
     "equalize": equalize_one,
