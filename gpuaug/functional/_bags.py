@@ -34,9 +34,10 @@ class Bags:
 def bagged(index: Tensor, weight: Tensor, size: int, channels: int) -> Bags:
     """Return bags of the lines `index` (n, k) of planes of `size` lines; a weight of 0 is left out: it silences NaN."""
     taken = weight != 0
-    count = taken.sum(1).repeat(channels)
+    count = taken.sum(1).expand(channels, -1).flatten()
     lines = (index[taken] + size * torch.arange(channels)[:, None]).flatten()
-    return Bags(lines.to(torch.int32), (count.cumsum(0) - count).to(torch.int32), weight[taken].repeat(channels))
+    start = (count.cumsum(0) - count).to(torch.int32)
+    return Bags(lines.to(torch.int32), start, weight[taken].expand(channels, -1).flatten())
 
 
 def mirrored(bags: Bags, size: int, channels: int) -> Bags:
@@ -71,7 +72,7 @@ def _around(side: list[float], channels: int, size: int, dtype: torch.dtype) -> 
         return None
     index, start = _neighbours(size, len(side) - 1, channels)
     row = torch.tensor([*side[:0:-1], *side], dtype=dtype)
-    return Bags(index, start, row.repeat(channels * size))
+    return Bags(index, start, row.expand(channels * size, -1).flatten())
 
 
 @functools.lru_cache(maxsize=_KEPT)

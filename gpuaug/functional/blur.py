@@ -255,11 +255,16 @@ def adjust_sharpness(image: Tensor, factor: Tensor | float) -> Tensor:
 
 def sharpen_one(image: Tensor, factor: Tensor) -> Tensor:
     """Sharpen one sample (1, C, H, W) whose `factor` (1,) may be read, with fewer images in between: on the CPU."""
-    out = image.clone()
     if image.shape[2] <= 2 or image.shape[3] <= 2:
-        return out
-    sharp, inner = float(factor), image[:, :, 1:-1, 1:-1]
+        return image.clone()
+    inner = image[:, :, 1:-1, 1:-1]
+    sharp = float(factor)
+    share = (1 - sharp) / 13
     rows = (image[:, :, :-2] + image[:, :, 1:-1]).add_(image[:, :, 2:])
-    box = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:]).add_(inner, alpha=4)
-    out[:, :, 1:-1, 1:-1] = box.mul_((1 - sharp) / 13).add_(inner, alpha=sharp)
+    box = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:])
+    out = torch.empty_like(image, memory_format=torch.contiguous_format)
+    torch.add(box.mul_(share), inner, alpha=4 * share + sharp, out=out[:, :, 1:-1, 1:-1])
+    for axis, n in ((2, image.shape[2]), (3, image.shape[3])):
+        for edge in (0, n - 1):
+            out.select(axis, edge).copy_(image.select(axis, edge))
     return out.clamp_(0, 1)

@@ -104,8 +104,9 @@ def solarize(image: Tensor, threshold: Tensor | float) -> Tensor:
 
 def solarize_one(image: Tensor, threshold: Tensor) -> Tensor:
     """Solarize one sample (1, C, H, W) on the CPU, where comparing and choosing are slow and arithmetic is not."""
-    above = (image - (threshold.view(1, 1, 1, 1).to(image.dtype) - 5e-7)).floor_().add_(1).clamp_(0, 1)
-    return torch.lerp(image, 1 - image, above)
+    above = (image - (float(threshold) - 5e-7)).floor_().add_(1).clamp_(0, 1)
+    inverted = 1 - image
+    return torch.lerp(image, inverted, above, out=inverted)
 
 
 @pixelwise
@@ -164,6 +165,16 @@ def posterize(image: Tensor, bits: Tensor | float, levels: int | None = None) ->
         return torch.minimum(torch.floor(value * steps), steps - 1).clamp(min=0) / steps
 
     return each(image, cut, bits)  # type: ignore[no-any-return]
+
+
+def posterize_one(image: Tensor, bits: Tensor, levels: int | None = None) -> Tensor:
+    """Keep some bits of one sample (1, C, H, W) on the CPU."""
+    kept = round(float(bits))
+    if levels is None:
+        steps = 2.0**kept
+        return (image * steps).floor_().clamp_(0, steps - 1).mul_(1 / steps)
+    step = 2.0 ** (8 - kept)
+    return (image * levels).round_().mul_(1 / step).floor_().mul_(step / levels)
 
 
 @pixelwise

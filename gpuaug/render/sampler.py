@@ -105,19 +105,16 @@ def nearest_pixels(
     region: tuple[int, int, int, int],
     fill: tuple[float, ...],
     work: torch.dtype,
+    into: Tensor | None = None,
 ) -> Tensor:
     """Return (1, C, h, w) in the image's dtype: the nearest pixel of an affine map's position, as `reading` finds it.
 
-    The visible part gets a border of fill, to which every position outside is brought: nothing has to be chosen.
+    The visible part gets a border of fill, to which every position outside is brought: nothing has to be chosen. It is
+    written `into` what is of the same dtype and of ordinary strides; None makes a new one.
     """
     x0, y0, x1, y1 = region
     channels, (h, w) = image.shape[1], canvas
     rows, cols = y1 - y0 + 2, x1 - x0 + 2
-    source = image.new_empty((channels, rows, cols))
-    for c in range(channels):
-        value = fill[c if len(fill) > 1 else 0]
-        source[c].fill_(value if image.dtype.is_floating_point else round(value))
-    source[:, 1:-1, 1:-1] = image[0, :, y0:y1, x0:x1]
     gx, gy = torch.arange(w, dtype=work) + (0.5 - w / 2), torch.arange(h, dtype=work)[:, None] + (0.5 - h / 2)
     px, py = (
         torch.add(row[0] * gx, row[1] * gy).add_(row[2] + row[0] * (w / 2) + row[1] * (h / 2)).floor_() for row in m[:2]
@@ -128,10 +125,15 @@ def nearest_pixels(
         place = py.mul_(cols).add_(px).to(torch.int32).view(-1)
     else:
         place = px.to(torch.int64).add_(py.to(torch.int64), alpha=cols).view(-1)
-    out = image.new_empty((channels, h * w))
-    for plane, found in zip(source.view(channels, -1), out, strict=True):
-        torch.index_select(plane, 0, place, out=found)
-    return out.view(1, channels, h, w)
+    out = into if into is not None and into.is_contiguous() else image.new_empty((1, channels, h, w))
+    plane = image.new_empty((rows, cols))  # one for all channels: it stays in the cache
+    for c, found in enumerate(out.view(channels, -1)):
+        if c == 0 or len(fill) > 1:
+            value = fill[c if len(fill) > 1 else 0]
+            plane.fill_(value if image.dtype.is_floating_point else round(value))
+        plane[1:-1, 1:-1] = image[0, c, y0:y1, x0:x1]
+        torch.index_select(plane.view(-1), 0, place, out=found)
+    return out
 
 
 def _framed(

@@ -53,15 +53,15 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
     out = torch.empty((len(rows), plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
     scale = plan.scale
-    # A last warp may write its pixels where they belong.
-    ends = bool(passes) and not passes[-1].program and passes[-1].filter is None and last is None
-    direct = ends and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
+    # A warp that nothing follows may write its pixels where they belong.
+    alike = bool(passes) and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
     rounds = plan.out_dtype == torch.uint8 and not plan.normalized
     gate = None if last is None or last.on is None else last.on.tolist()
     buffer = torch.empty((1, *out.shape[1:]), dtype=work) if last is not None and out.dtype != work else None
     for b, row in enumerate(rows):
-        into = out[b : b + 1] if direct else None
         ending = last is not None and (gate is None or gate[b])
+        direct = alike and not ending and _only_warps(passes[-1], hosts[-1], b)
+        into = out[b : b + 1] if direct else None
         image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds and not ending)
         if ending and last is not None and last.write_one is not None:
             operands, end = [t[b : b + 1] for t in last.operands], out[b : b + 1]
@@ -178,6 +178,13 @@ def _host(step: Pass) -> _Host:
     )
 
 
+def _only_warps(step: Pass, host: _Host, b: int) -> bool:
+    """Return whether nothing follows the warp of a pass for a sample."""
+    if step.mix is not None or (step.filter is not None and (host.filter is None or host.filter[b])):
+        return False
+    return not any(gate is None or gate[b] for gates in host.gates for gate in gates)
+
+
 def _working(image: Tensor, unit: float, work: torch.dtype) -> Tensor:
     if unit == 1:
         return image.to(work)
@@ -264,7 +271,7 @@ def _warp(
         widen = warp.reading.antialias and warp.shrink > 1
         return sample_image(image, m, step.canvas, region, fill, work, widen, host.frames, into)
     if not axes and affine and warp.reading.interpolation == "nearest" and region is not None:
-        return nearest_pixels(image, m, step.canvas, region, fill, work)
+        return nearest_pixels(image, m, step.canvas, region, fill, work, into)
     local = _shrink(m, step.canvas, warp.projective)
     one = replace(
         warp,

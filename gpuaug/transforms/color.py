@@ -12,7 +12,7 @@ from gpuaug import functional as F
 from gpuaug.functional.blur import sharpen_one
 from gpuaug.functional.color_one import brightness_one, contrast_one, hsv_one, hue_one, saturation_one
 from gpuaug.functional.replace_one import drop_channels_one, invert_bytes, permute_one, posterize_bytes, solarize_bytes
-from gpuaug.functional.tone import autocontrast_one, equalize_one, solarize_one
+from gpuaug.functional.tone import autocontrast_one, equalize_one, posterize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
@@ -36,6 +36,7 @@ _OF_ONE: dict[str, Any] = {
     "adjust_sharpness": sharpen_one,
     "autocontrast": autocontrast_one,
     "equalize": equalize_one,
+    "posterize": posterize_one,
     "solarize": solarize_one,
 }
 """What does the same to one sample on the CPU, in less time."""
