@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,11 +34,12 @@ class Bags:
 
 def bagged(index: Tensor, weight: Tensor, size: int, channels: int) -> Bags:
     """Return bags of the lines `index` (n, k) of planes of `size` lines; a weight of 0 is left out: it silences NaN."""
-    taken = weight != 0
-    count = taken.sum(1).expand(channels, -1).flatten()
-    lines = (index[taken] + size * torch.arange(channels)[:, None]).flatten()
-    start = (count.cumsum(0) - count).to(torch.int32)
-    return Bags(lines.to(torch.int32), start, weight[taken].expand(channels, -1).flatten())
+    lines, shares = index.numpy(), weight.numpy()  # small arrays: NumPy handles them in a fraction of torch's time
+    taken = shares != 0
+    count = np.tile(taken.sum(1), channels)
+    first = (np.cumsum(count) - count).astype(np.int32)
+    rows = (lines[taken] + size * np.arange(channels)[:, None]).astype(np.int32)
+    return Bags(*(torch.from_numpy(a) for a in (rows.ravel(), first, np.tile(shares[taken], channels))))
 
 
 def mirrored(bags: Bags, size: int, channels: int) -> Bags:

@@ -292,9 +292,11 @@ def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def normalize_into(out: Tensor, image: Tensor, unit: float, mean: Tensor, std: Tensor) -> None:
-    """Write normalised values of an image in units of its own, where white is `unit`, in one step from its dtype."""
-    inverse, shift = 1 / (std * unit), -mean / std
-    torch.mul(image, inverse.to(out.dtype)[..., None, None], out=out).add_(shift.to(out.dtype)[..., None, None])
+    """Write normalised values of one image in units of its own, where white is `unit`, in one step from its dtype."""
+    means, deviations = mean.expand(1, image.shape[1])[0].tolist(), std.expand(1, image.shape[1])[0].tolist()
+    for c, (middle, deviation) in enumerate(zip(means, deviations, strict=True)):
+        shift = out.new_full((), -middle / deviation)
+        torch.add(shift, image[:, c], alpha=1 / (deviation * unit), out=out[:, c])
 
 
 @pixelwise

@@ -127,5 +127,5 @@ def _made(
 def _limits(window: Window) -> tuple[Tensor, Tensor] | None:
     if window is None:
         return None
-    low, high = torch.tensor(window, dtype=torch.float64)
-    return low, high
+    low, high = window
+    return torch.scalar_tensor(low, dtype=torch.float64), torch.scalar_tensor(high, dtype=torch.float64)
