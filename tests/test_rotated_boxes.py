@@ -22,7 +22,7 @@ BOXES = torch.tensor(
 )
 
 OLD = tuple(map(int, torchvision.__version__.split(".")[:2])) < (0, 24)
-"""Whether torchvision makes a sheared box a rectangle over its diagonal, and not yet over its longer side (its #9181)."""
+"""Whether torchvision makes a sheared box a rectangle over its diagonal, not over its longer side (its #9181)."""
 
 
 def written(boxes: Tensor, format: str) -> Tensor:
