@@ -27,7 +27,8 @@ _TOP = np.float32(1.0 - 2.0**-24)
 
 def is_plain(*tensors: Tensor) -> bool:
     """Tell whether tensors are numbers in the host's memory that nobody traces."""
-    return not torch.compiler.is_compiling() and all(type(t) is Tensor and t.device.type == "cpu" for t in tensors)
+    traced = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+    return not traced and all(type(t) is Tensor and t.device.type == "cpu" for t in tensors)
 
 
 class Ahead:
