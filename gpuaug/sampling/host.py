@@ -51,7 +51,8 @@ class Ahead:
             known, first, drawn = self._last
             if known == call:
                 if first <= clock < first + len(drawn):
-                    return drawn[clock - first]
+                    there: Floats = drawn[clock - first]
+                    return there
                 if clock == first + len(drawn):
                     steps = max(1, min(_STEPS, _WORDS // max(len(samples) * len(self.blocks), 1)))
         fresh: list[Floats] = list(uniform_numpy(seed, clock, steps, samples, copies, self.blocks, self.columns))
