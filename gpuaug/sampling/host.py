@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import in_memory
 from gpuaug.sampling.distributions import Categorical, Integers, Uniform
 from gpuaug.sampling.generator import uniform_numpy
 from gpuaug.sampling.unit import Unit
@@ -27,7 +28,7 @@ _TOP = np.float32(1.0 - 2.0**-24)
 
 def is_plain(*tensors: Tensor) -> bool:
     """Tell whether tensors are numbers in the host's memory that nobody traces."""
-    return not torch.compiler.is_compiling() and all(type(t) is Tensor and t.device.type == "cpu" for t in tensors)
+    return not torch.compiler.is_compiling() and all(map(in_memory, tensors))
 
 
 class Ahead:
