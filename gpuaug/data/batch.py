@@ -56,6 +56,8 @@ class Batch:
     """What the images are rows of, where `image` says no more than their shape."""
     rows: Tensor | None = None
     """(B,) int64: which rows."""
+    contexts: tuple[Any, Any, list[Any]] | None = None
+    """What transforms may know of it, kept for the length of a call: whose, of what, and that."""
 
     @property
     def canvas(self) -> Canvas:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "row", "split", "store"]
+__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "put", "row", "split", "store"]
 
 Pixels = Tensor | list[Tensor]
 """Images: (B, C, H, W), or, where a compiler is to make one kernel of it all, C planes (B, H, W)."""
@@ -137,6 +137,16 @@ def store(out: Tensor, image: Tensor) -> None:
         np.copyto(out.numpy(), image.detach().numpy(), casting="unsafe")
     else:
         out.copy_(image)
+
+
+def put(out: Tensor, image: Tensor, unit: float) -> None:
+    """Write an image on the CPU in working values, of one in units of its own where white is `unit`."""
+    if image.dtype == out.dtype and unit != 1:
+        torch.mul(image, 1 / unit, out=out)
+        return
+    out.copy_(image)
+    if unit != 1:
+        out.mul_(1 / unit)
 
 
 def beside(operand: Tensor, plane: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ and resize is one call of torch's own resampler, and a pixel operation that a ga
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -48,10 +49,16 @@ class _Host:
 def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     """Return the batch after the passes."""
     rows = passes[0].index.tolist() if passes and passes[0].index is not None else range(x.shape[0])
-    passes, last = _without_last(passes, plan, work)
-    hosts = [_host(step) for step in passes]
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
     out = torch.empty((len(rows), plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
+    with torch.inference_mode():  # nothing here has gradients: without their bookkeeping a call takes a tenth less
+        _write(out, x, rows, plan, passes, work)
+    return out
+
+
+def _write(out: Tensor, x: Tensor, rows: Sequence[int], plan: Plan, passes: list[Pass], work: torch.dtype) -> None:
+    passes, last = _without_last(passes, plan, work)
+    hosts = [_host(step) for step in passes]
     scale = plan.scale
     # A warp that nothing follows may write its pixels where they belong.
     alike = bool(passes) and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
@@ -64,26 +71,33 @@ def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor
         there = (host.back, host.soft, host.hard, scale, out if whole else None)
         moved = None if step.warp is None else moved_at_once(x, step.warp, step.canvas, *there)
         if moved is not None and whole:
-            return out if moved is out else out.copy_(moved)
+            if moved is not out:
+                out.copy_(moved)
+            return
         if moved is not None:
             x, passes = moved, [replace(step, warp=None), *passes[1:]]
+    sources, ends = x.split(1), out.split(1)
+    given = [] if last is None else list(zip(*(t.split(1) for t in last.operands), strict=True))
     for b, row in enumerate(rows):
         ending = last is not None and (gate is None or gate[b])
         direct = alike and not ending and _only_warps(passes[-1], hosts[-1], b)
-        into = out[b : b + 1] if direct else None
-        image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds and not ending)
+        image, unit, end = sources[row], scale, ends[b]
+        if passes:
+            into, rounded = end if direct else None, rounds and not ending
+            image, unit = _through(image, unit, b, plan, passes, hosts, work, into, rounded)
         if ending and last is not None and last.write_one is not None:
-            operands, end = [t[b : b + 1] for t in last.operands], out[b : b + 1]
+            operands = given[b] if given else ()
             if buffer is None:
                 last.write_one(end, image, unit, *operands, **last.static)
             elif last.level_one is not None and image.dtype == torch.uint8:
                 last.level_one(end, image, *operands, **last.static)
+            elif last.move_one is not None and (moved := _moved(image, unit, last, b)) is not None:
+                store(end, _encoded(moved, unit, plan, x.dtype, work))
             else:
                 last.write_one(buffer, image, unit, *operands, **last.static)
                 store(end, buffer.clamp_(0, 1).mul_(plan.scale).round_())
-        elif not (direct and image.data_ptr() == out[b].data_ptr()):
-            store(out[b : b + 1], _encoded(image, unit, plan, x.dtype, work))
-    return out
+        elif not (direct and image.data_ptr() == end.data_ptr()):
+            store(end, _encoded(image, unit, plan, x.dtype, work))
 
 
 def _through(
@@ -153,7 +167,8 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
         return passes, None
     if whole and slots and last.name in ALIKE:  # which may join a table
         return passes, None
-    return [*passes[:-1], replace(passes[-1], program=slots)], last
+    rest = replace(passes[-1], program=slots)
+    return ([*passes[:-1]] if rest.empty else [*passes[:-1], rest]), last
 
 
 def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: torch.dtype) -> Tensor:
