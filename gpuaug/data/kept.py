@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.data.batch import Batch
 from gpuaug.data.instances import Instances
-from gpuaug.render.values import movable
+from gpuaug.render.values import again, movable
 
 __all__ = ["Kept", "Met", "among", "parts_of"]
 
@@ -150,7 +150,7 @@ def among(
 
 def _written(ring: Tensor, slots: Tensor, given: Tensor) -> Tensor:
     """Return a part of a ring with what a batch has in some slots."""
-    return movable(ring).index_copy(0, slots, movable(given)).view(ring.dtype)
+    return again(movable(ring).index_copy(0, slots, movable(given)), ring.dtype)
 
 
 def _as_long(given: Parts, ring: Mapping[str, Tensor]) -> Parts:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gpuaug.render.values import movable
+
 __all__ = ["Packed"]
 
 
@@ -50,9 +52,9 @@ class Packed:
         """Return the same in another dtype."""
         return replace(self, values=self.values.to(dtype), views=[view.to(dtype) for view in self.views])
 
-    def view(self, dtype: torch.dtype) -> Packed:
-        """Return the same bits in another dtype of that size."""
-        return replace(self, values=self.values.view(dtype), views=[view.view(dtype) for view in self.views])
+    def movable(self) -> Packed:
+        """Return the same in integers that torch 2.8 picks from."""
+        return replace(self, values=movable(self.values), views=[movable(view) for view in self.views])
 
     def index_select(self, dim: int, index: Tensor) -> Packed:
         """Return the images `index` (B,), without moving them."""

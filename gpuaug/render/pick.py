@@ -16,7 +16,7 @@ from gpuaug.render.mixes import Blend, blended, covers, tiled
 from gpuaug.render.packed import Packed
 from gpuaug.render.plan import Pass
 from gpuaug.render.reading import over
-from gpuaug.render.values import movable
+from gpuaug.render.values import again, movable
 from gpuaug.render.warp import Warp
 
 __all__ = ["part_of", "pick", "pick_at_once"]
@@ -33,8 +33,8 @@ def pick(x: Tensor | Packed, passes: list[Pass], fill: float, source: Canvas, ba
         first = passes[0]
         assert first.warp is not None
         blank = _blank(x, fill)
-        whole = _through_tiles(x.view(blank.dtype), first.warp, source, first.canvas, (1.0, 1.0), blank).view(x.dtype)
-        return pick(whole, passes[1:], fill, first.canvas, backend)
+        whole = _through_tiles(x.movable(), first.warp, source, first.canvas, (1.0, 1.0), blank)
+        return pick(again(whole, x.dtype), passes[1:], fill, first.canvas, backend)
     fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
     if uses_triton(x, backend) and _suits_triton(x, passes, fraction):
         from gpuaug.render.lowering_pick import run_pick
@@ -49,7 +49,7 @@ def pick(x: Tensor | Packed, passes: list[Pass], fill: float, source: Canvas, ba
             source = step.canvas
         elif step.blend is not None:
             out = _over(out, step.blend, step.canvas, fraction)
-    return out if out.dtype == x.dtype else out.view(x.dtype)
+    return again(out, x.dtype)
 
 
 def pick_at_once(

@@ -14,6 +14,7 @@ from gpuaug.functional._door import Pixels
 __all__ = [
     "UNIT",
     "ValueRange",
+    "again",
     "as_value_range",
     "default_range",
     "in_range",
@@ -31,15 +32,19 @@ _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: t
 def movable(values: Tensor) -> Tensor:
     """Return integers in a dtype of the same bits that torch 2.8 picks and chooses: it does neither with unsigned ones.
 
-    What is made of them is brought back by `view`.
+    What is made of them is brought back by `again`.
     """
     return values.view(_SIGNED[values.dtype]) if values.dtype in _SIGNED else values
 
 
+def again(values: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what was made of `movable` values in their own dtype; a view in the same dtype would lose gradients."""
+    return values if values.dtype == dtype else values.view(dtype)
+
+
 def rows_of(values: Tensor, index: Tensor) -> Tensor:
     """Return rows of a tensor of any dtype."""
-    found = movable(values).index_select(0, index)
-    return found if found.dtype == values.dtype else found.view(values.dtype)
+    return again(movable(values).index_select(0, index), values.dtype)
 
 
 @dataclass(frozen=True)

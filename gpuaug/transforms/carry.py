@@ -19,7 +19,7 @@ from gpuaug.render.packed import Packed
 from gpuaug.render.pick import pick, pick_at_once
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
-from gpuaug.render.values import default_range, movable
+from gpuaug.render.values import again, default_range, movable
 from gpuaug.transforms.track import moves
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def _filled(mask: Any, where: Tensor, fill: float) -> Any:
 
 
 def _where(where: Tensor, fill: float, mask: Tensor) -> Tensor:
-    out = torch.where(where, movable(mask.new_full((), fill)), movable(mask))
-    return out if out.dtype == mask.dtype else out.view(mask.dtype)
+    return again(torch.where(where, movable(mask.new_full((), fill)), movable(mask)), mask.dtype)
 
 
 def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node]) -> Any:
