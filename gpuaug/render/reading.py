@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,7 +102,8 @@ def taps(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return indices and weights of the taps around positions along one axis.
 
-    Where they are `joined`, a last dimension of 1 becomes that of all taps, and the lists are of one.
+    Where they are `joined`, a last dimension of 1 becomes that of all taps, and the lists are of one. Where they are
+    `stored`, they are computed all at once, each as it would be alone.
     """
     if reading.interpolation == "nearest":
         first = torch.floor(position)
@@ -109,7 +111,12 @@ def taps(
         half = support(reading) if width is None else support(reading) * width
         first = torch.floor(position - 0.5 - half) + 1
     places, weights = [], []
-    for k in [torch.arange(count, dtype=first.dtype)] if joined else range(count):
+    steps: Any = range(count)
+    if joined:
+        steps = [torch.arange(count, dtype=first.dtype)]
+    elif stored:
+        steps = [torch.arange(count, dtype=first.dtype, device=first.device).view(-1, 1, 1)]
+    for k in steps:
         place = first + k
         if reading.interpolation == "nearest":
             weight = torch.ones_like(place)
@@ -123,7 +130,8 @@ def taps(
         places.append(place)
         weights.append(weight)
     if reading.interpolation != "nearest" and (width is not None or hard is not None):
-        total = sum(weights[1:], weights[0])  # one by one: a reduction's order may depend on the size of the batch
+        parts = weights[0].unbind() if stored else weights
+        total = sum(parts[1:], parts[0])  # one by one: a reduction's order may depend on the size of the batch
         total = total.sum(-1, keepdim=True) if joined else total
         inverse = 1 / torch.where(total == 0, torch.ones_like(total), total)
         weights = [weight * inverse for weight in weights]
@@ -139,7 +147,7 @@ def taps(
         nearest = torch.minimum(place.clamp(min=0), size - 1) if isinstance(size, Tensor) else place.clamp(0, size - 1)
         indices.append(nearest.to(torch.int32))
     if stored:
-        indices, weights = list(kept(torch.stack(indices)).unbind()), list(kept(torch.stack(weights)).unbind())
+        return list(kept(indices[0]).unbind()), list(kept(weights[0]).unbind())
     return indices, weights
 
 
