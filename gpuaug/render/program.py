@@ -42,6 +42,21 @@ class Choice:
     """Likewise of a filter that adds values: (image of 8 bits, *operands, **static) to whole sums and of how many
     values they are; None where it does otherwise."""
 
+    def where(self, on: Tensor | None) -> Choice:
+        """Return the operation for other samples, without what the walk alone calls."""
+        # `dataclasses.replace` took half of the tracing of a pipeline of colours.
+        return Choice(
+            self.name,
+            self.apply,
+            self.operands,
+            self.static,
+            on,
+            self.channels,
+            self.levels,
+            self.values,
+            self.measures,
+        )
+
     def of(self, sample: int) -> Choice:
         """Return the operation on one sample."""
         rows = tuple(operand[sample : sample + 1] for operand in self.operands)
