@@ -292,13 +292,18 @@ def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def normalize_into(out: Tensor, image: Tensor, unit: float, mean: Tensor, std: Tensor) -> None:
-    """Write normalised values of one image in units of its own, where white is `unit`: one step for each channel."""
+    """Write normalised values of images in units of their own, where white is `unit`: one step for each channel."""
     if image.dtype != out.dtype:  # in the step itself torch would do so far more slowly
         out.copy_(image)
         image = out
-    means, deviations = mean.expand(1, image.shape[1])[0].tolist(), std.expand(1, image.shape[1])[0].tolist()
-    for plane, into, middle, deviation in zip(image.unbind(1), out.unbind(1), means, deviations, strict=True):
-        torch.add(out.new_full((), -middle / deviation), plane, alpha=1 / (deviation * unit), out=into)
+    b, c = image.shape[:2]
+    rows = [values.expand(b, c).tolist() for values in (mean, std)]
+    alike = all(row == values[0] for values in rows for row in values)
+    parts = [(image, out)] if alike else zip(image.split(1), out.split(1), strict=True)
+    for (values, into), means, deviations in zip(parts, *rows, strict=False):
+        planes = zip(values.unbind(1), into.unbind(1), means, deviations, strict=True)
+        for plane, there, middle, deviation in planes:
+            torch.add(out.new_full((), -middle / deviation), plane, alpha=1 / (deviation * unit), out=there)
 
 
 @pixelwise

@@ -35,6 +35,8 @@ class Choice:
     """Likewise where it is the last operation: (output, image, what white is in the image, *operands, **static)."""
     level_one: Callable[..., None] | None = None
     """Likewise where both images are of 8 bits, and it is rounded next: (output, image, *operands, **static)."""
+    together: bool = False
+    """Whether `write_one` and `level_one` take several samples as well, with the operands of all of them."""
     move_one: Callable[..., Tensor | None] | None = None
     """Likewise where values are only moved or replaced: (image of its own dtype, what white is in it, *operands,
     **static) to another of that dtype; None where what is put there is none of its values."""

@@ -74,6 +74,7 @@ def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: b
     made = Choice(name, function.working, operands, static, on, levels=levels)
     made.apply_one, made.move_one = _OF_ONE.get(name), _MOVED.get(name)
     made.write_one, made.level_one = _WRITTEN.get(name, (None, None))
+    made.together = name in _WRITTEN
     return made
 
 

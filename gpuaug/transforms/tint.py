@@ -276,4 +276,5 @@ def scaled(scale: torch.Tensor, shift: torch.Tensor) -> Choice:
     """Return values times a scale, and more, each (B,) or (B, C)."""
     made = choice(F.scale_shift, scale, shift)
     made.apply_one, made.write_one, made.level_one = scale_one, scale_into, scale_levels_into
+    made.together = True
     return made
