@@ -44,10 +44,15 @@ class Choice:
     """Likewise of a filter that adds values: (image of 8 bits, *operands, **static) to whole sums and of how many
     values they are; None where it does otherwise."""
 
+    tables: tuple[Tensor, Tensor] | None = None
+    """What the CPU's walk has found the operation to make of each level of 8 bits, for all samples: working values
+    and whole levels."""
+
     def of(self, sample: int) -> Choice:
         """Return the operation on one sample."""
         rows = tuple(operand[sample : sample + 1] for operand in self.operands)
-        return replace(self, operands=rows, on=None if self.on is None else self.on[sample : sample + 1])
+        on = None if self.on is None else self.on[sample : sample + 1]
+        return replace(self, operands=rows, on=on, tables=None)
 
 
 @dataclass

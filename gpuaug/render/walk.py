@@ -185,7 +185,7 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
     last, *others = slot.choices
     if others or last.write_one is None or last.channels is not None or plan.rounds_after(passes[-1]):
         return passes, None
-    if whole and slots and last.name in ALIKE:  # which may join a table
+    if whole and last.name in ALIKE and (slots or last.level_one is None):  # which may join a table, or be one
         return passes, None
     rest = replace(passes[-1], program=slots)
     return ([*passes[:-1]] if rest.empty else [*passes[:-1], rest]), last

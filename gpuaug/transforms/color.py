@@ -24,7 +24,7 @@ from gpuaug.functional.replace_one import (
     write_inverted,
     write_permuted,
 )
-from gpuaug.functional.tone import autocontrast_one, equalize_one, posterize_one, solarize_one
+from gpuaug.functional.tone import autocontrast_one, equalize_one, gamma_one, posterize_one, solarize_one, write_gamma
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
@@ -42,6 +42,7 @@ __all__ = [
 _OF_ONE: dict[str, Any] = {
     "adjust_brightness": brightness_one,
     "adjust_contrast": contrast_one,
+    "adjust_gamma": gamma_one,
     "adjust_hue": hue_one,
     "adjust_hue_saturation_value": hsv_one,
     "adjust_saturation": saturation_one,
@@ -61,11 +62,12 @@ _MOVED: dict[str, Any] = {
 }
 """Likewise in the image's own dtype."""
 _WRITTEN: dict[str, tuple[Any, Any]] = {
+    "adjust_gamma": (write_gamma, None),
     "drop_channels": (write_dropped, level_dropped),
     "invert": (write_inverted, level_inverted),
     "permute_channels": (write_permuted, level_permuted),
 }
-"""Likewise into the output, of working values and of 8 bits."""
+"""Likewise into the output, of working values and of 8 bits; the latter take samples together."""
 
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
@@ -74,7 +76,7 @@ def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: b
     made = Choice(name, function.working, operands, static, on, levels=levels)
     made.apply_one, made.move_one = _OF_ONE.get(name), _MOVED.get(name)
     made.write_one, made.level_one = _WRITTEN.get(name, (None, None))
-    made.together = name in _WRITTEN
+    made.together = made.level_one is not None
     return made
 
 
