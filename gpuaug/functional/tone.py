@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -263,22 +264,22 @@ def equalize(image: Tensor) -> Tensor:
 def equal_levels(image: Tensor) -> Tensor:
     """Return what equalizing makes of each level, (C, 256) whole numbers, for one sample (1, C, H, W) of levels."""
     c, h, w = image.shape[1:]
-    counts = [torch.bincount(channel, minlength=256) for channel in image.reshape(c, h * w)]
-    histogram = torch.stack(counts)
-    brightest = image.reshape(c, h * w).amax(dim=1, keepdim=True).to(torch.int64)
-    step = (h * w - histogram.gather(1, brightest)) // 255
-    table = (histogram.cumsum(dim=1) + step // 2) // step.clamp(min=1)
-    table = torch.cat((torch.zeros_like(step), table[:, :-1]), dim=1).clamp_(0, 255)
-    return torch.where(step == 0, torch.arange(256), table)
+    # Small arrays: NumPy handles them in a fraction of torch's time.
+    histogram = np.stack([torch.bincount(channel, minlength=256).numpy() for channel in image.reshape(c, h * w)])
+    brightest = 255 - np.argmax(histogram[:, ::-1] != 0, axis=1)
+    step = (h * w - histogram[np.arange(c), brightest][:, None]) // 255
+    table = (histogram.cumsum(axis=1) + step // 2) // np.maximum(step, 1)
+    table = np.concatenate((np.zeros_like(step), table[:, :-1]), axis=1).clip(0, 255)
+    return torch.from_numpy(np.where(step == 0, np.arange(256), table))
 
 
 def equalize_one(image: Tensor) -> Tensor:
     """Equalize one sample (1, C, H, W) on the CPU: the same table, with its levels counted channel by channel."""
     level = image.clamp(0, 1).nan_to_num_().mul_(255.999).to(torch.int32)
-    table = equal_levels(level).to(image.dtype) / 255
+    table = equal_levels(level).to(image.dtype).div_(255)
     out = torch.empty_like(image, memory_format=torch.contiguous_format)
-    for c, row in enumerate(table):
-        torch.index_select(row, 0, level[0, c].reshape(-1), out=out[0, c].view(-1))
+    for into, plane, row in zip(out[0], level[0], table, strict=True):
+        torch.index_select(row, 0, plane.reshape(-1), out=into.view(-1))
     return out
 
 
