@@ -69,13 +69,32 @@ def color_matrix(image: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
 def mix_one(image: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
     """Map the colours of one sample (1, C, H, W) by a matrix (1, C, C + 1) whose numbers may be read: on the CPU."""
     out = torch.empty_like(image)
-    for c, (*weights, more) in enumerate(matrix[0].tolist()):
-        plane = torch.mul(image[:, 0], weights[0], out=out[:, c])
-        for n, weight in enumerate(weights[1:], start=1):
-            plane.add_(image[:, n], alpha=weight)
-        if more:
-            plane.add_(more)
-    return out.clamp_(0, 1) if clip else out
+    write_mixed(out, image, 1.0, matrix, clip)
+    return out
+
+
+def write_mixed(out: Tensor, image: Tensor, unit: float, matrix: Tensor, clip: bool = True) -> None:
+    """Write the mapped colours of samples in units of their own, where white is `unit`."""
+    whole = bool((matrix == matrix[:1]).all())
+    pairs = [(out, image)] if whole else zip(out.split(1), image.split(1), strict=True)
+    for (into, values), rows in zip(pairs, matrix.tolist(), strict=False):
+        first, *others = values.to(out.dtype).unbind(1)
+        for there, (weight, *weights, more) in zip(into.unbind(1), rows, strict=True):
+            torch.mul(first, weight / unit, out=there)
+            for plane, other in zip(others, weights, strict=True):
+                there.add_(plane, alpha=other / unit)
+            if more:
+                there.add_(more)
+    if clip:
+        out.clamp_(0, 1)
+
+
+def mix_levels(out: Tensor, image: Tensor, matrix: Tensor, clip: bool = True) -> None:
+    """Write the rounded colours of samples of 8 bits into others."""
+    for into, levels, rows in zip(*(t.split(_CHUNK) for t in (out, image, matrix)), strict=True):
+        values = torch.empty_like(levels, dtype=torch.float32)
+        write_mixed(values, levels, 1.0, torch.cat((rows[..., :-1], rows[..., -1:] * 255), dim=-1), clip=False)
+        store(into, values.clamp_(0, 255).round_())
 
 
 @pixelwise
