@@ -21,7 +21,7 @@ STEPS: dict[str, Any] = {
     "shift by channel": lambda p, white: ga.RGBShift((-250, 250), 0.7, (-9, 30), p=p),
     "shift": lambda p, white: ga.RandShiftIntensity(0.4, p=p),
     "scale": lambda p, white: ga.RandScaleIntensity(0.6, p=p, channel_wise=True),
-    "scale alike": lambda p, white: ga.RandScaleIntensity((0.3, 0.3), p=p),
+    "scale alike": lambda p, white: ga.RandScaleIntensity((0.29731, 0.29731), p=p),
     "scale and shift": lambda p, white: ga.RandomBrightnessContrast(0.3, 0.3, p=p, per_channel=True),
     "light": lambda p, white: ga.PlanckianJitter(p=p),
     "sepia": lambda p, white: ga.ToSepia(p=p),
