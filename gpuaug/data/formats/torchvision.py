@@ -20,6 +20,8 @@ __all__ = ["holds", "is_detection", "read", "read_detection", "read_targets"]
 
 def holds(structure: Any) -> bool:
     """Tell whether some leaf is a torchvision image."""
+    if isinstance(structure, tuple) and all(type(part) is Tensor for part in structure):
+        return False
     return any(isinstance(leaf, (tvt.Image, tvt.Video)) for leaf in tree.tree_leaves(structure))
 
 
