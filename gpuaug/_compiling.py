@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
-__all__ = ["kept", "product", "stacked"]
+__all__ = ["exact", "kept", "product", "stacked"]
+
+AUTOCAST = ("cpu", "cuda", "mps", "xpu")
+"""The devices that have it, by name: Dynamo of torch 2.8 does not trace `torch.amp.is_autocast_available`."""
+
+
+def exact(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which autocast rounds no product of matrices."""
+    return torch.autocast(device.type, enabled=False) if device.type in AUTOCAST else nullcontext()
 
 
 def kept(table: Tensor) -> Tensor:

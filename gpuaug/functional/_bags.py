@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 __all__ = ["Bags", "bagged", "blurred", "mirrored", "sum_lines"]
 
+Array = npt.NDArray[Any]
 _SUM = 0
 """Torch's number for the mode of an embedding bag."""
 _KEPT = 256
@@ -32,14 +35,14 @@ class Bags:
     """(N,)."""
 
 
-def bagged(index: Tensor, weight: Tensor, size: int, channels: int) -> Bags:
+def bagged(index: Array, weight: Array, size: int, channels: int, work: torch.dtype) -> Bags:
     """Return bags of the lines `index` (n, k) of planes of `size` lines; a weight of 0 is left out: it silences NaN."""
-    lines, shares = index.numpy(), weight.numpy()  # small arrays: NumPy handles them in a fraction of torch's time
-    taken = shares != 0
+    taken = weight != 0
     count = np.tile(taken.sum(1), channels)
     first = (np.cumsum(count) - count).astype(np.int32)
-    rows = (lines[taken] + size * np.arange(channels)[:, None]).astype(np.int32)
-    return Bags(*(torch.from_numpy(a) for a in (rows.ravel(), first, np.tile(shares[taken], channels))))
+    rows = (index[taken] + size * np.arange(channels)[:, None]).astype(np.int32).ravel()
+    shares = np.tile(weight[taken], channels)
+    return Bags(torch.from_numpy(rows), torch.from_numpy(first), torch.from_numpy(shares).to(work))
 
 
 def mirrored(bags: Bags, size: int, channels: int) -> Bags:

@@ -139,10 +139,22 @@ def scale_shift(image: Tensor, scale: Tensor | float, shift: Tensor | float) -> 
     )
 
 
-def _planes_of(numbers: Tensor, channels: int) -> list[float]:
-    """Return what one sample (1,) or (1, C) has for each channel."""
-    found = numbers.flatten().tolist()
-    return found * channels if len(found) == 1 else found
+def _beside(numbers: Tensor, out: Tensor) -> Tensor | float:
+    """Return what one sample (1,) or (1, C) has, to be broadcast: a number where it is one for all channels."""
+    return numbers.item() if numbers.numel() == 1 else numbers.to(out.dtype).view(1, -1, 1, 1)
+
+
+def _scaled(out: Tensor, image: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """Write image * scale + shift, in as few passes as the numbers allow."""
+    if image.dtype != out.dtype:
+        out.copy_(image)
+        image = out
+    if isinstance(scale, float) and isinstance(shift, float) and shift != 0 and scale != 1:
+        return torch.add(out.new_full((), shift), image, alpha=scale, out=out)
+    if isinstance(scale, float) and scale == 1:
+        return torch.add(image, shift, out=out)
+    torch.mul(image, scale, out=out)
+    return out if isinstance(shift, float) and shift == 0 else out.add_(shift)
 
 
 def scale_one(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -153,29 +165,26 @@ def scale_one(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def scale_into(out: Tensor, image: Tensor, unit: float, scale: Tensor, shift: Tensor) -> None:
-    """Write the values of one sample in units of its own, where white is `unit`, in one step from its dtype."""
-    channels = image.shape[1]
-    for c, (factor, more) in enumerate(zip(_planes_of(scale, channels), _planes_of(shift, channels), strict=True)):
-        if factor == unit == 1:
-            torch.add(image[:, c], more, out=out[:, c]).clamp_(0, 1)
-            continue
-        plane = torch.mul(image[:, c], factor / unit, out=out[:, c])
-        (plane.add_(more) if more else plane).clamp_(0, 1)
+    """Write the values of one sample in units of its own, where white is `unit`."""
+    factor = _beside(scale, out)
+    _scaled(out, image, factor if unit == 1 else factor / unit, _beside(shift, out)).clamp_(0, 1)
 
 
 def scale_levels_into(out: Tensor, image: Tensor, scale: Tensor, shift: Tensor) -> None:
     """Write the rounded values of one sample of 8 bits into another; what is only added is added in 8 bits."""
-    channels = image.shape[1]
-    for c, (factor, more) in enumerate(zip(_planes_of(scale, channels), _planes_of(shift, channels), strict=True)):
-        plane, level = image[:, c], more * 255
-        if factor != 1:
-            store(out[:, c], torch.mul(plane, factor).add_(level).clamp_(0, 255).round_())
-            continue
+    if scale.numel() > 1 or scale.item() != 1:
+        values = torch.empty(image.shape, dtype=torch.float32)
+        _scaled(values, image, _beside(scale, values), _beside(shift * 255, values))
+        store(out, values.clamp_(0, 255).round_())
+        return
+    shifts = (shift * 255).flatten().tolist()
+    parts = [(image, out)] if len(shifts) == 1 else zip(image.unbind(1), out.unbind(1), strict=True)
+    for (plane, into), level in zip(parts, shifts, strict=True):
         whole = max(min(round(level), 255), -255)
         if whole >= 0:
-            out[:, c] = plane.clamp(max=255 - whole).add_(whole)
+            torch.clamp(plane, max=255 - whole, out=into).add_(whole)
         else:
-            out[:, c] = plane.clamp(min=-whole).sub_(-whole)
+            torch.clamp(plane, min=-whole, out=into).sub_(-whole)
 
 
 @pixelwise

@@ -292,11 +292,13 @@ def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def normalize_into(out: Tensor, image: Tensor, unit: float, mean: Tensor, std: Tensor) -> None:
-    """Write normalised values of one image in units of its own, where white is `unit`, in one step from its dtype."""
+    """Write normalised values of one image in units of its own, where white is `unit`: one step for each channel."""
+    if image.dtype != out.dtype:  # in the step itself torch would do so far more slowly
+        out.copy_(image)
+        image = out
     means, deviations = mean.expand(1, image.shape[1])[0].tolist(), std.expand(1, image.shape[1])[0].tolist()
-    for c, (middle, deviation) in enumerate(zip(means, deviations, strict=True)):
-        shift = out.new_full((), -middle / deviation)
-        torch.add(shift, image[:, c], alpha=1 / (deviation * unit), out=out[:, c])
+    for plane, into, middle, deviation in zip(image.unbind(1), out.unbind(1), means, deviations, strict=True):
+        torch.add(out.new_full((), -middle / deviation), plane, alpha=1 / (deviation * unit), out=into)
 
 
 @pixelwise

@@ -22,7 +22,7 @@ from gpuaug.render.packed import Packed
 from gpuaug.render.settings import Reading
 from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
-__all__ = ["over", "read", "read_planes", "support", "tap_count", "taps"]
+__all__ = ["kernel", "over", "read", "read_planes", "support", "tap_count", "taps"]
 
 
 def support(reading: Reading) -> float:
@@ -97,19 +97,15 @@ def taps(
     soft: tuple[Tensor, Tensor] | None,
     hard: tuple[Tensor, Tensor] | None,
     stored: bool = False,
-    joined: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Return indices and weights of the taps around positions along one axis.
-
-    Where they are `joined`, a last dimension of 1 becomes that of all taps, and the lists are of one.
-    """
+    """Return indices and weights of the taps around positions along one axis."""
     if reading.interpolation == "nearest":
         first = torch.floor(position)
     else:
         half = support(reading) if width is None else support(reading) * width
         first = torch.floor(position - 0.5 - half) + 1
     places, weights = [], []
-    for k in [torch.arange(count, dtype=first.dtype)] if joined else range(count):
+    for k in range(count):
         place = first + k
         if reading.interpolation == "nearest":
             weight = torch.ones_like(place)
@@ -124,7 +120,6 @@ def taps(
         weights.append(weight)
     if reading.interpolation != "nearest" and (width is not None or hard is not None):
         total = sum(weights[1:], weights[0])  # one by one: a reduction's order may depend on the size of the batch
-        total = total.sum(-1, keepdim=True) if joined else total
         inverse = 1 / torch.where(total == 0, torch.ones_like(total), total)
         weights = [weight * inverse for weight in weights]
     if hard is not None:  # a position outside the window shows nothing of it

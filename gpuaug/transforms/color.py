@@ -11,7 +11,19 @@ from torch import Tensor
 from gpuaug import functional as F
 from gpuaug.functional.blur import sharpen_one
 from gpuaug.functional.color_one import brightness_one, contrast_one, hsv_one, hue_one, saturation_one
-from gpuaug.functional.replace_one import drop_channels_one, invert_bytes, permute_one, posterize_bytes, solarize_bytes
+from gpuaug.functional.replace_one import (
+    drop_channels_one,
+    invert_bytes,
+    level_dropped,
+    level_inverted,
+    level_permuted,
+    permute_one,
+    posterize_bytes,
+    solarize_bytes,
+    write_dropped,
+    write_inverted,
+    write_permuted,
+)
 from gpuaug.functional.tone import autocontrast_one, equalize_one, posterize_one, solarize_one
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
@@ -48,13 +60,21 @@ _MOVED: dict[str, Any] = {
     "solarize": solarize_bytes,
 }
 """Likewise in the image's own dtype."""
+_WRITTEN: dict[str, tuple[Any, Any]] = {
+    "drop_channels": (write_dropped, level_dropped),
+    "invert": (write_inverted, level_inverted),
+    "permute_channels": (write_permuted, level_permuted),
+}
+"""Likewise into the output, of working values and of 8 bits."""
 
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
     name = function.working.__name__  # of a function that was wrapped Dynamo sees another name than its own
-    one, moved = _OF_ONE.get(name), _MOVED.get(name)
-    return Choice(name, function.working, operands, static, on, levels=levels, apply_one=one, move_one=moved)
+    made = Choice(name, function.working, operands, static, on, levels=levels)
+    made.apply_one, made.move_one = _OF_ONE.get(name), _MOVED.get(name)
+    made.write_one, made.level_one = _WRITTEN.get(name, (None, None))
+    return made
 
 
 def _factor(value: Range | None, owner: str, name: str) -> Distribution | None:
