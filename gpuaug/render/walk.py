@@ -203,7 +203,8 @@ def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: t
     if image.dtype == dtype and plan.out_dtype == dtype and unit == plan.scale:
         return image
     if plan.out_dtype == torch.uint8 and plan.scale == 255 and not plan.normalized:
-        return torch.mul(image, 255 / unit).clamp_(0, 255).round_()
+        levels = image * (255 / unit) if image.dtype == work else image.to(work).mul_(255 / unit)
+        return levels.clamp_(0, 255).round_()
     return plan.encode(_working(image, unit, work))
 
 
