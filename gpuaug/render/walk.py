@@ -77,7 +77,7 @@ def _write(out: Tensor, x: Tensor, rows: Sequence[int], plan: Plan, passes: list
         if moved is not None:
             x, passes = moved, [replace(step, warp=None), *passes[1:]]
     if last is not None and not passes and _written_at_once(out, x, scale, last, gate, rows):
-        return out
+        return
     sources, ends = x.split(1), out.split(1)
     given = [] if last is None else list(zip(*(t.split(1) for t in last.operands), strict=True))
     for b, row in enumerate(rows):
