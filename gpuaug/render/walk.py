@@ -1,7 +1,7 @@
 """Walk a batch on the CPU sample by sample: the same passes, in cache, doing only what each sample asks for.
 
 Parameters are read as Python numbers here (on the CPU that synchronises nothing), so that a flip is a copy, a crop
-and resize is one call of torch's own resampler, and a pixel operation that a gate leaves out costs nothing.
+and resize is two sums of lines, and a pixel operation that a gate leaves out costs nothing.
 """
 
 from __future__ import annotations
