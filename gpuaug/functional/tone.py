@@ -56,12 +56,13 @@ def adjust_gamma(image: Tensor, gamma: Tensor | float, gain: float = 1.0) -> Ten
 
 
 def write_gamma(out: Tensor, image: Tensor, unit: float, gamma: Tensor, gain: float = 1.0) -> None:
-    """Write what `adjust_gamma` gives on the CPU, where two logarithms are far cheaper than a power."""
+    """Write what `adjust_gamma` gives on the CPU, where a logarithm and an exponential are far cheaper than a power."""
     if image.dtype != out.dtype:
         out.copy_(image)
         image = out
     torch.clamp(image, 0, unit if gain == 1 else None, out=out)
-    (out if unit == 1 else out.div_(unit)).log2_().mul_(float(gamma)).exp2_()
+    # A power of two would do as well, but torch's is not the same wherever a value stands.
+    (out if unit == 1 else out.div_(unit)).log_().mul_(float(gamma)).exp_()
     if gain != 1:
         out.mul_(gain).clamp_(0, 1)
 
