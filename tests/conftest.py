@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 _WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if _WORKER:  # before torch is imported, and for the processes that a test starts
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+else:
+    # Dynamo writes a stack trace for every operation that it traces. Without columns Python underlines nothing in it,
+    # which was an eighth of the tracing. It is read when an interpreter starts: the workers'.
+    os.environ.setdefault("PYTHONNODEBUGRANGES", "1")
 
 import pytest  # noqa: E402
 

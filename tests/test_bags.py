@@ -33,7 +33,7 @@ def test_lines_are_summed_by_the_weights(dtype: torch.dtype) -> None:
         sides.append((index, weight, size))
     down, across = (_dense(*side) for side in sides)
     expected = np.einsum("nh,chw,mw->cnm", down, planes.double().numpy(), across)
-    rows, columns = (bagged(*side, 3) for side in sides)
+    rows, columns = (bagged(index.numpy(), weight.numpy(), size, 3, dtype) for index, weight, size in sides)
     np.testing.assert_allclose(sum_lines(planes, rows, columns).double(), expected, rtol=0, atol=3e-6)
     flipped = sum_lines(planes, mirrored(rows, 7, 3), None)
     expected = np.einsum("nh,chw->cnw", down, planes.flip(1).double().numpy())
@@ -43,7 +43,8 @@ def test_lines_are_summed_by_the_weights(dtype: torch.dtype) -> None:
 def test_a_weight_of_zero_silences_nan() -> None:
     planes = torch.ones(2, 4, 5)
     planes[:, 2] = torch.nan
-    bags = bagged(torch.tensor([[0, 1], [1, 2], [3, 2]]), torch.tensor([[0.5, 0.5], [1.0, 0.0], [0.5, 0.5]]), 4, 2)
+    weight = np.array([[0.5, 0.5], [1.0, 0.0], [0.5, 0.5]])
+    bags = bagged(np.array([[0, 1], [1, 2], [3, 2]]), weight, 4, 2, torch.float32)
     found = sum_lines(planes, bags, None)
     assert found[:, :2].eq(1).all() and found[:, 2].isnan().all()
 

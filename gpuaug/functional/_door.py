@@ -41,6 +41,7 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
     name = function.__name__
     valued = _IN_THE_IMAGES_UNIT & set(inspect.signature(function).parameters)
     arguments = list(inspect.signature(function).parameters.values())[1:]
+    names = [a.name for a in arguments]
     sampled = {a.name for a in arguments if "Tensor" in str(a.annotation)}
     levelled = any(a.name == "levels" for a in arguments)
 
@@ -54,7 +55,9 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
             raise ValueError(f"{name}: image must have shape (B, C, H, W), got {tuple(image.shape)}")
         work = torch.float64 if image.dtype == torch.float64 else torch.float32
         x = image.to(work) / 255 if image.dtype == torch.uint8 else image.to(work)
-        given = dict(zip((a.name for a in arguments), args, strict=False), **kwargs)
+        if len(args) > len(names):
+            raise TypeError(f"{name}: takes at most {len(names)} arguments after image, got {len(args)}")
+        given = dict(zip(names[: len(args)], args, strict=True), **kwargs)
         for key in sampled & given.keys():
             value = given[key]
             if isinstance(value, (int, float)) and not isinstance(value, bool):

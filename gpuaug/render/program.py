@@ -48,6 +48,21 @@ class Choice:
     """What the CPU's walk has found the operation to make of each level of 8 bits, for all samples: working values
     and whole levels."""
 
+    def where(self, on: Tensor | None) -> Choice:
+        """Return the operation for other samples, without what the walk alone calls."""
+        # `dataclasses.replace` took half of the tracing of a pipeline of colours.
+        return Choice(
+            self.name,
+            self.apply,
+            self.operands,
+            self.static,
+            on,
+            self.channels,
+            self.levels,
+            self.values,
+            self.measures,
+        )
+
     def of(self, sample: int) -> Choice:
         """Return the operation on one sample."""
         rows = tuple(operand[sample : sample + 1] for operand in self.operands)

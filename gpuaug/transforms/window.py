@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -93,8 +94,10 @@ def pick_one(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
     return index, rank - before
 
 
-def first_of(fits: Tensor) -> Tensor:
-    """Return the first true entry of each row (..., N), and no other."""
+def first_of(fits: Any) -> Any:
+    """Return the first true entry of each row (..., N), and no other, of a tensor or an array."""
+    if not isinstance(fits, Tensor):
+        return fits & (np.cumsum(fits, -1) == 1)
     if not torch.compiler.is_compiling():
         return fits & (torch.cumsum(fits, -1, dtype=torch.int32) == 1)
     place = torch.arange(fits.shape[-1], device=fits.device)  # a compiler makes this part of what is around it
