@@ -27,7 +27,15 @@ from gpuaug.functional.replace_one import (
     write_inverted,
     write_permuted,
 )
-from gpuaug.functional.tone import autocontrast_one, equalize_one, gamma_one, posterize_one, solarize_one, write_gamma
+from gpuaug.functional.tone import (
+    autocontrast_one,
+    equalize_one,
+    gamma_one,
+    posterize_one,
+    solarize_one,
+    write_equalized,
+    write_gamma,
+)
 
 __all__ = ["MOVED", "OF_ONE", "WRITTEN"]
 
@@ -56,6 +64,7 @@ MOVED: dict[str, Any] = {
 WRITTEN: dict[str, tuple[Any, Any]] = {
     "adjust_gamma": (write_gamma, None),
     "drop_channels": (write_dropped, level_dropped),
+    "equalize": (write_equalized, None),
     "invert": (write_inverted, level_inverted),
     "permute_channels": (write_permuted, level_permuted),
     "rgb_to_grayscale": (write_gray, level_gray),

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import each, pixelwise, planar
+from gpuaug.functional._door import each, pixelwise, planar, store, translate
 
 __all__ = [
     "adjust_gamma",
@@ -56,12 +56,13 @@ def adjust_gamma(image: Tensor, gamma: Tensor | float, gain: float = 1.0) -> Ten
 
 
 def write_gamma(out: Tensor, image: Tensor, unit: float, gamma: Tensor, gain: float = 1.0) -> None:
-    """Write what `adjust_gamma` gives on the CPU, where two logarithms are far cheaper than a power."""
+    """Write what `adjust_gamma` gives on the CPU, where a logarithm and an exponential are far cheaper than a power."""
     if image.dtype != out.dtype:
         out.copy_(image)
         image = out
     torch.clamp(image, 0, unit if gain == 1 else None, out=out)
-    (out if unit == 1 else out.div_(unit)).log2_().mul_(float(gamma)).exp2_()
+    # A power of two would do as well, but torch's is not the same wherever a value stands.
+    (out if unit == 1 else out.div_(unit)).log_().mul_(float(gamma)).exp_()
     if gain != 1:
         out.mul_(gain).clamp_(0, 1)
 
@@ -273,13 +274,20 @@ def equal_levels(image: Tensor) -> Tensor:
     return torch.from_numpy(np.where(step == 0, np.arange(256), table))
 
 
+def write_equalized(out: Tensor, image: Tensor, unit: float) -> None:
+    """Write what `equalize` gives of one sample (1, C, H, W), in bytes on the way, channel by channel."""
+    level = torch.empty(image.shape, dtype=torch.uint8)
+    values = image.to(out.dtype) if unit == 1 else image.to(out.dtype) / unit
+    store(level, values.clamp(0, 1).nan_to_num_().mul_(255.999))
+    for plane, row in zip(level[0], equal_levels(level).to(torch.uint8), strict=True):
+        translate(plane, plane, row)
+    out.copy_(level).div_(255)
+
+
 def equalize_one(image: Tensor) -> Tensor:
-    """Equalize one sample (1, C, H, W) on the CPU: the same table, with its levels counted channel by channel."""
-    level = image.clamp(0, 1).nan_to_num_().mul_(255.999).to(torch.int32)
-    table = equal_levels(level).to(image.dtype).div_(255)
+    """Return what `equalize` gives of one sample (1, C, H, W) on the CPU."""
     out = torch.empty_like(image, memory_format=torch.contiguous_format)
-    for into, plane, row in zip(out[0], level[0], table, strict=True):
-        torch.index_select(row, 0, plane.reshape(-1), out=into.view(-1))
+    write_equalized(out, image, 1.0)
     return out
 
 

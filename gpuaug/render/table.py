@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from gpuaug.functional._door import translate
 from gpuaug.functional.tone import equal_levels
 from gpuaug.render.plan import Choice
 from gpuaug.render.values import quantize
@@ -47,9 +47,7 @@ class Table:
         tables = _whole(self.values) if self.levels is None else self.levels
         pairs = [(self.image, out)] if tables.shape[0] == 1 else zip(self.image[0], out[0], strict=True)
         for (image, into), table in zip(pairs, tables, strict=True):
-            # Python's own way of exchanging bytes is twice as fast as torch's of taking from a table.
-            made = bytearray(image.numpy()).translate(table.numpy().tobytes())
-            into.copy_(torch.from_numpy(np.frombuffer(made, np.uint8)).view(image.shape))
+            translate(into, image, table)
         return out
 
     def _looked_up(self, values: Tensor) -> Tensor:

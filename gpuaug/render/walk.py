@@ -21,7 +21,7 @@ from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.resample import read_axes
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
-from gpuaug.render.table import ALIKE, tabled
+from gpuaug.render.table import ALIKE, MEASURING, tabled
 from gpuaug.render.tile import exchanged
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
@@ -192,7 +192,9 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
     last, *others = slot.choices
     if others or last.write_one is None or last.channels is not None or plan.rounds_after(passes[-1]):
         return passes, None
-    if whole and last.name in ALIKE and (slots or last.level_one is None):  # which may join a table, or be one
+    if (
+        whole and last.name in ALIKE | MEASURING and (slots or last.level_one is None)
+    ):  # a table
         return passes, None
     rest = replace(passes[-1], program=slots)
     return ([*passes[:-1]] if rest.empty else [*passes[:-1], rest]), last
