@@ -144,9 +144,7 @@ class Space:
             library, given = arrays(*given)
         number, level, negative, table, codes = given
         rows = table[number]
-        start, end, signed, whole, scale, low, high = (
-            rows.unbind(-1) if library is torch else np.moveaxis(rows, -1, 0)
-        )
+        start, end, signed, whole, scale, low, high = rows.unbind(-1) if library is torch else np.moveaxis(rows, -1, 0)
         if self._fraction is not None:
             code, (h, w) = codes[number], canvas
             for name, size in (("TranslateX", w), ("TranslateY", h)):
