@@ -56,7 +56,8 @@ def stacked(parts: Sequence[Tensor | float], like: Tensor | None = None) -> Tens
 def in_memory(tensor: Tensor) -> bool:
     """Tell whether a tensor is numbers in the host's memory that nobody traces or differentiates: NumPy may read it."""
     plain = type(tensor) is Tensor and tensor.device.type == "cpu" and not tensor.requires_grad
-    return plain and not torch._C._are_functorch_transforms_active() and forward_ad._current_level < 0
+    watched = torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack() > 0
+    return plain and not watched and forward_ad._current_level < 0
 
 
 def _alike(part: Tensor | float, like: Tensor) -> bool:
