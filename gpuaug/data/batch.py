@@ -140,19 +140,22 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
 
 
 def _open(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
-    from gpuaug.data.formats import detr, plain, rows, torchvision
+    from gpuaug.data.formats import leaves, plain
     from gpuaug.data.pad import Padded
 
     if settings.format is not None:
+        from gpuaug.data.formats import detr, rows
+
         family = detr if settings.format == "detr" else rows
         return getattr(family, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
     if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), (Tensor, Ragged, list)):
-        if not torchvision.holds(inputs[0]):
+        if not leaves.holds(inputs[0]):
             return plain.read(inputs[0], owner, settings)
-    if torchvision.is_detection(inputs):
-        return torchvision.read_detection(inputs, owner, settings)
-    if torchvision.holds(inputs):
-        return torchvision.read(inputs, owner, settings)
+    detection = leaves.is_detection(inputs)
+    if detection or leaves.holds(inputs):
+        from gpuaug.data.formats import torchvision
+
+        return (torchvision.read_detection if detection else torchvision.read)(inputs, owner, settings)
     if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1 and not are_images(inputs[0]):
         if all(isinstance(x, Tensor) and x.dim() >= 3 for x in inputs[0]):
             raise TypeError(

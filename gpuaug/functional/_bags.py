@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Bags", "bagged", "blurred", "mirrored", "sum_lines"]
+__all__ = ["Bags", "bagged", "blurred", "correlated", "mirrored", "sum_lines"]
 
 Array = npt.NDArray[Any]
 _SUM = 0
@@ -95,3 +95,28 @@ def _summed(planes: Tensor, bags: Bags) -> Tensor:
     table = planes.reshape(channels * lines, length)
     made = torch.embedding_bag(table, bags.index, bags.start, False, _SUM, False, bags.weight, False)[0]
     return made.view(channels, -1, length)
+
+
+def correlated(padded: Tensor, taps: list[tuple[int, int]], weights: list[float], h: int, w: int) -> Tensor:
+    """Return (1, C, h, w): weighted sums of a padded image (1, C, H, W) moved by `taps`, of rows and columns.
+
+    The image moved by each column of taps stands in the table once; rows of taps are lines of it.
+    """
+    channels, high, wide = padded.shape[1:]
+    columns = sorted({j for _, j in taps})
+    flat, size = padded.reshape(-1), channels * high
+    # Of a moved image the end is missing, which is beyond the last pixel that is asked for.
+    table = flat.new_empty((len(columns), size * wide))
+    for line, j in zip(table, columns, strict=True):
+        line[: flat.numel() - j].copy_(flat[j:])
+        line[flat.numel() - j :].zero_()
+    place = np.array([columns.index(j) * size + i for i, j in taps])
+    lines = np.arange(channels)[:, None] * high + np.arange(h)
+    index = (lines.reshape(-1, 1) + place).astype(np.int32).ravel()
+    start = np.arange(0, index.size, len(taps), dtype=np.int32)
+    share = torch.tensor(weights, dtype=padded.dtype).expand(channels * h, -1).flatten()
+    rows = table.view(-1, wide)
+    made = torch.embedding_bag(
+        rows, torch.from_numpy(index), torch.from_numpy(start), False, _SUM, False, share, False
+    )[0]
+    return made.view(1, channels, h, wide)[..., :w]

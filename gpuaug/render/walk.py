@@ -1,7 +1,7 @@
 """Walk a batch on the CPU sample by sample: the same passes, in cache, doing only what each sample asks for.
 
 Parameters are read as Python numbers here (on the CPU that synchronises nothing), so that a flip is a copy, a crop
-and resize is one call of torch's own resampler, and a pixel operation that a gate leaves out costs nothing.
+and resize is two sums of lines, and a pixel operation that a gate leaves out costs nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.resample import read_axes
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
-from gpuaug.render.table import ALIKE, tabled
+from gpuaug.render.table import ALIKE, MEASURING, tabled
 from gpuaug.render.tile import exchanged
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
@@ -76,6 +76,8 @@ def _write(out: Tensor, x: Tensor, rows: Sequence[int], plan: Plan, passes: list
             return
         if moved is not None:
             x, passes = moved, [replace(step, warp=None), *passes[1:]]
+    if last is not None and not passes and _written_at_once(out, x, scale, last, gate, rows):
+        return
     sources, ends = x.split(1), out.split(1)
     given = [] if last is None else list(zip(*(t.split(1) for t in last.operands), strict=True))
     for b, row in enumerate(rows):
@@ -98,6 +100,31 @@ def _write(out: Tensor, x: Tensor, rows: Sequence[int], plan: Plan, passes: list
                 store(end, buffer.clamp_(0, 1).mul_(plan.scale).round_())
         elif not (direct and image.data_ptr() == end.data_ptr()):
             store(end, _encoded(image, unit, plan, x.dtype, work))
+
+
+def _written_at_once(
+    out: Tensor, x: Tensor, unit: float, last: Choice, gate: list[bool] | None, rows: Sequence[int]
+) -> bool:
+    """Write what one operation makes of all samples, if that is all there is to do, and tell whether it was done.
+
+    Samples that a gate leaves out are put back, if they are few.
+    """
+    off = [] if gate is None else [b for b, on in enumerate(gate) if not on]
+    levels = out.dtype == torch.uint8
+    known = x.dtype == torch.uint8 if levels else x.dtype in (torch.uint8, out.dtype)
+    if not (last.together and known and isinstance(rows, range) and 2 * len(off) < len(rows)):
+        return False
+    if off and (x.dtype != out.dtype or not (levels or unit == 1)):
+        return False
+    if not levels and last.write_one is not None:
+        last.write_one(out, x, unit, *last.operands, **last.static)
+    elif last.level_one is not None:
+        last.level_one(out, x, *last.operands, **last.static)
+    else:
+        return False
+    for b in off:
+        out[b].copy_(x[b])
+    return True
 
 
 def _through(
@@ -165,7 +192,7 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
     last, *others = slot.choices
     if others or last.write_one is None or last.channels is not None or plan.rounds_after(passes[-1]):
         return passes, None
-    if whole and slots and last.name in ALIKE:  # which may join a table
+    if whole and last.name in ALIKE | MEASURING and (slots or last.level_one is None):  # a table
         return passes, None
     rest = replace(passes[-1], program=slots)
     return ([*passes[:-1]] if rest.empty else [*passes[:-1], rest]), last
@@ -176,7 +203,8 @@ def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: t
     if image.dtype == dtype and plan.out_dtype == dtype and unit == plan.scale:
         return image
     if plan.out_dtype == torch.uint8 and plan.scale == 255 and not plan.normalized:
-        return torch.mul(image, 255 / unit).clamp_(0, 255).round_()
+        levels = image * (255 / unit) if image.dtype == work else image.to(work).mul_(255 / unit)
+        return levels.clamp_(0, 255).round_()
     return plan.encode(_working(image, unit, work))
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Write, are_images, open_door
+from gpuaug.data.formats.leaves import holds
 from gpuaug.data.kept import Met
 from gpuaug.data.ragged import Ragged
 from gpuaug.render.values import rows_of
@@ -224,15 +225,13 @@ class _Expansion:
 
     def all(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the inputs of all copies."""
-        from gpuaug.data.formats import torchvision
-
-        if self.format is not None or (torchvision.holds(inputs) and self.copies > 1):
+        if self.format is not None or (holds(inputs) and self.copies > 1):
             what = "torchvision's tv_tensors" if self.format is None else f"format={self.format!r}"
             raise ValueError(
                 f"{self.owner}: a pipeline that gives other samples than it got takes tensors, dicts, tuples and lists"
                 f" of images, got {what}"
             )
-        if torchvision.holds(inputs):
+        if holds(inputs):
             return tuple(self._tv(inputs))
         self.image = _image_of(inputs)
         self.single = isinstance(self.image, Tensor) and self.image.dim() == 3

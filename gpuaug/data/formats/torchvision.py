@@ -16,20 +16,7 @@ from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
 from gpuaug.render.values import again, movable
 
-__all__ = ["holds", "is_detection", "read", "read_detection", "read_targets"]
-
-
-def holds(structure: Any) -> bool:
-    """Tell whether some leaf is a torchvision image."""
-    return any(isinstance(leaf, (tvt.Image, tvt.Video)) for leaf in tree.tree_leaves(structure))
-
-
-def is_detection(inputs: tuple[Any, ...]) -> bool:
-    """Tell whether this is a list of images with a list of dicts."""
-    pair = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) else inputs
-    if len(pair) != 2 or not all(isinstance(part, (tuple, list)) for part in pair):
-        return False
-    return all(isinstance(x, Tensor) for x in pair[0]) and all(isinstance(t, dict) for t in pair[1])
+__all__ = ["read", "read_detection", "read_targets"]
 
 
 def _box_format(boxes: Tensor, owner: str, otherwise: str = "xyxy") -> str:
