@@ -33,7 +33,7 @@ def test_the_sum_is_torchvisions(way: str, all_ops: bool, photos: Tensor, monkey
     # Without what may come out a level apart and is then drawn apart further.
     exact = {"TranslateX", "TranslateY", "Posterize", "Solarize", "Equalize"}
     layer = ga.AugMix(9, 2, all_ops=all_ops, interpolation="nearest")
-    theirs = v2.AugMix(9, 2, all_ops=all_ops, interpolation="nearest")
+    theirs = v2.AugMix(9, 2, all_ops=all_ops, interpolation=v2.InterpolationMode.NEAREST)
     images = F.interpolate(photos[:2].float(), (41, 57), mode="area").round().to(torch.uint8).repeat(150, 1, 1, 1)
     layer.reseed(0)
     out, params = layer(images, return_params=True)
@@ -48,7 +48,7 @@ def test_the_sum_is_torchvisions(way: str, all_ops: bool, photos: Tensor, monkey
                 name = layer.space.names[int(drawn.op[i, step])]
                 ok, last = ok and not last and not name.startswith(("Shear", "Rotate")), last or name not in exact
                 magnitude = float(drawn.magnitude[i, step])
-                made = theirs._apply_image_or_video_transform(made, name, magnitude, "nearest", theirs._fill)
+                made = theirs._apply_image_or_video_transform(made, name, magnitude, theirs.interpolation, theirs._fill)
             total = total + drawn.weights[i, 1 + chain] * made
         if ok:
             compared += 1

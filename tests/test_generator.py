@@ -186,10 +186,20 @@ def test_first_draw_does_not_import_dynamo() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_noise_seeds_keep_all_32_bits() -> None:
-    keys = {key << shift for shift in (0, 16, 32) for key in range(1, 2001)}
-    seeds = {noise._fold_seed(key) for key in keys}
-    assert len(seeds) >= len(keys) - 1 and max(seeds).bit_length() == 32
+def test_noise_words_depend_on_all_bits_of_the_key() -> None:
+    keys = {key << shift for shift in (0, 16, 32) for key in range(1, 501)}
+    assert len({tuple(noise._draw_words(key, 2, np.uint32).tolist()) for key in keys}) == len(keys)
+
+
+def test_noise_on_the_cpu_is_of_the_words_in_order() -> None:
+    key = 0x8123_4567_89AB
+    raw = [int(word) for word in np.random.SFC64(key).random_raw(8)]
+    drawn = noise.uniform_noise(one(key), 1, 3, 5).flatten().double()
+    assert drawn.tolist() == [(word >> shift) % 2**32 // 256 / 2**24 for word in raw for shift in (0, 32)][:15]
+    places = [((word >> shift) % 2**16 + 0.5) / 2**16 for word in raw[:4] for shift in (0, 16, 32, 48)]
+    first, second = np.split(scipy.stats.norm.ppf(places) / 2**0.5, 2)
+    drawn = noise.normal_noise(one(key), 3, 1, 5).flatten()
+    assert np.abs(drawn.numpy() - np.concatenate((first + second, first - second))[:15]).max() < 1e-4
 
 
 NOISE = [

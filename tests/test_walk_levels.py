@@ -10,6 +10,7 @@ from ways import both
 
 import gpuaug as ga
 from gpuaug.functional.blur import blur_axis, filter_sums_one, numbers
+from gpuaug.functional.unsharp import mask_one
 from gpuaug.testing import example
 
 STEPS: dict[str, Any] = {
@@ -81,3 +82,26 @@ def test_sums_are_only_of_taps_alike() -> None:
     kernel[0, 0, 2] = 0.3
     assert filter_sums_one(image, kernel) is None
     assert filter_sums_one(image, torch.zeros(1, 5, 5)) is None
+
+
+@pytest.mark.parametrize("threshold", [0.0, 60.0])
+def test_an_unsharp_mask_of_few_exceptions(threshold: float) -> None:
+    """Few marked pixels, or few that are not, at borders and corners too, make the blurred mask pixel by pixel."""
+    taps, alpha = torch.tensor([[0.28125, 0.21875, 0.109375, 0.03125]]), torch.tensor([0.7])
+    x = torch.rand(1, 2, 14, 19, generator=torch.Generator().manual_seed(0))
+    if threshold:
+        x = 0.4 + 0.1 * x
+        for c, row, column, value in ((0, 0, 0, 1.0), (0, 1, 2, 0.9), (1, 13, 9, 1.0), (1, 7, 18, 0.0)):
+            x[0, c, row, column] = value
+    else:  # of an even patch nine pixels equal their blur, but for rounding; sixteenths are exact
+        x = (16 * x).round() / 16
+        x[0, 1, :5, :5] = 0.5
+    wide = torch.nn.functional.pad(x.double(), (3,) * 4, mode="reflect")
+    row = torch.tensor([0.03125, 0.109375, 0.21875, 0.28125, 0.21875, 0.109375, 0.03125], dtype=torch.float64)
+    kernel = (row[:, None] * row).expand(2, 1, 7, 7)
+    residual = x.double() - torch.nn.functional.conv2d(wide, kernel, groups=2)
+    marked = (residual.abs() * 255 > threshold).double()
+    assert 1 <= min(marked.sum(), (1 - marked).sum()) <= 8
+    soft = torch.nn.functional.conv2d(torch.nn.functional.pad(marked, (3,) * 4, mode="reflect"), kernel, groups=2)
+    expected = torch.lerp(x.double(), (x + 0.7 * residual).clamp(0, 1), soft)
+    assert (mask_one(x, taps, alpha, threshold=threshold) - expected).abs().max() < 2e-6

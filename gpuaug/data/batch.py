@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
 from gpuaug.data.ragged import Ragged
+from gpuaug.data.unsigned import held_signed
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.values import ValueRange
 
@@ -55,6 +56,8 @@ class Batch:
     """What the images are rows of, where `image` says no more than their shape."""
     rows: Tensor | None = None
     """(B,) int64: which rows."""
+    contexts: tuple[Any, Any, list[Any]] | None = None
+    """What transforms may know of it, kept for the length of a call: whose, of what, and that."""
 
     @property
     def canvas(self) -> Canvas:
@@ -108,6 +111,9 @@ class Settings:
     """How a pipeline that mixes samples finds their labels; None does not look for any."""
 
 
+_USUAL = Settings()
+"""Made once: Dynamo does not trace a default that a function makes."""
+
 Write = Callable[[Batch], Any]
 
 
@@ -124,8 +130,8 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
-    settings = settings or Settings()
-    batch, write = _open(inputs, owner, settings)
+    settings = settings or _USUAL
+    batch, write = held_signed(*_open(inputs, owner, settings))
     if settings.labels_getter is None:
         return batch, write
     from gpuaug.data.labels import with_labels

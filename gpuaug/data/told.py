@@ -72,7 +72,11 @@ def _found(structure: Any, key: str, batch: Batch) -> Any:
                 for v in each
             ]
         )
-    return next((found for part in structure if (found := _found(part, key, batch)) is not None), None)
+    for part in structure:  # not `next` with a default, which Dynamo of torch 2.8 does not trace
+        found = _found(part, key, batch)
+        if found is not None:
+            return found
+    return None
 
 
 def _one_number(value: Any) -> bool:

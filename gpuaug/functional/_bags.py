@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["Bags", "bagged", "blurred", "mirrored", "sum_lines"]
+__all__ = ["Bags", "bagged", "blurred", "correlated", "mirrored", "sum_lines"]
 
+Array = npt.NDArray[Any]
 _SUM = 0
 """Torch's number for the mode of an embedding bag."""
 _KEPT = 256
@@ -32,14 +35,14 @@ class Bags:
     """(N,)."""
 
 
-def bagged(index: Tensor, weight: Tensor, size: int, channels: int) -> Bags:
+def bagged(index: Array, weight: Array, size: int, channels: int, work: torch.dtype) -> Bags:
     """Return bags of the lines `index` (n, k) of planes of `size` lines; a weight of 0 is left out: it silences NaN."""
-    lines, shares = index.numpy(), weight.numpy()  # small arrays: NumPy handles them in a fraction of torch's time
-    taken = shares != 0
+    taken = weight != 0
     count = np.tile(taken.sum(1), channels)
     first = (np.cumsum(count) - count).astype(np.int32)
-    rows = (lines[taken] + size * np.arange(channels)[:, None]).astype(np.int32)
-    return Bags(*(torch.from_numpy(a) for a in (rows.ravel(), first, np.tile(shares[taken], channels))))
+    rows = (index[taken] + size * np.arange(channels)[:, None]).astype(np.int32).ravel()
+    shares = np.tile(weight[taken], channels)
+    return Bags(torch.from_numpy(rows), torch.from_numpy(first), torch.from_numpy(shares).to(work))
 
 
 def mirrored(bags: Bags, size: int, channels: int) -> Bags:
@@ -92,3 +95,28 @@ def _summed(planes: Tensor, bags: Bags) -> Tensor:
     table = planes.reshape(channels * lines, length)
     made = torch.embedding_bag(table, bags.index, bags.start, False, _SUM, False, bags.weight, False)[0]
     return made.view(channels, -1, length)
+
+
+def correlated(padded: Tensor, taps: list[tuple[int, int]], weights: list[float], h: int, w: int) -> Tensor:
+    """Return (1, C, h, w): weighted sums of a padded image (1, C, H, W) moved by `taps`, of rows and columns.
+
+    The image moved by each column of taps stands in the table once; rows of taps are lines of it.
+    """
+    channels, high, wide = padded.shape[1:]
+    columns = sorted({j for _, j in taps})
+    flat, size = padded.reshape(-1), channels * high
+    # Of a moved image the end is missing, which is beyond the last pixel that is asked for.
+    table = flat.new_empty((len(columns), size * wide))
+    for line, j in zip(table, columns, strict=True):
+        line[: flat.numel() - j].copy_(flat[j:])
+        line[flat.numel() - j :].zero_()
+    place = np.array([columns.index(j) * size + i for i, j in taps])
+    lines = np.arange(channels)[:, None] * high + np.arange(h)
+    index = (lines.reshape(-1, 1) + place).astype(np.int32).ravel()
+    start = np.arange(0, index.size, len(taps), dtype=np.int32)
+    share = torch.tensor(weights, dtype=padded.dtype).expand(channels * h, -1).flatten()
+    rows = table.view(-1, wide)
+    made = torch.embedding_bag(
+        rows, torch.from_numpy(index), torch.from_numpy(start), False, _SUM, False, share, False
+    )[0]
+    return made.view(1, channels, h, wide)[..., :w]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "row", "split", "store"]
+__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "put", "row", "split", "store", "translate"]
 
 Pixels = Tensor | list[Tensor]
 """Images: (B, C, H, W), or, where a compiler is to make one kernel of it all, C planes (B, H, W)."""
@@ -41,6 +41,7 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
     name = function.__name__
     valued = _IN_THE_IMAGES_UNIT & set(inspect.signature(function).parameters)
     arguments = list(inspect.signature(function).parameters.values())[1:]
+    names = [a.name for a in arguments]
     sampled = {a.name for a in arguments if "Tensor" in str(a.annotation)}
     levelled = any(a.name == "levels" for a in arguments)
 
@@ -54,7 +55,9 @@ def pixelwise(function: Callable[P, Tensor]) -> Pixelwise[P]:
             raise ValueError(f"{name}: image must have shape (B, C, H, W), got {tuple(image.shape)}")
         work = torch.float64 if image.dtype == torch.float64 else torch.float32
         x = image.to(work) / 255 if image.dtype == torch.uint8 else image.to(work)
-        given = dict(zip((a.name for a in arguments), args, strict=False), **kwargs)
+        if len(args) > len(names):
+            raise TypeError(f"{name}: takes at most {len(names)} arguments after image, got {len(args)}")
+        given = dict(zip(names[: len(args)], args, strict=True), **kwargs)
         for key in sampled & given.keys():
             value = given[key]
             if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -134,6 +137,25 @@ def store(out: Tensor, image: Tensor) -> None:
         np.copyto(out.numpy(), image.detach().numpy(), casting="unsafe")
     else:
         out.copy_(image)
+
+
+def put(out: Tensor, image: Tensor, unit: float) -> None:
+    """Write an image on the CPU in working values, of one in units of its own where white is `unit`."""
+    if image.dtype == out.dtype and unit != 1:
+        torch.mul(image, 1 / unit, out=out)
+        return
+    out.copy_(image)
+    if unit != 1:
+        out.mul_(1 / unit)
+
+
+def translate(out: Tensor, image: Tensor, table: Tensor) -> None:
+    """Write what a table (256,) of bytes has for each byte of an image on the CPU.
+
+    Python's own way of exchanging bytes takes half the time of torch's of taking from a table.
+    """
+    made = bytearray(image.numpy()).translate(table.numpy().tobytes())
+    out.copy_(torch.from_numpy(np.frombuffer(made, np.uint8)).view(image.shape))
 
 
 def beside(operand: Tensor, plane: Tensor) -> Tensor:

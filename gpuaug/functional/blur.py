@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gpuaug.functional._bags import blurred
+from gpuaug.functional._bags import blurred, correlated
 from gpuaug.functional._door import pixelwise
 
 __all__ = ["adjust_sharpness", "filter2d", "gaussian_blur"]
@@ -19,11 +19,11 @@ NEGLIGIBLE = 5.2
 """In standard deviations: all taps beyond weigh less than 1e-6 together."""
 
 SPARSE = 48
-"""Taps up to which shifted images are added, instead of a convolution with all of a kernel."""
+"""Taps up to which images of 8 bits are added as whole numbers."""
 ALIKE = 1e-5
 """Part of a weight by which others may differ from it and still count as the same."""
-DENSE = 120
-"""Taps up to which a convolution is quicker than the way through the spectrum."""
+DENSE = 80
+"""Taps up to which sums of lines are quicker than the way through the spectrum."""
 
 
 def _weights(sigma: Tensor, size: int) -> list[Any]:
@@ -131,41 +131,64 @@ def _convolved(planes: Tensor, weight: Tensor) -> Tensor:
 
 
 def filter_one(image: Tensor, kernel: Tensor, clip: bool = False) -> Tensor:
-    """Correlate one sample (1, C, H, W) with a kernel that may be read: tap by tap where few of it are not zero."""
-    taps = kernel[0].nonzero().tolist()
+    """Correlate one sample (1, C, H, W) with a kernel that may be read, in the way that suits the taps that it has."""
     h, w = image.shape[2:]
-    down, across = (max((abs(tap[axis] - kernel.shape[1 + axis] // 2) for tap in taps), default=0) for axis in (0, 1))
-    top, left = kernel.shape[1] // 2 - down, kernel.shape[2] // 2 - across
-    kernel = kernel[:, top : top + 2 * down + 1, left : left + 2 * across + 1]
-    padded = F.pad(image, (across, across, down, down), mode="reflect").contiguous()
-    if len(taps) <= SPARSE:
-        weights = [number for number in kernel[0].flatten().tolist() if number != 0]
-        total = torch.zeros_like(image, memory_format=torch.contiguous_format)
-        # Channel by channel, so that what is read and written stays in the cache.
-        for plane, sums in zip(padded[0], total[0], strict=True):
-            for (i, j), number in zip(taps, weights, strict=True):
-                sums.add_(plane[i - top : i - top + h, j - left : j - left + w], alpha=number)
+    padded, taps, weights, kernel = _reaching(image, kernel)
+    if not taps:
+        return torch.zeros_like(image, memory_format=torch.contiguous_format)
+    columns = len({j for _, j in taps})
+    if len(taps) <= 3 * columns + 5:  # a pass for each tap, or a copy for each column of them
+        total = _added(padded, taps, weights, h, w)
     elif len(taps) <= DENSE:
-        weight = kernel.to(image.dtype)[:, None].expand(image.shape[1], -1, -1, -1)
-        total = _convolved(padded, weight)
+        total = correlated(padded, taps, weights, h, w)
     else:
-        total = _by_spectrum(padded, kernel[0], h, w)
+        total = _by_spectrum(padded, kernel, h, w)
     return total.clamp_(0, 1) if clip else total
 
 
 def filter_sums_one(image: Tensor, kernel: Tensor, clip: bool = False) -> tuple[Tensor, float] | None:
     """Return sums of one sample of 8 bits over the taps of a kernel that has few, all alike, and how many they are."""
-    taps = kernel[0].nonzero().tolist()
-    weights = [number for number in kernel[0].flatten().tolist() if number != 0]
-    if not 1 <= len(taps) <= SPARSE or max(weights) - min(weights) > ALIKE * abs(weights[0]) or weights[0] <= 0:
+    weights = [number for row in kernel[0].tolist() for number in row if number != 0]
+    if not 1 <= len(weights) <= SPARSE or max(weights) - min(weights) > ALIKE * abs(weights[0]) or weights[0] <= 0:
         return None
-    h, w = image.shape[2:]
-    down, across = kernel.shape[1] // 2, kernel.shape[2] // 2
-    padded = F.pad(image, (across, across, down, down), mode="reflect").to(torch.int16)
-    total = torch.zeros_like(image, dtype=torch.int16)
-    for i, j in taps:
-        total.add_(padded[:, :, i : i + h, j : j + w])
-    return total, 1 / weights[0]
+    padded, taps, _, _ = _reaching(image, kernel)
+    return _added(padded.to(torch.int16), taps, None, *image.shape[2:]), 1 / weights[0]
+
+
+def _reaching(image: Tensor, kernel: Tensor) -> tuple[Tensor, list[tuple[int, int]], list[float], Tensor]:
+    """Return an image padded as far as a kernel (1, kh, kw) reaches; its taps, weights, and what of it is not zero."""
+    entries = [(i, j, v) for i, row in enumerate(kernel[0].tolist()) for j, v in enumerate(row) if v != 0]
+    middle = kernel.shape[1] // 2, kernel.shape[2] // 2
+    down, across = (max((abs(tap[axis] - middle[axis]) for tap in entries), default=0) for axis in (0, 1))
+    top, left = middle[0] - down, middle[1] - across
+    padded = F.pad(image, (across, across, down, down), mode="reflect").contiguous()
+    inner = kernel[0, top : top + 2 * down + 1, left : left + 2 * across + 1]
+    return padded, [(i - top, j - left) for i, j, _ in entries], [v for _, _, v in entries], inner
+
+
+def _added(padded: Tensor, taps: list[tuple[int, int]], weights: list[float] | None, h: int, w: int) -> Tensor:
+    """Return (1, C, h, w): sums of a padded image moved by taps, each a pass over its whole memory as one line.
+
+    The last pass alone leaves out the border.
+    """
+    flat, wide = padded.view(-1), padded.shape[3]
+    shares = [1] * len(taps) if weights is None else weights
+    starts = [i * wide + j for i, j in taps]
+    count = flat.numel() - max(starts)
+    *_, (top, left) = taps
+    last = padded[:, :, top : top + h, left : left + w]
+    if len(taps) == 1:
+        return last * shares[0]
+    total = torch.empty_like(padded)
+    lines = total.view(-1)[:count]
+    parts = [flat[start : start + count] for start in starts[:-1]]
+    if weights is None:
+        lines.copy_(parts[0])
+    else:
+        torch.mul(parts[0], weights[0], out=lines)
+    for part, share in zip(parts[1:], shares[1:-1], strict=True):
+        lines.add_(part, alpha=share)
+    return torch.add(total[:, :, :h, :w], last, alpha=shares[-1])
 
 
 def box_sums_one(image: Tensor, kernel: Tensor) -> tuple[Tensor, float] | None:

@@ -1,4 +1,7 @@
-"""Values of one sample (1, C, H, W) moved or replaced, in its own dtype and unit, on the CPU: numbers may be read."""
+"""Values of one sample (1, C, H, W) moved or replaced, in its own dtype and unit, on the CPU: numbers may be read.
+
+What begins with `write` or `level` writes samples (B, C, H, W) into others, of working values or of 8 bits.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gpuaug.functional._door import put
 from gpuaug.functional.tone import solarize
 from gpuaug.sampling.noise import uniform_noise
 
@@ -13,10 +17,18 @@ __all__ = [
     "drop_channels_one",
     "erase_one",
     "invert_bytes",
+    "level_dropped",
+    "level_erased",
+    "level_inverted",
+    "level_permuted",
     "permute_one",
     "posterize_bytes",
     "salt_and_pepper_one",
     "solarize_bytes",
+    "write_dropped",
+    "write_erased",
+    "write_inverted",
+    "write_permuted",
 ]
 
 _WHOLE = 1e-4
@@ -38,23 +50,71 @@ def permute_one(image: Tensor, white: float, order: Tensor) -> Tensor:
     return image.index_select(1, order[0])
 
 
+def level_permuted(out: Tensor, image: Tensor, order: Tensor) -> None:
+    """Write the channels of images of the same dtype in other orders."""
+    for into, planes, row in zip(out, image, order, strict=True):
+        torch.index_select(planes, 0, row, out=into)
+
+
+def write_permuted(out: Tensor, image: Tensor, unit: float, order: Tensor) -> None:
+    """Write the channels in other orders, as working values."""
+    if image.dtype == out.dtype and unit == 1:
+        level_permuted(out, image, order)
+    else:
+        for into, planes, row in zip(out, image, order, strict=True):
+            put(into, planes.index_select(0, row), unit)
+
+
+def _fill_dropped(out: Tensor, dropped: Tensor, value: float) -> None:
+    for planes, row in zip(out, dropped.tolist(), strict=True):
+        for plane, drop in zip(planes, row, strict=True):
+            if drop:
+                plane.fill_(value)
+
+
 def drop_channels_one(image: Tensor, white: float, dropped: Tensor, *, fill: float = 0.0) -> Tensor | None:
     """Replace some channels by a value."""
     values = _in_unit(image, white, (fill,))
     if values is None:
         return None
-    out = torch.empty_like(image)
-    for c, drop in enumerate(dropped[0].tolist()):
-        if drop:
-            out[:, c].fill_(values[c])
-        else:
-            out[:, c].copy_(image[:, c])
+    out = image.clone()
+    _fill_dropped(out, dropped, values[0])
     return out
+
+
+def level_dropped(out: Tensor, image: Tensor, dropped: Tensor, *, fill: float = 0.0) -> None:
+    """Write images of 8 bits with some channels replaced by a level."""
+    out.copy_(image)
+    _fill_dropped(out, dropped, _level(fill))
+
+
+def write_dropped(out: Tensor, image: Tensor, unit: float, dropped: Tensor, *, fill: float = 0.0) -> None:
+    """Write working values, some channels replaced."""
+    put(out, image, unit)
+    _fill_dropped(out, dropped, fill)
+
+
+def _level(value: float) -> int:
+    """Return the level of 8 bits that a working value is rounded to."""
+    return round(min(max(value, 0.0), 1.0) * 255)
 
 
 def invert_bytes(image: Tensor, white: float) -> Tensor | None:
     """Exchange black and white of 8 bits."""
     return image.bitwise_not() if _is_bytes(image, white) else None
+
+
+def level_inverted(out: Tensor, image: Tensor) -> None:
+    """Write images of 8 bits with black and white exchanged."""
+    torch.bitwise_not(image, out=out)
+
+
+def write_inverted(out: Tensor, image: Tensor, unit: float) -> None:
+    """Write working values with black and white exchanged."""
+    if image.dtype != out.dtype:
+        out.copy_(image)
+        image = out
+    torch.add(out.new_ones(()), image, alpha=-1 / unit, out=out)
 
 
 def posterize_bytes(image: Tensor, white: float, bits: Tensor) -> Tensor | None:
@@ -84,11 +144,33 @@ def erase_one(image: Tensor, white: float, boxes: Tensor, *, value: tuple[float,
     if values is None:
         return None
     out = image.clone()
-    for top, left, height, width in boxes[0].tolist():
-        rows, across = (slice(max(a, 0), max(a + n, 0)) for a, n in ((top, height), (left, width)))
-        for plane, new in zip(out[0], values, strict=True):
-            plane[rows, across].fill_(new)
+    _fill_boxes(out, boxes, values)
     return out
+
+
+def level_erased(out: Tensor, image: Tensor, boxes: Tensor, *, value: tuple[float, ...]) -> None:
+    """Write images of 8 bits with rectangles replaced by levels."""
+    out.copy_(image)
+    levels = [float(_level(one)) for one in value]
+    _fill_boxes(out, boxes, levels * image.shape[1] if len(levels) == 1 else levels)
+
+
+def write_erased(out: Tensor, image: Tensor, unit: float, boxes: Tensor, *, value: tuple[float, ...]) -> None:
+    """Write working values, rectangles replaced."""
+    put(out, image, unit)
+    _fill_boxes(out, boxes, list(value) * image.shape[1] if len(value) == 1 else list(value))
+
+
+def _fill_boxes(out: Tensor, boxes: Tensor, values: list[float]) -> None:
+    alike = len(set(values)) == 1
+    for planes, rectangles in zip(out, boxes.tolist(), strict=True):
+        for top, left, height, width in rectangles:
+            rows, across = (slice(max(a, 0), max(a + n, 0)) for a, n in ((top, height), (left, width)))
+            if alike:
+                planes[:, rows, across].fill_(values[0])
+                continue
+            for plane, new in zip(planes, values, strict=True):
+                plane[rows, across].fill_(new)
 
 
 def salt_and_pepper_one(image: Tensor, white: float, amount: Tensor, salt: Tensor, key: Tensor) -> Tensor:

@@ -69,13 +69,32 @@ def color_matrix(image: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
 def mix_one(image: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
     """Map the colours of one sample (1, C, H, W) by a matrix (1, C, C + 1) whose numbers may be read: on the CPU."""
     out = torch.empty_like(image)
-    for c, (*weights, more) in enumerate(matrix[0].tolist()):
-        plane = torch.mul(image[:, 0], weights[0], out=out[:, c])
-        for n, weight in enumerate(weights[1:], start=1):
-            plane.add_(image[:, n], alpha=weight)
-        if more:
-            plane.add_(more)
-    return out.clamp_(0, 1) if clip else out
+    write_mixed(out, image, 1.0, matrix, clip)
+    return out
+
+
+def write_mixed(out: Tensor, image: Tensor, unit: float, matrix: Tensor, clip: bool = True) -> None:
+    """Write the mapped colours of samples in units of their own, where white is `unit`."""
+    whole = bool((matrix == matrix[:1]).all())
+    pairs = [(out, image)] if whole else zip(out.split(1), image.split(1), strict=True)
+    for (into, values), rows in zip(pairs, matrix.tolist(), strict=False):
+        first, *others = values.to(out.dtype).unbind(1)
+        for there, (weight, *weights, more) in zip(into.unbind(1), rows, strict=True):
+            torch.mul(first, weight / unit, out=there)
+            for plane, other in zip(others, weights, strict=True):
+                there.add_(plane, alpha=other / unit)
+            if more:
+                there.add_(more)
+    if clip:
+        out.clamp_(0, 1)
+
+
+def mix_levels(out: Tensor, image: Tensor, matrix: Tensor, clip: bool = True) -> None:
+    """Write the rounded colours of samples of 8 bits into others."""
+    for into, levels, rows in zip(*(t.split(_CHUNK) for t in (out, image, matrix)), strict=True):
+        values = torch.empty_like(levels, dtype=torch.float32)
+        write_mixed(values, levels, 1.0, torch.cat((rows[..., :-1], rows[..., -1:] * 255), dim=-1), clip=False)
+        store(into, values.clamp_(0, 255).round_())
 
 
 @pixelwise
@@ -139,43 +158,60 @@ def scale_shift(image: Tensor, scale: Tensor | float, shift: Tensor | float) -> 
     )
 
 
-def _planes_of(numbers: Tensor, channels: int) -> list[float]:
-    """Return what one sample (1,) or (1, C) has for each channel."""
+_CHUNK = 4
+"""Samples that are scaled at once as floats where they are of 8 bits: more leave the cache."""
+
+
+def _beside(numbers: Tensor, out: Tensor) -> Tensor | float:
+    """Return what samples (B,) or (B, C) have, to be broadcast: a number where it is one for all."""
     found = numbers.flatten().tolist()
-    return found * channels if len(found) == 1 else found
+    if len(set(found)) == 1:
+        return float(found[0])
+    return numbers.to(out.dtype).view(numbers.shape[0], -1, 1, 1)
+
+
+def _scaled(out: Tensor, image: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
+    """Write image * scale + shift, in as few passes as the numbers allow."""
+    if image.dtype != out.dtype:
+        out.copy_(image)
+        image = out
+    if isinstance(scale, float) and isinstance(shift, float) and shift != 0 and scale != 1:
+        return torch.add(out.new_full((), shift), image, alpha=scale, out=out)
+    if isinstance(scale, float) and scale == 1:
+        return torch.add(image, shift, out=out)
+    torch.mul(image, scale, out=out)
+    return out if isinstance(shift, float) and shift == 0 else out.add_(shift)
 
 
 def scale_one(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Do so for one sample (1, C, H, W) whose numbers may be read: on the CPU."""
+    """Do so for samples (B, C, H, W) whose numbers may be read: on the CPU."""
     out = torch.empty_like(image)
     scale_into(out, image, 1.0, scale, shift)
     return out
 
 
 def scale_into(out: Tensor, image: Tensor, unit: float, scale: Tensor, shift: Tensor) -> None:
-    """Write the values of one sample in units of its own, where white is `unit`, in one step from its dtype."""
-    channels = image.shape[1]
-    for c, (factor, more) in enumerate(zip(_planes_of(scale, channels), _planes_of(shift, channels), strict=True)):
-        if factor == unit == 1:
-            torch.add(image[:, c], more, out=out[:, c]).clamp_(0, 1)
-            continue
-        plane = torch.mul(image[:, c], factor / unit, out=out[:, c])
-        (plane.add_(more) if more else plane).clamp_(0, 1)
+    """Write the values of samples in units of their own, where white is `unit`."""
+    factor = _beside(scale, out)
+    _scaled(out, image, factor if unit == 1 else factor / unit, _beside(shift, out)).clamp_(0, 1)
 
 
 def scale_levels_into(out: Tensor, image: Tensor, scale: Tensor, shift: Tensor) -> None:
-    """Write the rounded values of one sample of 8 bits into another; what is only added is added in 8 bits."""
-    channels = image.shape[1]
-    for c, (factor, more) in enumerate(zip(_planes_of(scale, channels), _planes_of(shift, channels), strict=True)):
-        plane, level = image[:, c], more * 255
-        if factor != 1:
-            store(out[:, c], torch.mul(plane, factor).add_(level).clamp_(0, 255).round_())
-            continue
-        whole = max(min(round(level), 255), -255)
-        if whole >= 0:
-            out[:, c] = plane.clamp(max=255 - whole).add_(whole)
-        else:
-            out[:, c] = plane.clamp(min=-whole).sub_(-whole)
+    """Write the rounded values of samples of 8 bits into others; what is only added is added in 8 bits."""
+    if not bool((scale == 1).all()):
+        for into, levels, by, more in zip(*(t.split(_CHUNK) for t in (out, image, scale, shift)), strict=True):
+            values = torch.empty_like(levels, dtype=torch.float32)
+            _scaled(values, levels, _beside(by, values), _beside(more * 255, values))
+            store(into, values.clamp_(0, 255).round_())
+        return
+    for into, levels, more in zip(out, image, (shift * 255).tolist(), strict=True):
+        rows = zip(levels, into, more, strict=True) if isinstance(more, list) else [(levels, into, more)]
+        for plane, there, level in rows:
+            whole = max(min(round(level), 255), -255)
+            if whole >= 0:
+                torch.clamp(plane, max=255 - whole, out=there).add_(whole)
+            else:
+                torch.clamp(plane, min=-whole, out=there).sub_(-whole)
 
 
 @pixelwise

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,9 @@ __all__ = ["gaussian_taps", "mask_one", "mask_unsharp", "unsharp_mask"]
 
 BINOMIAL = {3: (0.5, 0.25), 5: (0.375, 0.25, 0.0625), 7: (0.28125, 0.21875, 0.109375, 0.03125)}
 """Weights from the middle on that OpenCV gives small kernels where no sigma is asked for."""
+
+FEW = 8
+"""Pixels up to which the blur of a mask of them is laid pixel by pixel."""
 
 
 def gaussian_taps(size: Tensor, sigma: Tensor, largest: int) -> Tensor:
@@ -50,11 +54,44 @@ def mask_unsharp(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float
 
 
 def mask_one(image: Tensor, taps: Tensor, alpha: Tensor, *, threshold: float) -> Tensor:
-    """Return the same for one sample (1, C, H, W) whose numbers may be read."""
+    """Return the same for one sample (1, C, H, W) whose numbers may be read: without the second blur where it is known.
+
+    Where nearly all pixels are marked, or nearly none, the blurred mask is made of the few exceptions.
+    """
     weights = taps[0].tolist()
     while len(weights) > 1 and weights[-1] == 0:
         weights.pop()
-    return _masked(image, lambda x: blurred(x, weights, weights), float(alpha), threshold)
+    image, share = image.contiguous(), float(alpha)
+    h, w = image.shape[2:]
+    residual = torch.empty_like(image)
+    torch.sub(image, blurred(image, weights, weights), out=residual)
+    marked = np.greater(residual.abs().mul_(255).numpy(), threshold)
+    count = int(np.count_nonzero(marked))
+    many = 2 * count > marked.size
+    if min(count, marked.size - count) <= FEW:
+        out = torch.add(image, residual, alpha=share) if many else image.clone()
+        out.clamp_(0, 1)
+        for place in np.flatnonzero(marked != many).tolist():
+            c, y, x = place // (h * w), place // w % h, place % w
+            rows, down = _spread(y, h, weights, image.dtype)
+            columns, across = _spread(x, w, weights, image.dtype)
+            before, rest = (t[0, c, rows, columns] for t in (image, residual))
+            change = torch.add(before, rest, alpha=share).clamp_(0, 1).sub_(before).mul_(down[:, None] * across)
+            out[0, c, rows, columns].add_(change, alpha=-1 if many else 1).clamp_(0, 1)
+        return out
+    soft = blurred(torch.from_numpy(marked.astype(np.float32)).to(image.dtype), weights, weights)
+    sharp = residual.mul_(share).add_(image).clamp_(0, 1)
+    return torch.lerp(image, sharp, soft, out=sharp).clamp_(0, 1)
+
+
+def _spread(at: int, size: int, weights: list[float], dtype: torch.dtype) -> tuple[slice, Tensor]:
+    """Return which places of a line a blur spreads one place to, and its weight in each."""
+    reach = len(weights) - 1
+    first, last = max(at - reach, 0), min(at + reach + 1, size)
+    step = np.arange(-reach, reach + 1)
+    source = (size - 1) - np.abs((size - 1) - np.abs(np.arange(first, last)[:, None] + step))
+    total = ((source == at) * np.array(weights)[np.abs(step)]).sum(1)
+    return slice(first, last), torch.from_numpy(total).to(dtype)
 
 
 @pixelwise

@@ -327,7 +327,9 @@ class Plan:
 
     def branch(self) -> Plan:
         """Return an empty plan of the same image from here on, for a chain of a mixture."""
-        one = copying.copy(self)
+        one = Plan(self.canvas, self.channels, self.dtype)
+        for name in _STATE:  # `copy.copy`, which Dynamo of torch 2.8 does not trace
+            setattr(one, name, getattr(self, name))
         one.passes, one._open, one._cut, one._shows_outside = [], Pass(self.canvas), False, False
         return one
 
@@ -385,3 +387,7 @@ def _intersect(a: Tensor | None, b: Tensor) -> Tensor:
     if a is None:
         return b
     return torch.where(torch.arange(4, device=a.device) < 2, torch.maximum(a, b), torch.minimum(a, b))
+
+
+_STATE = tuple(vars(Plan((1, 1), 1, torch.uint8)))
+"""The names of what a plan holds."""

@@ -23,7 +23,7 @@ from gpuaug.render.packed import Packed
 from gpuaug.render.settings import Reading
 from gpuaug.render.warp import MAX_HALF_WIDTH, Warp
 
-__all__ = ["over", "read", "read_planes", "support", "tap_count", "taps"]
+__all__ = ["kernel", "over", "read", "read_planes", "support", "tap_count", "taps"]
 
 
 def support(reading: Reading) -> float:
@@ -98,12 +98,10 @@ def taps(
     soft: tuple[Tensor, Tensor] | None,
     hard: tuple[Tensor, Tensor] | None,
     stored: bool = False,
-    joined: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return indices and weights of the taps around positions along one axis.
 
-    Where they are `joined`, a last dimension of 1 becomes that of all taps, and the lists are of one. Where they are
-    `stored`, they are computed all at once, each as it would be alone.
+    Where they are `stored`, they are computed all at once, each as it would be alone.
     """
     if reading.interpolation == "nearest":
         first = torch.floor(position)
@@ -112,9 +110,7 @@ def taps(
         first = torch.floor(position - 0.5 - half) + 1
     places, weights = [], []
     steps: Any = range(count)
-    if joined:
-        steps = [torch.arange(count, dtype=first.dtype)]
-    elif stored:
+    if stored:
         steps = [torch.arange(count, dtype=first.dtype, device=first.device).view(-1, 1, 1)]
     for k in steps:
         place = first + k
@@ -132,7 +128,6 @@ def taps(
     if reading.interpolation != "nearest" and (width is not None or hard is not None):
         parts = weights[0].unbind() if stored else weights
         total = sum(parts[1:], parts[0])  # one by one: a reduction's order may depend on the size of the batch
-        total = total.sum(-1, keepdim=True) if joined else total
         inverse = 1 / torch.where(total == 0, torch.ones_like(total), total)
         weights = [weight * inverse for weight in weights]
     if hard is not None:  # a position outside the window shows nothing of it

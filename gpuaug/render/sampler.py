@@ -11,6 +11,7 @@ them; two numbers side by side are one complex number, which adds a pair of cons
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpuaug.functional._door import store
 from gpuaug.geometry import bend
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.warp import MAX_HALF_WIDTH
@@ -25,8 +27,11 @@ from gpuaug.render.warp import MAX_HALF_WIDTH
 __all__ = ["Frames", "nearest_pixels", "sample_image"]
 
 Rows = list[list[float]]
-_CHUNK = 32768
-"""Positions that are read at a time: what a reading needs besides stays small, and in cache."""
+_CHUNK, _WIDE, _CUT, _MANY = 65536, 24576, 12288, 4096
+"""Positions that are read at a time: what a reading needs besides stays small, and in cache.
+
+A widened filter needs more room for a position, so does one more plane, and many readings of one position the most.
+"""
 _EXACT = 1 << 24
 """Whole numbers below it are themselves in float32."""
 
@@ -39,6 +44,8 @@ class _Frame:
     """(1, C, 2^n + 1, 2^m + 1)."""
     scale: Tensor
     """(N, 2): pixels to the sampler's -1..1."""
+    unit: tuple[float, float]
+    """The same as two numbers."""
 
 
 Frames = dict[tuple[int, ...], _Frame]
@@ -77,24 +84,27 @@ def sample_image(
     """
     x0, y0, x1, y1 = region
     channels, (h, w) = image.shape[1], canvas
-    # A widened filter needs more room for a position, and so does one more plane.
-    chunk = _CHUNK * 3 // 8 if cut else _CHUNK * 3 // 4 if widen else _CHUNK
+    chunk = _CUT if cut else _WIDE if widen else _CHUNK
     lines = max(1, min(h, chunk // w))
     frame = _framed(image[:, :, y0:y1, x0:x1], fill, work, max(chunk, w), frames, cut)
-    straight = _Positions(m, canvas, (x0, y0), work, widen and field is None)
+    straight = _Positions(m, canvas, (x0, y0), work, widen, None if field is not None else frame.unit)
     positions = straight if field is None else _Bent(straight, field.to(work), most if widen else 1.0)
-    out = torch.empty((1, channels, h, w), dtype=work) if into is None else into
+    out = torch.empty((1, channels, h, w), dtype=work) if into is None and lines < h else into
     for start in range(0, h, lines):
         stop = min(h, start + lines)
-        values = _tent(frame, *positions.of(start, stop))
+        found = positions.of(start, stop)
+        values = _flat(_sampled(frame, found[0])) if positions.normal else _tent(frame, *found)
         if cut:  # the last plane is what the filter covers
             values = values[:-1].div_(values[-1:].clamp_(min=1e-12))
         if any(fill):
             for c in range(channels):
                 values[c].add_(fill[c if len(fill) > 1 else 0])
+        if out is None:
+            return values.view(1, channels, h, w)
         if out.dtype == torch.uint8:
             values.clamp_(0, 255).round_()
-        out[0, :, start:stop] = values.view(channels, stop - start, w)
+        store(out[0, :, start:stop], values.view(channels, stop - start, w))
+    assert out is not None
     return out
 
 
@@ -146,8 +156,8 @@ def _framed(
     if frame is None:
         sides = tuple(1 << max(n - 1, 1).bit_length() for n in (h, w))
         values = torch.zeros((1, channels + covered, sides[0] + 1, sides[1] + 1), dtype=work)
-        scale = torch.tensor([2.0 / sides[1], 2.0 / sides[0]], dtype=work).repeat(positions, 1)
-        frame = frames[key] = _Frame(values, scale)
+        unit = (2.0 / sides[1], 2.0 / sides[0])
+        frame = frames[key] = _Frame(values, torch.tensor(unit, dtype=work).repeat(positions, 1), unit)
     if covered:
         frame.values[:, channels, :h, :w] = 1
     inner = frame.values[:, :channels, :h, :w]
@@ -159,25 +169,36 @@ def _framed(
 
 
 class _Positions:
-    """Source positions of output pixels, as indices of pixels, and the filter's half-widths there."""
+    """Source positions of output pixels, as indices of pixels, and the filter's half-widths there.
 
-    def __init__(self, m: Rows, canvas: Canvas, origin: tuple[int, int], work: torch.dtype, widen: bool) -> None:
+    Where no width is needed and a `unit` is given, they are the sampler's own -1..1 at once: `normal`.
+    """
+
+    def __init__(
+        self,
+        m: Rows,
+        canvas: Canvas,
+        origin: tuple[int, int],
+        work: torch.dtype,
+        widen: bool,
+        unit: tuple[float, float] | None,
+    ) -> None:
         h, w = canvas
         # Coefficients about the middle of the output, where float32 is most precise.
         # Depth is one there, but its sign is kept: beyond a horizon nothing is seen.
         third = max(abs(m[2][0] * (w / 2) + m[2][1] * (h / 2) + m[2][2]), 1e-12)
         rows = [[row[0] / third, row[1] / third, (row[0] * (w / 2) + row[1] * (h / 2) + row[2]) / third] for row in m]
         self.ad, self.bd, depth = rows[2]
-        self.a, self.b, middle = (complex(x, y) for x, y in zip(*rows[:2], strict=True))
-        self.shift = complex(origin[0] + 0.5, origin[1] + 0.5)
         self.affine = self.ad == 0 and self.bd == 0
-        self.widen = widen
-        pair = torch.complex64 if work == torch.float32 else torch.complex128
-        gx = torch.arange(w, dtype=work).add_(0.5 - w / 2).to(pair)
-        gy = torch.arange(h, dtype=work).add_(0.5 - h / 2)[:, None].to(pair)
+        self.radii = [max(1.0, math.hypot(*row[:2])) if widen and self.affine else 1.0 for row in rows[:2]]
+        self.widen = widen and (not self.affine or max(self.radii) > 1 + 1e-4)
+        self.normal = unit is not None and not self.widen
+        sx, sy = unit if unit is not None and self.normal else (1.0, 1.0)
+        self.a, self.b, middle = (complex(x * sx, y * sy) for x, y in zip(*rows[:2], strict=True))
+        self.shift = complex(sx * (origin[0] + 0.5) + self.normal, sy * (origin[1] + 0.5) + self.normal)
+        gx, gy = _centres(w, work), _centres(h, work)[:, None]
         self.across, self.down = gx * self.a, gy * self.b + (middle - self.shift if self.affine else middle)
         if self.affine:
-            self.radii = [max(1.0, math.hypot(*row[:2])) if widen else 1.0 for row in rows[:2]]
             return
         self.depth_across, self.depth_down = (
             gx * complex(self.ad, self.ad),
@@ -190,9 +211,9 @@ class _Positions:
         """Return positions (N, 2), widths (N, 2), and how many pairs of taps an axis takes at most."""
         position = torch.view_as_real(self.across + self.down[start:stop]).view(-1, 2)
         if self.affine:
-            counts = tuple(math.ceil(r - 1e-4) for r in self.radii)
-            if max(counts) == 1:
+            if not self.widen:
                 return position, None, (1, 1)
+            counts = tuple(math.ceil(r - 1e-4) for r in self.radii)
             width = torch.full((position.shape[0],), complex(*self.radii), dtype=self.across.dtype)
             return position, torch.view_as_real(width), (counts[0], counts[1])
         depth = torch.view_as_real(self.depth_across + self.depth_down[start:stop]).view(-1, 2)
@@ -217,8 +238,17 @@ class _Positions:
         return position.nan_to_num_(-1e6) if self.passes_camera else position
 
 
+@functools.lru_cache(maxsize=64)
+def _centres(n: int, work: torch.dtype) -> Tensor:
+    """Return the centres of n pixels about their middle, as complex numbers."""
+    pair = torch.complex64 if work == torch.float32 else torch.complex128
+    return torch.arange(n, dtype=work).add_(0.5 - n / 2).to(pair)
+
+
 class _Bent:
     """The same where a displacement field is added."""
+
+    normal = False
 
     def __init__(self, straight: _Positions, field: Tensor, most: float) -> None:
         h, w = field.shape[2:]
@@ -267,8 +297,8 @@ def _read(frame: _Frame, position: Tensor, width: Tensor | None, counts: tuple[i
     if max(counts) <= 2:
         return _flat(_read_pairs(frame, position, width, counts))
     out = torch.empty((frame.values.shape[1], n), dtype=position.dtype)
-    for start in range(0, n, _CHUNK // 8):  # these need many times the room for a position
-        some = slice(start, start + _CHUNK // 8)
+    for start in range(0, n, _MANY):
+        some = slice(start, start + _MANY)
         out[:, some] = _read_many(frame, position[some], width[some], counts)
     return out
 

@@ -1,12 +1,13 @@
 """Walk a batch on the CPU sample by sample: the same passes, in cache, doing only what each sample asks for.
 
 Parameters are read as Python numbers here (on the CPU that synchronises nothing), so that a flip is a copy, a crop
-and resize is one call of torch's own resampler, and a pixel operation that a gate leaves out costs nothing.
+and resize is two sums of lines, and a pixel operation that a gate leaves out costs nothing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,18 +16,18 @@ from torch import Tensor
 from gpuaug.functional._door import store
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas
+from gpuaug.render.lattice import axes_of, exchanged_window, is_lattice, is_whole, limits, move_pixels, moved_at_once
 from gpuaug.render.plan import Choice, Pass, Plan
 from gpuaug.render.reading import read
 from gpuaug.render.resample import read_axes
 from gpuaug.render.sampler import Frames, nearest_pixels, sample_image
-from gpuaug.render.table import ALIKE, tabled
+from gpuaug.render.table import ALIKE, MEASURING, tabled
 from gpuaug.render.tile import exchanged
 from gpuaug.render.values import quantize
 from gpuaug.render.warp import MAX_HALF_WIDTH
 
 __all__ = ["walk", "warp_one"]
 
-_INTEGER = 1e-6
 Rows = list[list[float]]
 
 
@@ -48,33 +49,82 @@ class _Host:
 def walk(x: Tensor, plan: Plan, passes: list[Pass], work: torch.dtype) -> Tensor:
     """Return the batch after the passes."""
     rows = passes[0].index.tolist() if passes and passes[0].index is not None else range(x.shape[0])
-    passes, last = _without_last(passes, plan, work)
-    hosts = [_host(step) for step in passes]
     canvas = passes[-1].canvas if passes else (x.shape[2], x.shape[3])
     out = torch.empty((len(rows), plan.out_channels, *canvas), dtype=plan.out_dtype, memory_format=plan.layout)
+    with torch.inference_mode():  # nothing here has gradients: without their bookkeeping a call takes a tenth less
+        _write(out, x, rows, plan, passes, work)
+    return out
+
+
+def _write(out: Tensor, x: Tensor, rows: Sequence[int], plan: Plan, passes: list[Pass], work: torch.dtype) -> None:
+    passes, last = _without_last(passes, plan, work)
+    hosts = [_host(step) for step in passes]
     scale = plan.scale
     # A warp that nothing follows may write its pixels where they belong.
     alike = bool(passes) and not plan.rounds and plan.out_dtype == x.dtype and x.dtype in (torch.uint8, work)
     rounds = plan.out_dtype == torch.uint8 and not plan.normalized
     gate = None if last is None or last.on is None else last.on.tolist()
     buffer = torch.empty((1, *out.shape[1:]), dtype=work) if last is not None and out.dtype != work else None
+    if passes and passes[0].index is None:
+        step, host = passes[0], hosts[0]
+        whole = alike and len(passes) == 1 and last is None and all(_only_warps(step, host, b) for b in rows)
+        there = (host.back, host.soft, host.hard, scale, out if whole else None)
+        moved = None if step.warp is None else moved_at_once(x, step.warp, step.canvas, *there)
+        if moved is not None and whole:
+            if moved is not out:
+                out.copy_(moved)
+            return
+        if moved is not None:
+            x, passes = moved, [replace(step, warp=None), *passes[1:]]
+    if last is not None and not passes and _written_at_once(out, x, scale, last, gate, rows):
+        return
+    sources, ends = x.split(1), out.split(1)
+    given = [] if last is None else list(zip(*(t.split(1) for t in last.operands), strict=True))
     for b, row in enumerate(rows):
         ending = last is not None and (gate is None or gate[b])
         direct = alike and not ending and _only_warps(passes[-1], hosts[-1], b)
-        into = out[b : b + 1] if direct else None
-        image, unit = _through(x[row : row + 1], scale, b, plan, passes, hosts, work, into, rounds and not ending)
+        image, unit, end = sources[row], scale, ends[b]
+        if passes:
+            into, rounded = end if direct else None, rounds and not ending
+            image, unit = _through(image, unit, b, plan, passes, hosts, work, into, rounded)
         if ending and last is not None and last.write_one is not None:
-            operands, end = [t[b : b + 1] for t in last.operands], out[b : b + 1]
+            operands = given[b] if given else ()
             if buffer is None:
                 last.write_one(end, image, unit, *operands, **last.static)
             elif last.level_one is not None and image.dtype == torch.uint8:
                 last.level_one(end, image, *operands, **last.static)
+            elif last.move_one is not None and (moved := _moved(image, unit, last, b)) is not None:
+                store(end, _encoded(moved, unit, plan, x.dtype, work))
             else:
                 last.write_one(buffer, image, unit, *operands, **last.static)
                 store(end, buffer.clamp_(0, 1).mul_(plan.scale).round_())
-        elif not (direct and image.data_ptr() == out[b].data_ptr()):
-            store(out[b : b + 1], _encoded(image, unit, plan, x.dtype, work))
-    return out
+        elif not (direct and image.data_ptr() == end.data_ptr()):
+            store(end, _encoded(image, unit, plan, x.dtype, work))
+
+
+def _written_at_once(
+    out: Tensor, x: Tensor, unit: float, last: Choice, gate: list[bool] | None, rows: Sequence[int]
+) -> bool:
+    """Write what one operation makes of all samples, if that is all there is to do, and tell whether it was done.
+
+    Samples that a gate leaves out are put back, if they are few.
+    """
+    off = [] if gate is None else [b for b, on in enumerate(gate) if not on]
+    levels = out.dtype == torch.uint8
+    known = x.dtype == torch.uint8 if levels else x.dtype in (torch.uint8, out.dtype)
+    if not (last.together and known and isinstance(rows, range) and 2 * len(off) < len(rows)):
+        return False
+    if off and (x.dtype != out.dtype or not (levels or unit == 1)):
+        return False
+    if not levels and last.write_one is not None:
+        last.write_one(out, x, unit, *last.operands, **last.static)
+    elif last.level_one is not None:
+        last.level_one(out, x, *last.operands, **last.static)
+    else:
+        return False
+    for b in off:
+        out[b].copy_(x[b])
+    return True
 
 
 def _through(
@@ -142,9 +192,10 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
     last, *others = slot.choices
     if others or last.write_one is None or last.channels is not None or plan.rounds_after(passes[-1]):
         return passes, None
-    if whole and slots and last.name in ALIKE:  # which may join a table
+    if whole and last.name in ALIKE | MEASURING and (slots or last.level_one is None):  # a table
         return passes, None
-    return [*passes[:-1], replace(passes[-1], program=slots)], last
+    rest = replace(passes[-1], program=slots)
+    return ([*passes[:-1]] if rest.empty else [*passes[:-1], rest]), last
 
 
 def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: torch.dtype) -> Tensor:
@@ -152,7 +203,8 @@ def _encoded(image: Tensor, unit: float, plan: Plan, dtype: torch.dtype, work: t
     if image.dtype == dtype and plan.out_dtype == dtype and unit == plan.scale:
         return image
     if plan.out_dtype == torch.uint8 and plan.scale == 255 and not plan.normalized:
-        return torch.mul(image, 255 / unit).clamp_(0, 255).round_()
+        levels = image * (255 / unit) if image.dtype == work else image.to(work).mul_(255 / unit)
+        return levels.clamp_(0, 255).round_()
     return plan.encode(_working(image, unit, work))
 
 
@@ -225,10 +277,6 @@ def _apply(image: Tensor, choice: Choice, b: int, levels: int | None) -> Tensor:
     return out
 
 
-def _whole(value: float) -> bool:
-    return abs(value - round(value)) < _INTEGER
-
-
 def _warp(
     image: Tensor, unit: float, b: int, step: Pass, host: _Host, work: torch.dtype, into: Tensor | None
 ) -> Tensor:
@@ -251,21 +299,15 @@ def _warp(
     if warp.field is not None:
         bent = replace(warp, reading=replace(warp.reading, fill=fill), matrix=warp.matrix[b : b + 1])
         return read(image, replace(bent, field=warp.field[b : b + 1]), step.canvas, work, 1.0)
-    straight = abs(m[0][1]) < 1e-9 and abs(m[1][0]) < 1e-9
-    turned = abs(m[0][0]) < 1e-9 and abs(m[1][1]) < 1e-9
+    axes, turned = axes_of(m)
     affine = abs(m[2][0]) < 1e-12 and abs(m[2][1]) < 1e-12
-    if affine and (straight or turned):
+    if axes:
         if turned:  # exchange the axes of the source, and go on as for a straight one
-            image = image.transpose(2, 3)
-            m = [m[1], m[0], m[2]]
-            soft, hard = (None if r is None else [r[1], r[0], r[3], r[2]] for r in (soft, hard))
-        axes = [(m[1][1], m[1][2]), (m[0][0], m[0][2])]
-        if all(abs(abs(slope) - 1) < 1e-9 and _whole(shift) for slope, shift in axes):
-            return _lattice(image, axes, step.canvas, soft, hard, fill)
+            image, soft, hard = image.transpose(2, 3), exchanged_window(soft), exchanged_window(hard)
+        if is_lattice(axes):
+            return move_pixels(image, axes, step.canvas, soft, hard, fill, into)
         if warp.reading.interpolation != "nearest":
             return read_axes(image, axes, step.canvas, soft, hard, fill, warp.reading, work, into)
-    else:
-        axes = []
     region = _region(image, soft, hard)  # of axes that may have been exchanged
     if not axes and warp.reading.interpolation == "bilinear" and region is not None:
         widen = warp.reading.antialias and warp.shrink > 1
@@ -276,7 +318,9 @@ def _warp(
     one = replace(
         warp,
         reading=replace(warp.reading, fill=fill),
-        matrix=warp.matrix[b : b + 1] if not axes or straight else mat.inverse(torch.tensor([m], dtype=torch.float64)),
+        matrix=mat.inverse(torch.tensor([[m[1], m[0], m[2]]], dtype=torch.float64))
+        if turned
+        else warp.matrix[b : b + 1],
         kind="axis" if axes else "warp",
         transposes=False,
         shrink=max(local, 1.0) * (1 + 1e-6),
@@ -307,57 +351,9 @@ def _shrink(m: Rows, canvas: Canvas, projective: bool) -> float:
     return min(largest, MAX_HALF_WIDTH)
 
 
-def _limits(axis: int, size: int, soft: list[float] | None, hard: list[float] | None) -> tuple[int, int]:
-    """Return the range of source pixels along an axis (0 rows, 1 columns) that windows leave visible."""
-    low, high = 0, size
-    for window in (soft, hard):
-        if window is not None:
-            low = max(low, math.ceil(window[1 - axis] - 0.5 - _INTEGER))
-            high = min(high, math.ceil(window[3 - axis] - 0.5 - _INTEGER))
-    return low, high
-
-
 def _region(image: Tensor, soft: list[float] | None, hard: list[float] | None) -> tuple[int, int, int, int] | None:
     """Return the visible source pixels x0, y0, x1, y1, or None where a window is not made of whole pixels."""
-    if hard is not None or (soft is not None and not all(_whole(v) for v in soft)):
+    if hard is not None or (soft is not None and not all(is_whole(v) for v in soft)):
         return None
-    (y0, y1), (x0, x1) = (_limits(axis, image.shape[2 + axis], soft, None) for axis in (0, 1))
+    (y0, y1), (x0, x1) = (limits(axis, image.shape[2 + axis], soft, None) for axis in (0, 1))
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
-
-
-def _lattice(
-    image: Tensor,
-    axes: list[tuple[float, float]],
-    canvas: Canvas,
-    soft: list[float] | None,
-    hard: list[float] | None,
-    fill: tuple[float, ...],
-) -> Tensor:
-    """Copy pixels to pixels: flips, quarter turns, integer crops and shifts."""
-    source: list[slice] = []
-    target: list[slice] = []
-    flips: list[int] = []
-    for axis, (slope, shift) in enumerate(axes):
-        low, high = _limits(axis, image.shape[2 + axis], soft, hard)
-        offset = round(shift)
-        # Output i shows source offset + i, or offset - 1 - i when mirrored.
-        first = max(0, low - offset if slope > 0 else offset - high)
-        last = min(canvas[axis], high - offset if slope > 0 else offset - low)
-        last = max(first, last)
-        target.append(slice(first, last))
-        source.append(slice(offset + first, offset + last) if slope > 0 else slice(offset - last, offset - first))
-        if slope < 0:
-            flips.append(2 + axis)
-        if last == first:
-            source[-1] = slice(0, 0)
-    part = image[:, :, source[0], source[1]]
-    if flips:
-        part = part.flip(flips)
-    if (part.shape[2], part.shape[3]) == tuple(canvas):
-        return part
-    out = image.new_empty((1, image.shape[1], *canvas))
-    for c in range(image.shape[1]):
-        value = fill[c if len(fill) > 1 else 0]
-        out[:, c].fill_(value if image.dtype.is_floating_point else round(value))
-    out[:, :, target[0], target[1]] = part
-    return out

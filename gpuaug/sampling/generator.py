@@ -5,7 +5,9 @@ Also the one inverse CDF that has no closed form.
 
 import importlib.util
 import math
+import sys
 import zlib
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,9 +29,10 @@ _BETA_NODES_PER_UNIT = 32
 
 # The same constants as NumPy arrays, shaped to act on words (0, 2) and on the two key words at once.
 _NP_MASK = np.uint64(_MASK)
-_NP_32 = np.uint64(32)
-_NP_MULTIPLIERS = np.array(_MULTIPLIERS, dtype=np.uint64)
+_NP_MULTIPLIERS = np.array(_MULTIPLIERS, dtype=np.uint64)[:, None]
 _NP_WEYL = np.arange(_ROUNDS, dtype=np.uint64)[:, None] * np.array(_WEYL, dtype=np.uint64)
+_LOW = 0 if sys.byteorder == "little" else 1
+"""Where the low half of 64 bits lies."""
 
 TRITON = importlib.util.find_spec("triton") is not None
 """Whether Triton is installed; it is imported where a kernel runs."""
@@ -96,22 +99,31 @@ def philox4x32_numpy(
         Salmon et al. 2011; equals Random123's philox4x32-10.
     """
     shape = np.broadcast_shapes(c0.shape, c1.shape, c2.shape, c3.shape)
-    # Words (0, 2) and (1, 3) go through each round as one array: half the NumPy calls.
-    even = np.empty((2, *shape), dtype=np.uint64)
-    odd = np.empty((2, *shape), dtype=np.uint64)
+    # Words (0, 2) and (1, 3) go through each round as one array. Halves of products are read where they lie: the
+    # words that are multiplied next are written into the low halves of 64 bits, whose high halves stay zero.
+    even = np.zeros((2, *shape), dtype=np.uint64)
+    odd = np.empty((2, *shape), dtype=np.uint32)
     even[0], odd[0], even[1], odd[1] = c0, c1, c2, c3
-    ones = (1,) * len(shape)
-    keys = ((_NP_WEYL + np.array((k0, k1), dtype=np.uint64)) & _NP_MASK).reshape(_ROUNDS, 2, *ones)
-    multipliers = _NP_MULTIPLIERS.reshape(2, *ones)
-    high = np.empty_like(even)
-    for key in keys:
-        np.multiply(even, multipliers, out=even)
-        np.right_shift(even, _NP_32, out=high)
-        np.bitwise_and(even, _NP_MASK, out=even)
-        np.bitwise_xor(odd, high[::-1], out=odd)
-        np.bitwise_xor(odd, key, out=odd)
-        even, odd = odd, even[::-1]
+    even, odd = even.reshape(2, -1), odd.reshape(2, -1)
+    word = even.view(np.uint32)[:, _LOW::2]
+    products = [np.empty_like(even), np.empty_like(even)]
+    halves = [product.view(np.uint32)[::-1] for product in products]
+    high, low = ([half[:, start::2] for half in halves] for start in (1 - _LOW, _LOW))
+    for number, key in enumerate(_round_keys(k0, k1)):
+        i = number & 1
+        np.multiply(even, _NP_MULTIPLIERS, out=products[i])
+        np.bitwise_xor(high[i], odd, out=word)
+        np.bitwise_xor(word, key, out=word)
+        odd = low[i]
+    even, odd = even.reshape(2, *shape), odd.reshape(2, *shape).astype(np.uint64)
     return even[0], odd[0], even[1], odd[1]
+
+
+@lru_cache(maxsize=64)
+def _round_keys(k0: int, k1: int) -> list[npt.NDArray[np.uint32]]:
+    """Return the two key words of every round, (2, 1)."""
+    keys = (_NP_WEYL + np.array((k0, k1), dtype=np.uint64)) & _NP_MASK
+    return list(keys.astype(np.uint32).reshape(_ROUNDS, 2, 1))
 
 
 def column_words(name: str, count: int) -> tuple[list[int], list[int]]:
@@ -194,14 +206,28 @@ def _uniform_arithmetic(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor
 def _uniform_numpy(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor, columns: Tensor) -> Tensor:
     """Compute `uniform` on the CPU: about a hundred torch calls would cost more than the arithmetic."""
     seed, clock = state.tolist()
-    c0 = np.array([[clock & _MASK]], dtype=np.uint64)
-    c1 = ids.numpy().astype(np.uint64)[:, None] & _NP_MASK
-    c2 = copy.numpy().astype(np.uint64)[:, None] & _NP_MASK
-    c3 = blocks.numpy().astype(np.uint64)[None] & _NP_MASK
+    drawn = uniform_numpy(seed, clock, 1, ids.numpy(), copy.numpy(), blocks.numpy().astype(np.uint64), columns.numpy())
+    return torch.from_numpy(drawn[0])
+
+
+def uniform_numpy(
+    seed: int,
+    clock: int,
+    steps: int,
+    ids: npt.NDArray[Any],
+    copy: npt.NDArray[Any],
+    blocks: _NumpyWords,
+    columns: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Return the uniforms (steps, B, K) of `steps` clocks one after another; arguments as those of `uniform`."""
+    c0 = (np.arange(clock, clock + steps, dtype=np.int64).astype(np.uint64) & _NP_MASK)[:, None, None]
+    c1 = ids.astype(np.uint64)[:, None] & _NP_MASK
+    c2 = copy.astype(np.uint64)[:, None] & _NP_MASK
+    c3 = blocks[None] & _NP_MASK
     words = philox4x32_numpy(c0, c1, c2, c3, seed & _MASK, (seed >> 32) & _MASK)
-    lanes = np.stack(words, axis=-1).reshape(ids.shape[0], 4 * blocks.shape[0])
-    word = lanes.take(columns.numpy(), axis=1) >> np.uint64(8)
-    return torch.from_numpy(word.astype(np.float32) * np.float32(2.0**-24))
+    lanes = np.stack(words, axis=-1).reshape(steps, ids.shape[0], 4 * blocks.shape[0])
+    word = lanes.take(columns, axis=2) >> np.uint64(8)
+    return word.astype(np.float32) * np.float32(2.0**-24)
 
 
 def _uniform_kernel(state: Tensor, ids: Tensor, copy: Tensor, blocks: Tensor, columns: Tensor) -> Tensor:

@@ -89,7 +89,8 @@ class Distribution:
     @property
     def key(self) -> str | None:
         """The key of the batch that names the class of a sample; None where classes do not matter."""
-        return next((part.key for part in contents(self) if part.key is not None), None)
+        keys = [part.key for part in contents(self) if part.key is not None]
+        return keys[0] if keys else None
 
     def labels(self) -> tuple[int, ...]:
         """Return the classes that have numbers of their own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from gpuaug._compiling import kept
 from gpuaug.sampling.distributions import Constant, Distribution, Integers
 from gpuaug.sampling.generator import column_words, uniform
+from gpuaug.sampling.host import Ahead, Drawing, gates_on_host, is_plain, law_on_host
 from gpuaug.sampling.law import START
 from gpuaug.sampling.state import moved
 from gpuaug.sampling.varying import Times, Varying, now
@@ -163,6 +165,12 @@ class Layout:
         self._live = torch.tensor([entry for entry, _ in self._learned], dtype=torch.int64)
         self._numbers = self._now(times)
         self._table = torch.tensor(self._numbers, dtype=torch.float32)
+        self._ahead: Ahead | None = None
+        self._laws: tuple[Tensor, int, list[Drawing | None]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is only remembered."""
+        return {**self.__dict__, "_ahead": None, "_laws": None}
 
     def _lay_classes(self) -> None:
         """Find which entries of the table depend on classes, and where those of each class lie."""
@@ -257,6 +265,8 @@ class Layout:
         self.to(ids.device)
         batch = ids.shape[0]
         told = told or Told()
+        if not self.keys and not self._learned and told.strength is None and is_plain(state, ids, copy, self._table):
+            return self._draw_on_host(state, ids, copy)
         draws: Draws = {name: {} for name in self.names}
         u = uniform(state, ids, copy, self._blocks, self._columns) if self._columns.numel() else None
         table = self._bounds(batch, told.classes)
@@ -286,6 +296,53 @@ class Layout:
                 draws[slot.name][slot.param] = _scaled(part, slot, told.strength)
                 start += slot.columns
         return draws
+
+    def _draw_on_host(self, state: Tensor, ids: Tensor, copy: Tensor) -> Draws:
+        """Draw as `draw` does, with the same bits, where NumPy can and nothing but the columns decides."""
+        if self._ahead is None:
+            self._ahead = Ahead(self._blocks, self._columns)
+        u = self._ahead.at(state, ids, copy) if len(self._ahead.columns) else None
+        known = self._laws
+        if known is None or known[0] is not self._table or known[1] != self._table._version:
+            known = self._laws = (self._table, self._table._version, self._laws_on_host())
+        draws: Draws = {name: {} for name in self.names}
+        column = entry = 0
+        for group, law in zip(self.groups, known[2], strict=True):
+            n = group.width
+            if group.distribution is Constant or u is None:
+                values = self._table[entry : entry + n].clone().expand(ids.shape[0], n)
+            else:
+                block = u[:, column : column + n]
+                column += n
+                if law is not None:
+                    values = torch.from_numpy(law(block))
+                else:
+                    assert group.distribution is not None
+                    bounds = self._table[entry : entry + n * group.bounds].view(group.bounds, n).unbind()
+                    values = group.distribution.icdf(torch.from_numpy(block.copy()), *bounds)
+            entry += n * group.bounds
+            if n == len(group.slots):
+                for slot, part in zip(group.slots, values.unbind(1), strict=True):
+                    draws[slot.name][slot.param] = part
+                continue
+            start = 0
+            for slot in group.slots:
+                part = values[:, start] if slot.columns == 1 else values[:, start : start + slot.columns]
+                draws[slot.name][slot.param] = part
+                start += slot.columns
+        return draws
+
+    def _laws_on_host(self) -> list[Drawing | None]:
+        """Return how each group is drawn in NumPy, with the bounds of now; None where it is not."""
+        table, entry = self._table.numpy().copy(), 0
+        laws: list[Drawing | None] = []
+        for group in self.groups:
+            end = entry + group.width * group.bounds
+            bounds = list(table[entry:end].reshape(group.bounds, group.width))
+            law = group.distribution
+            laws.append(gates_on_host(bounds[0]) if law is None else law_on_host(law, bounds))
+            entry = end
+        return laws
 
 
 def _gates(group: _Group, p: Tensor, strength: Tensor | None) -> Tensor:

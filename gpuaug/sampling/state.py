@@ -129,7 +129,8 @@ class Stateful(nn.Module):
         stream = copy + (_worker() << _WORKER_BITS)
         positions = torch.arange(first, first + batch, device=device)
         # Positional draws and draws by id are kept apart by the highest bit of the copy word.
-        return self._state[:2], positions.repeat(copies), self._numbered(stream | 1 << 31, batch, copies)
+        ids = positions if copies == 1 else positions.repeat(copies)
+        return self._state[:2], ids, self._numbered(stream | 1 << 31, batch, copies)
 
     def _numbered(self, first: int, batch: int, copies: int) -> Tensor:
         """Return the numbers of copies that begin with one: (1,), or (B * copies,)."""

@@ -55,7 +55,8 @@ class Varying:
     @property
     def key(self) -> str | None:
         """The key of the batch that names the class of a sample; None where classes do not matter."""
-        return next((part.key for part in parts(self.inner()) if part.key is not None), None)
+        keys = [part.key for part in parts(self.inner()) if part.key is not None]
+        return keys[0] if keys else None
 
     def labels(self) -> tuple[int, ...]:
         """Return the classes that have a number of their own."""

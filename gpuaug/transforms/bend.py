@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from gpuaug._compiling import exact
 from gpuaug.geometry.canvas import Sizes
 from gpuaug.render.plan import Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution, static_range
@@ -131,7 +131,7 @@ def _blurred(planes: Tensor, sigma: Tensor, size: int) -> Tensor:
     h, w = planes.shape[2:]
     rows, columns = (min(size // 2, n - 1) for n in (h, w))  # the reflected border has to lie inside the image
     padded = pad(planes, (columns, columns, rows, rows), mode="reflect")
-    with _exact(planes.device):
+    with exact(planes.device):
         return _band(sigma, h, rows) @ padded @ _band(sigma, w, columns).transpose(2, 3)
 
 
@@ -360,16 +360,11 @@ class ThinPlateSpline(Bending):
         grid = torch.stack((y[:, None].expand(h, w), x.expand(h, w)), dim=-1).view(-1, 2)
         kernel = _plate((grid[:, None] - self._points).square().sum(-1).sqrt())
         basis = torch.cat((kernel, torch.ones_like(grid[:, :1]), grid), dim=1)  # (h * w, n + 3)
-        with _exact(device):
+        with exact(device):
             spline = (basis @ self._solve) @ shifts  # (B, h * w, 2)
         px = spline[..., 0].unflatten(1, (h, w)) * w
         py = spline[..., 1].unflatten(1, (h, w)) * h
         return torch.stack((px, py), dim=1)
-
-
-def _exact(device: torch.device) -> Any:
-    """Return a context in which autocast rounds no product of matrices."""
-    return torch.autocast(device.type, enabled=False) if device.type in ("cpu", "cuda") else nullcontext()
 
 
 def _plate(r: Tensor) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import exact
 from gpuaug.functional._constants import Constants
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.transforms.base import Drawn, Photometric
@@ -19,9 +19,7 @@ __all__ = ["LinearTransformation"]
 
 def transformed(image: Tensor, matrix: Tensor, mean: Tensor) -> Tensor:
     """Return images (B, C, H, W) as rows, less a mean (1, D) and times a matrix (1, D, D)."""
-    # Autocast would round the products.
-    exact = torch.autocast(image.device.type, enabled=False) if image.device.type in ("cpu", "cuda") else nullcontext()
-    with exact:
+    with exact(image.device):
         rows = image.flatten(1) - mean[0].to(image.dtype)
         out: Tensor = rows @ matrix[0].to(image.dtype)
     return out.view_as(image)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug.functional.noise_one import add_noise_one, level_noise, write_noise
 from gpuaug.functional.replace_one import salt_and_pepper_one
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
@@ -92,7 +93,9 @@ class GaussianNoise(Photometric):
     def choices(self, values: Drawn, plan: Plan, context: Context) -> list[list[Choice]]:
         """Return the operation."""
         operands = (values["mean"], values["sigma"], values["key"])
-        return [[Choice("gaussian_noise", ops.add_noise, operands, {"clip": self.clip and not plan.normalized})]]
+        made = Choice("gaussian_noise", ops.add_noise, operands, {"clip": self.clip and not plan.normalized})
+        made.apply_one, made.write_one, made.level_one = add_noise_one, write_noise, level_noise
+        return [[made]]
 
 
 class SaltAndPepper(Photometric):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gpuaug._compiling import stacked
 from gpuaug.functional import occlude
-from gpuaug.functional.replace_one import erase_one
+from gpuaug.functional.replace_one import erase_one, level_erased, write_erased
 from gpuaug.geometry.canvas import along, larger, smaller, whole
 from gpuaug.geometry.canvas import ratio as divided
 from gpuaug.render import ops
@@ -91,7 +91,9 @@ class Rectangles(Occluding):
                 f"channels, got {self.value}"
             )
         value = context.values.working(self.value)
-        return [[Choice("erase", ops.erase_with_value, (boxes,), {"value": value}, move_one=erase_one)]]
+        made = Choice("erase", ops.erase_with_value, (boxes,), {"value": value}, move_one=erase_one)
+        made.write_one, made.level_one, made.together = write_erased, level_erased, True
+        return [[made]]
 
 
 class RandomErasing(Rectangles):

@@ -57,8 +57,11 @@ def has_size(transform: Any) -> bool:
 
 def timed(transform: Any) -> Timed | None:
     """Return the size of a transform that follows a schedule."""
-    found = (getattr(transform, name, None) for name in ("size", "target_size"))
-    return next((size for size in found if isinstance(size, Timed)), None)
+    for name in ("size", "target_size"):
+        size = getattr(transform, name, None)
+        if isinstance(size, Timed):
+            return size
+    return None
 
 
 def is_fraction(value: Any, owner: str, name: str) -> bool:

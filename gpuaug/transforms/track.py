@@ -253,7 +253,7 @@ def track(
     stages: list[Stage | Check | Clamp | Hide] = []
     pending: Tensor | None = None
     total: Tensor | None = None
-    for node, context in zip(nodes, contexts, strict=False):
+    for node, context in zip(nodes, contexts[: len(nodes)], strict=True):
         transform: Any = node.transform
         values = drawn[node.name]
         if transform.treats_boxes:

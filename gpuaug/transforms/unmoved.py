@@ -36,6 +36,8 @@ def warn_of_unmoved(layer: Layer, inputs: tuple[Any, ...], opened: Opened) -> No
         inputs: what it was given.
         opened: what was read and drawn.
     """
+    if len(inputs) == 1 and isinstance(inputs[0], Tensor):
+        return
     if torch.compiler.is_compiling() or not any(moves(node, opened.params.values) for node in opened.layer.nodes):
         return
     settings, batch, owner = layer.settings, opened.batch, type(layer).__name__

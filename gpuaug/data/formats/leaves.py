@@ -15,6 +15,8 @@ __all__ = ["holds", "is_detection", "is_plain"]
 
 def holds(structure: Any) -> bool:
     """Tell whether some leaf is a torchvision image."""
+    if isinstance(structure, tuple) and all(type(part) is Tensor for part in structure):
+        return False
     special = [leaf for leaf in tree.tree_leaves(structure) if isinstance(leaf, Tensor) and type(leaf) is not Tensor]
     if not special:
         return False

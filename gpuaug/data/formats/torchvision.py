@@ -14,6 +14,7 @@ from gpuaug.data.batch import Batch, Settings, Write, as_images
 from gpuaug.data.instances import FORMATS, Instances, boxes_from_xyxy, boxes_to_xyxy
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
+from gpuaug.render.values import movable
 
 __all__ = ["read", "read_detection", "read_targets"]
 
@@ -244,7 +245,8 @@ def read_targets(
             result = dict(target)
             for key, value in found.items():
                 if value is not None:
-                    kept, like = value[i][rows.valid[i]], target[key]
+                    own, like = value[i], target[key]
+                    kept = movable(own)[rows.valid[i]].view(own.dtype)
                     kept = kept.to(like.dtype) if like.is_floating_point() else kept
                     result[key] = _wrapped(kept, like, sizes[i], out.box_format)
             results.append(result)
