@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what stays until the end: torch, and thousands of tests."""
+    """Let kernels be interpreted quickly, and the garbage collector pass over what stays: torch, thousands of tests."""
+    if "torch" in sys.modules and os.environ.get("TRITON_INTERPRET") == "1" and importlib.util.find_spec("triton"):
+        from interpreter import quicken
+
+        quicken()
     gc.collect()
     gc.freeze()
 
