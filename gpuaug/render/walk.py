@@ -192,9 +192,7 @@ def _without_last(passes: list[Pass], plan: Plan, work: torch.dtype) -> tuple[li
     last, *others = slot.choices
     if others or last.write_one is None or last.channels is not None or plan.rounds_after(passes[-1]):
         return passes, None
-    if (
-        whole and last.name in ALIKE | MEASURING and (slots or last.level_one is None)
-    ):  # a table
+    if whole and last.name in ALIKE | MEASURING and (slots or last.level_one is None):  # a table
         return passes, None
     rest = replace(passes[-1], program=slots)
     return ([*passes[:-1]] if rest.empty else [*passes[:-1], rest]), last
