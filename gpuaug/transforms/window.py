@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gpuaug._arrays import arrays, cast
 from gpuaug._compiling import stacked
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
@@ -54,7 +55,11 @@ class Window(Geometric):
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the map of the rectangle onto the output."""
         h, w = self.output_canvas(context.canvas)
-        top, left, height, width = _rectangle(values)
+        given = [values[k] for k in ("top", "left", "height", "width")]
+        if isinstance(h, Tensor) or arrays(context.like, *given)[0] is torch:
+            top, left, height, width = _rectangle(values)
+        else:
+            top, left, height, width = (cast(v, context.like.dtype) for v in arrays(*given)[1])
         sy, sx = ratio(h, height), ratio(w, width)
         return mat.scale_shift(sx, -left * sx, sy, -top * sy, context.like)
 
