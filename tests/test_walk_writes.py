@@ -9,6 +9,9 @@ import torch
 from ways import both
 
 import gpuaug as ga
+from gpuaug import functional as F
+from gpuaug.functional.tint import mix_levels, write_mixed
+from gpuaug.functional.tone import normalize_into
 from gpuaug.render import walk
 from gpuaug.testing import example
 
@@ -83,3 +86,21 @@ def test_one_operation_goes_to_the_whole_batch(dtype: torch.dtype, monkeypatch: 
             assert found.pop() is at_once, (name, p)
     ga.Compose([ga.RandomRotation(20), ga.RandomGrayscale(1.0)], seed=0)(images)
     assert not found
+
+
+def test_each_sample_has_its_own_numbers() -> None:
+    """Of matrices and means too, which transforms give to all samples alike."""
+    draw = torch.Generator().manual_seed(0)
+    levels = example(6, (3, 9, 12), torch.uint8)
+    matrix = torch.rand(6, 3, 4, generator=draw) * 0.4
+    mean, std = torch.rand(2, 6, 3, generator=draw) + 0.1
+    for images, unit in ((levels, 255.0), (levels / 255, 1.0)):
+        out = torch.empty(levels.shape)
+        write_mixed(out, images, unit, matrix)
+        assert (out - F.color_matrix(levels / 255, matrix)).abs().max() < 1e-6
+        normalize_into(out, images, unit, mean, std)
+        assert (out - F.normalize(levels / 255, mean, std)).abs().max() < 1e-5
+    whole = torch.empty_like(levels)
+    mix_levels(whole, levels, matrix)
+    far = (whole.int() - F.color_matrix(levels, matrix).int()).abs()
+    assert far.max() <= 1 and (far > 0).double().mean() < 5e-3
