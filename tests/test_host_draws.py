@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -106,3 +107,21 @@ def test_parameters_are_nobodys_else() -> None:
         assert all(torch.equal(value, again.values[name][key]) for key, value in params.items())
     kept = pickle.loads(pickle.dumps(layer))._layout
     assert kept._ahead is None and kept._laws is None
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ga.Compose([ga.RandomResizedCrop((9, 7), scale=(0.01, 2.0)), ga.RandomHorizontalFlip()], seed=3),
+        lambda: ga.Compose([ga.RandAugment(), ga.TrivialAugmentWide(), ga.RandomRotation(40)], seed=3),
+        lambda: ga.Compose([ga.RandomAffine(10, (0.1, 0.2), (0.8, 1.2), 5, p=0.5)], seed=3),
+    ],
+)
+def test_parameters_by_numpy_are_those_by_torch(
+    make: Callable[[], ga.Compose], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = torch.zeros(64, 3, 23, 31)
+    here = make().sample(images, strength=0.7)
+    for place in ("gpuaug._compiling", "gpuaug._arrays", "gpuaug.sampling.host"):
+        monkeypatch.setattr(f"{place}.in_memory", lambda tensor: False)
+    assert_same(here.values, make().sample(images, strength=0.7).values)
