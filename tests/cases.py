@@ -108,7 +108,7 @@ CASES = [
     Case(lambda: ga.GridDropout(0.4, unit_size_range=(4, 8), p=0.5), shown=lambda: ga.GridDropout(0.4, p=1.0)),
     Case(lambda: ga.MixUp(p=0.5)),
     Case(lambda: ga.CutMix(p=0.5), shown=lambda: ga.CutMix(cutmix_minmax=(0.4, 0.6))),
-    Case(lambda: ga.ResizeMix(p=0.5), shown=lambda: ga.ResizeMix(scale=(0.4, 0.6))),
+    Case(lambda: ga.ResizeMix(scale=(0.3, 0.8), p=0.5), shown=lambda: ga.ResizeMix(scale=(0.4, 0.6))),
     Case(lambda: ga.SaliencyMix(p=0.5), shown=lambda: ga.SaliencyMix(alpha=8.0)),
     Case(lambda: ga.CopyPaste(p=0.5), shown=lambda: ga.CopyPaste(0.8)),
     Case(lambda: ga.Normalize(ga.IMAGENET_MEAN, ga.IMAGENET_STD)),

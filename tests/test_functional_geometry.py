@@ -97,3 +97,15 @@ def test_warp_by_a_matrix_moves_content_there() -> None:
 def test_wrong_arguments_are_refused(call: Callable[[], Tensor], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_one_graph_of_public_functions() -> None:
+    """Also where numbers follow the image without their names."""
+
+    def both(images: Tensor) -> Tensor:
+        return F.horizontal_flip(F.solarize(images, 0.5))
+
+    torch._dynamo.reset()
+    assert torch.equal(torch.compile(both, fullgraph=True, backend="eager")(IMAGES), both(IMAGES))
+    with pytest.raises(TypeError, match="solarize: takes at most 1 arguments after image, got 2"):
+        F.solarize(IMAGES, 0.5, 0.5)  # type: ignore[call-arg]

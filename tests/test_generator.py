@@ -179,6 +179,8 @@ def test_first_draw_does_not_import_dynamo() -> None:
     code = (
         "import sys, torch; from gpuaug.sampling.generator import uniform\n"
         "one = torch.tensor([1]); uniform(torch.tensor([1, 1]), one, one, one, one)\n"
+        "import gpuaug as ga; ga.Mosaic(p=1.0)({'image': torch.zeros(4, 3, 8, 9), 'boxes': torch.ones(4, 1, 4)})\n"
+        "ga.MixUp(num_classes=2)(torch.zeros(4, 3, 8, 9), torch.zeros(4, dtype=torch.int64))\n"
         "assert 'torch._dynamo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -98,3 +98,19 @@ def test_refusals() -> None:
         ga.Lambda(lambda x: x[:, :1])(X)
     with pytest.raises(ValueError, match="got NoneType"):
         ga.Lambda(lambda x: None)(X)  # type: ignore[arg-type,return-value]
+
+
+def test_a_function_may_need_gradients_of_its_own() -> None:
+    kept = []
+
+    def against(image: Tensor) -> Tensor:
+        image.requires_grad_()
+        (slope,) = torch.autograd.grad((image**2).sum(), image)
+        kept.append(slope)
+        return image.detach() - 0.1 * slope
+
+    out = ga.Compose([ga.RandomHorizontalFlip(p=0.0), ga.Lambda(against)])(X)
+    torch.testing.assert_close(out, 0.8 * X)
+    weight = torch.ones((), requires_grad=True)
+    (weight * out + weight * kept[0].sum()).sum().backward()
+    assert not out.is_inference() and weight.grad is not None

@@ -67,7 +67,8 @@ def test_images_of_several_sizes_come_from_where_they_lie(monkeypatch: pytest.Mo
                 y, x = (60 - h) // 2, (70 - w) // 2
                 expected = np.full((3, 60, 70), 255, dtype=np.uint8)
                 labels = np.full((1, 60, 70), 77, dtype=np.uint8)
-                expected[:, y : y + h, x : x + w], labels[:, y : y + h, x : x + w] = images[i], masks[i]
+                expected[:, y : y + h, x : x + w] = images[i].numpy()
+                labels[:, y : y + h, x : x + w] = masks[i].numpy()
                 assert out["valid"][i].tolist() == [True, False, False, False]
             assert torch.equal(out["image"][i], torch.from_numpy(expected))
             assert torch.equal(out["mask"][i], torch.from_numpy(labels))

@@ -103,7 +103,9 @@ def test_each_operation_is_torchvisions(name: str, way: str, picture: Tensor, mo
     for i, (image, result) in enumerate(zip(images, out, strict=True)):
         operation = layer.space.names[int(drawn["op"][i, step])] if drawn["_code"][i, step] else "Identity"
         magnitude = float(drawn["magnitude"][i, step])
-        expected = theirs._apply_image_or_video_transform(image, operation, magnitude, "nearest", theirs._fill)
+        expected = theirs._apply_image_or_video_transform(
+            image, operation, magnitude, InterpolationMode.NEAREST, theirs._fill
+        )
         gap = (result.int() - expected.int()).abs()
         seen.add(operation)
         if operation in TURNED:
@@ -161,7 +163,9 @@ def test_steps_follow_one_another_with_a_rounding_between(picture: Tensor) -> No
         ]:
             continue
         for name, magnitude in steps:
-            image = theirs._apply_image_or_video_transform(image, name, magnitude, "nearest", theirs._fill)
+            image = theirs._apply_image_or_video_transform(
+                image, name, magnitude, InterpolationMode.NEAREST, theirs._fill
+            )
         assert (result.int() - image.int()).abs().max() <= (steps[-1][0] == "Brightness")
         compared += 1
     assert compared > 40

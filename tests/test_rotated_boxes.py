@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from content import H, W, coordinates
 from torch import Tensor
 from torchvision import tv_tensors as tvt
@@ -19,6 +20,9 @@ FORMATS = ("cxcywhr", "xywhr", "xyxyxyxy")
 BOXES = torch.tensor(
     [[30.0, 24, 20, 8, 0], [33, 20, 12, 9, 35], [30, 25, 7, 16, -110], [28, 22, 14, 5, 90], [35, 25, 9, 9, 180]]
 )
+
+OLD = tuple(map(int, torchvision.__version__.split(".")[:2])) < (0, 24)
+"""Whether torchvision makes a sheared box a rectangle over its diagonal, not over its longer side (its #9181)."""
 
 
 def written(boxes: Tensor, format: str) -> Tensor:
@@ -110,6 +114,8 @@ def test_boxes_equal_torchvision(name: str, format: str) -> None:
     if format == "xyxyxyxy" and name in ("shear", "resize"):  # ours keeps the corners: see below
         return
     out = run([ours], written(boxes, format), format)
+    if OLD and name in ("shear", "resize"):
+        return
     expected = theirs(given).as_subclass(Tensor)
     assert (corners(out["boxes"][0], format) - corners(expected, format)).abs().max() < 1e-3
     assert out["valid"].all()
@@ -246,7 +252,7 @@ def test_differences_to_torchvision() -> None:
         assert outside(out["boxes"][0, 0], quad) < 1e-9
         given = tvt.BoundingBoxes(box, format="CXCYWHR", canvas_size=(H, W), clamping_mode=None)
         theirs.append(outside(tv.affine(given, 0.0, [0, 0], 1.0, [20.0, 0.0]).as_subclass(Tensor)[0], quad))
-    assert max(theirs) > 1.0, "torchvision's boxes hold the sheared ones now: take the row out of the table"
+    assert max(theirs) > 1.0 or OLD, "torchvision's boxes hold the sheared ones now: take the row out of the table"
     edge = torch.tensor([[1.0, 24, 20, 10, 45]])
     layer = ga.Compose([ga.SanitizeBoundingBoxes()], bbox_params=ga.BboxParams(format="cxcywhr"))
     assert layer({"image": coordinates(1), "boxes": edge[None]})["valid"].all()

@@ -127,6 +127,7 @@ class _Loaded(Dataset):
         return rows(params)[0]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # of a machine with one core
 @pytest.mark.parametrize("persistent", [True, False])
 def test_loader_workers_and_epochs_never_share(persistent: bool) -> None:
     """Two spawned workers over two epochs, as regressions 2.3 and Albumentations' X #266.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gpuaug.data.instances import BboxParams, Instances, KeypointParams
 from gpuaug.data.ragged import Ragged
+from gpuaug.data.unsigned import held_signed
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.values import ValueRange
 
@@ -55,6 +56,8 @@ class Batch:
     """What the images are rows of, where `image` says no more than their shape."""
     rows: Tensor | None = None
     """(B,) int64: which rows."""
+    contexts: tuple[Any, Any, list[Any]] | None = None
+    """What transforms may know of it, kept for the length of a call: whose, of what, and that."""
 
     @property
     def canvas(self) -> Canvas:
@@ -108,6 +111,9 @@ class Settings:
     """How a pipeline that mixes samples finds their labels; None does not look for any."""
 
 
+_USUAL = Settings()
+"""Made once: Dynamo does not trace a default that a function makes."""
+
 Write = Callable[[Batch], Any]
 
 
@@ -124,8 +130,8 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
         TypeError: for anything but tensors of a supported dtype.
         ValueError: for a shape that is not (B, C, H, W), or (C, H, W) of 1, 3 or 4 channels.
     """
-    settings = settings or Settings()
-    batch, write = _open(inputs, owner, settings)
+    settings = settings or _USUAL
+    batch, write = held_signed(*_open(inputs, owner, settings))
     if settings.labels_getter is None:
         return batch, write
     from gpuaug.data.labels import with_labels
@@ -134,19 +140,22 @@ def open_door(inputs: tuple[Any, ...], owner: str, settings: Settings | None = N
 
 
 def _open(inputs: tuple[Any, ...], owner: str, settings: Settings) -> tuple[Batch, Write]:
-    from gpuaug.data.formats import detr, plain, rows, torchvision
+    from gpuaug.data.formats import leaves, plain
     from gpuaug.data.pad import Padded
 
     if settings.format is not None:
+        from gpuaug.data.formats import detr, rows
+
         family = detr if settings.format == "detr" else rows
         return getattr(family, f"read_{settings.format}")(inputs, owner, settings)  # type: ignore[no-any-return]
     if len(inputs) == 1 and isinstance(inputs[0], dict) and isinstance(inputs[0].get("image"), (Tensor, Ragged, list)):
-        if not torchvision.holds(inputs[0]):
+        if not leaves.holds(inputs[0]):
             return plain.read(inputs[0], owner, settings)
-    if torchvision.is_detection(inputs):
-        return torchvision.read_detection(inputs, owner, settings)
-    if torchvision.holds(inputs):
-        return torchvision.read(inputs, owner, settings)
+    detection = leaves.is_detection(inputs)
+    if detection or leaves.holds(inputs):
+        from gpuaug.data.formats import torchvision
+
+        return (torchvision.read_detection if detection else torchvision.read)(inputs, owner, settings)
     if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and len(inputs[0]) > 1 and not are_images(inputs[0]):
         if all(isinstance(x, Tensor) and x.dim() >= 3 for x in inputs[0]):
             raise TypeError(

@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from gpuaug.data.batch import Batch
 from gpuaug.data.instances import Instances
+from gpuaug.render.values import movable
 
 __all__ = ["Kept", "Met", "among", "parts_of"]
 
@@ -78,7 +79,7 @@ class Kept:
             self.parts, self.total = parts, total
             with torch.no_grad():
                 for name, t in given.items():
-                    parts[name].index_copy_(0, slots, t.detach())
+                    movable(parts[name]).index_copy_(0, slots, movable(t.detach()))
                 total.add_(count)
         return among(batch, parts, slots, given, copied=not keep), met
 
@@ -135,8 +136,7 @@ def among(
                     f" on {ring[name].device}: inputs must be alike, got {t.dtype} {tuple(t.shape[1:])} on {t.device}"
                 )
     found = {
-        name: t.index_copy(0, slots, given[name]) if copied or given[name].requires_grad else t
-        for name, t in ring.items()
+        name: _written(t, slots, given[name]) if copied or given[name].requires_grad else t for name, t in ring.items()
     }
     rows = batch.instances
     if rows is not None:
@@ -146,6 +146,11 @@ def among(
     return replace(
         batch, image=found["image"], mask=found.get("mask"), label=found.get("label"), instances=rows, extra=extra
     )
+
+
+def _written(ring: Tensor, slots: Tensor, given: Tensor) -> Tensor:
+    """Return a part of a ring with what a batch has in some slots."""
+    return movable(ring).index_copy(0, slots, movable(given)).view(ring.dtype)
 
 
 def _as_long(given: Parts, ring: Mapping[str, Tensor]) -> Parts:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Settings, Write, are_images
+from gpuaug.data.formats.leaves import is_plain
 
 __all__ = ["default_labels", "with_labels"]
 
@@ -68,7 +69,7 @@ def with_labels(
 def default_labels(structure: Any, batch: Batch) -> Any:
     """Return the samples' labels where they usually are, or None."""
     if isinstance(structure, dict):
-        keys = [key for key, value in structure.items() if isinstance(key, str) and _plain(value)]
+        keys = [key for key, value in structure.items() if isinstance(key, str) and is_plain(value)]
         ranked = [key for key in keys if key.lower() == "label"]
         if batch.instances is None:  # else they are the objects'
             ranked += [key for key in keys if key.lower() == "labels"]
@@ -76,14 +77,8 @@ def default_labels(structure: Any, batch: Batch) -> Any:
         return structure[ranked[0]] if ranked else None
     several = isinstance(structure, (tuple, list)) and len(structure) > 1 and not are_images(structure)
     if several and batch.instances is None:
-        return structure[1] if _plain(structure[1]) else None
+        return structure[1] if is_plain(structure[1]) else None
     return None
-
-
-def _plain(value: Any) -> bool:
-    from torchvision.tv_tensors import TVTensor  # which imports Dynamo: seconds in every process
-
-    return isinstance(value, Tensor) and not isinstance(value, TVTensor)
 
 
 def _holds(structure: Any, leaf: Tensor) -> bool:

@@ -5,12 +5,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gpuaug.functional._door import put, store
 from gpuaug.functional.color import BLUE, GREEN, RED, need_rgb
 
-__all__ = ["brightness_one", "contrast_one", "hsv_one", "hue_one", "saturation_one"]
+__all__ = ["brightness_one", "contrast_one", "hsv_one", "hue_one", "level_gray", "saturation_one", "write_gray"]
 
 _SECTOR = ((0.0, 1.0, -1.0), (1.0, -1.0, -1.0), (-1.0, 2.0, 2.0))
 """Of red, green and blue: what is added to the hue, the sign of its distance from 0, and what is added to that."""
+
+
+_CHUNK = 4
+"""Samples of 8 bits that turn gray at once as floats: more leave the cache."""
+
+
+def write_gray(out: Tensor, image: Tensor, unit: float, num_output_channels: int = 1) -> None:
+    """Write gray values of samples (B, C, H, W) in units of their own, where white is `unit`, into each channel."""
+    if need_rgb(image, "rgb_to_grayscale") == 1:
+        put(out, image.expand_as(out), unit)
+        return
+    red, green, blue = image.to(out.dtype).unbind(1)
+    gray = torch.mul(red, RED / unit, out=out[:, 0]).add_(green, alpha=GREEN / unit).add_(blue, alpha=BLUE / unit)
+    out[:, 1:].copy_(gray[:, None].expand(-1, out.shape[1] - 1, -1, -1))
+
+
+def level_gray(out: Tensor, image: Tensor, num_output_channels: int = 1) -> None:
+    """Write gray levels of samples of 8 bits: rounded in one channel, copied to the others."""
+    if need_rgb(image, "rgb_to_grayscale") == 1:
+        out.copy_(image.expand_as(out))
+        return
+    for into, levels in zip(out.split(_CHUNK), image.split(_CHUNK), strict=True):
+        gray = torch.empty_like(levels[:, :1], dtype=torch.float32)
+        write_gray(gray, levels, 1.0)
+        store(into[:, :1], gray.round_())
+        into[:, 1:].copy_(into[:, :1].expand(-1, into.shape[1] - 1, -1, -1))
 
 
 def brightness_one(image: Tensor, factor: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ __all__ = [
     "cast_shadows_one",
     "crease_one",
     "level_rain",
+    "level_shade",
     "rain_one",
     "shade_by_map_one",
     "shade_one",
@@ -26,11 +27,12 @@ __all__ = [
 ]
 
 
-def _powers(terms: list[float], at: Tensor) -> Tensor:
-    """Return a polynomial of one variable."""
-    total = torch.full_like(at, terms[-1])
+def _powers(terms: list[float], at: Any) -> Any:
+    """Return a polynomial of one variable: of few values, an array."""
+    total = np.full_like(at, terms[-1])
     for term in reversed(terms[:-1]):
-        total.mul_(at).add_(term)
+        total *= at
+        total += term
     return total
 
 
@@ -45,22 +47,29 @@ def _gain(
     order = order_of(len(terms))
     starts = [i * (order + 1) - i * (i - 1) // 2 for i in range(order + 1)]
     rows = [terms[start : start + order + 1 - i] for i, start in enumerate(starts)]
-    u = torch.arange(w, dtype=work).sub_(x).mul_(sx)
-    v = torch.arange(h, dtype=work)[:, None].sub_(y).mul_(sy)
+    # Small arrays: NumPy handles them in a fraction of torch's time.
+    number: Any = np.float64 if work == torch.float64 else np.float32
+    u = (np.arange(w, dtype=number) - number(x)) * number(sx)
+    v = (np.arange(h, dtype=number)[:, None] - number(y)) * number(sy)
     mixed = any(value != 0 for row in rows[1:] for value in row[1:])
-    across = None if mixed else _powers([0.0, *(row[0] for row in rows[1:])], u)
-    if across is not None and profile == "identity":
-        return across.mul_(b) + _powers(rows[0], v).mul_(b).add_(a)
-    if across is not None and profile == "exp":
-        return (across.exp_().mul_(b) * _powers(rows[0], v).exp_()).add_(a)
-    if across is not None and profile == "sine" and not across.any():  # bands along the rows: one number for each
-        q = _powers(rows[0], v)
-    elif across is not None:
-        q = across + _powers(rows[0], v)
-    else:
+    if mixed:
+        across = torch.from_numpy(u)
         q = torch.full((h, w), terms[-1], dtype=work)
         for row in reversed(rows[:-1]):
-            q.mul_(u).add_(_powers(row, v))
+            q.mul_(across).add_(torch.from_numpy(_powers(row, v)))
+    else:
+        line, column = _powers([0.0, *(row[0] for row in rows[1:])], u), _powers(rows[0], v)
+        if profile == "identity":
+            line, column = line * number(b), column * number(b) + number(a)
+        elif profile == "exp":
+            line, column = np.exp(line) * number(b), np.exp(column)
+        across, down = torch.from_numpy(line), torch.from_numpy(column)
+        if profile == "identity":
+            return across + down
+        if profile == "exp":
+            return (across * down).add_(a)
+        # Bands along the rows: one number for each.
+        q = down if profile == "sine" and not line.any() else across + down
     if profile in ("root", "exp_root"):
         q.clamp_(min=1e-12).sqrt_()
     if profile in ("exp", "exp_root"):
@@ -80,6 +89,9 @@ def _through(
     out: Tensor, image: Tensor, gain: Tensor, color: tuple[float, ...] | None, unit: float, clip: bool
 ) -> None:
     """Write image * gain + (1 - gain) * color."""
+    if image.dtype != out.dtype:  # in the product itself torch would do so far more slowly
+        out.copy_(image)
+        image = out
     if color is not None:
         haze = (1 - gain) * _color(color, gain.dtype)
         torch.addcmul(haze, image, gain.div_(unit) if unit != 1 else gain, out=out)
@@ -98,6 +110,17 @@ def write_shade(
     _through(out, image, gain, color, unit, clip)
 
 
+def level_shade(
+    out: Tensor, image: Tensor, frame: Tensor, coefficients: Tensor, amount: Tensor, *,
+    profile: str, color: tuple[float, ...] | None, clip: bool,
+) -> None:  # fmt: skip
+    """Write what `shade` gives of an image of 8 bits, rounded."""
+    values = torch.empty_like(image, dtype=torch.float32)
+    gain = _gain(image, frame, coefficients, amount, profile, torch.float32)
+    _through(values, image, gain, None if color is None else tuple(255 * one for one in color), 1.0, False)
+    store(out, values.clamp_(0, 255).round_())
+
+
 def shade_one(image: Tensor, *operands: Tensor, **static: Any) -> Tensor:
     """Return what `shade` gives."""
     out = torch.empty_like(image)
@@ -111,6 +134,9 @@ def write_shade_by_map(
     """Write what `shade_by_map` gives, of an image in units of its own, where white is `unit`."""
     by = laid(field, out[:, 0])[0]
     if mode == "add":
+        if image.dtype != out.dtype:
+            out.copy_(image)
+            image = out
         torch.add(by, image, alpha=1 / unit, out=out).clamp_(0, 1)
     elif mode == "gain":
         _through(out, image, by, None, unit, True)

@@ -1,4 +1,7 @@
-"""Values of one sample (1, C, H, W) moved or replaced, in its own dtype and unit, on the CPU: numbers may be read."""
+"""Values of one sample (1, C, H, W) moved or replaced, in its own dtype and unit, on the CPU: numbers may be read.
+
+What begins with `write` or `level` writes samples (B, C, H, W) into others, of working values or of 8 bits.
+"""
 
 from __future__ import annotations
 
@@ -48,22 +51,25 @@ def permute_one(image: Tensor, white: float, order: Tensor) -> Tensor:
 
 
 def level_permuted(out: Tensor, image: Tensor, order: Tensor) -> None:
-    """Write the channels of an image of the same dtype in another order."""
-    torch.index_select(image, 1, order[0], out=out)
+    """Write the channels of images of the same dtype in other orders."""
+    for into, planes, row in zip(out, image, order, strict=True):
+        torch.index_select(planes, 0, row, out=into)
 
 
 def write_permuted(out: Tensor, image: Tensor, unit: float, order: Tensor) -> None:
-    """Write the channels in another order, as working values."""
+    """Write the channels in other orders, as working values."""
     if image.dtype == out.dtype and unit == 1:
         level_permuted(out, image, order)
     else:
-        put(out, image.index_select(1, order[0]), unit)
+        for into, planes, row in zip(out, image, order, strict=True):
+            put(into, planes.index_select(0, row), unit)
 
 
 def _fill_dropped(out: Tensor, dropped: Tensor, value: float) -> None:
-    for c, drop in enumerate(dropped[0].tolist()):
-        if drop:
-            out[:, c].fill_(value)
+    for planes, row in zip(out, dropped.tolist(), strict=True):
+        for plane, drop in zip(planes, row, strict=True):
+            if drop:
+                plane.fill_(value)
 
 
 def drop_channels_one(image: Tensor, white: float, dropped: Tensor, *, fill: float = 0.0) -> Tensor | None:
@@ -77,7 +83,7 @@ def drop_channels_one(image: Tensor, white: float, dropped: Tensor, *, fill: flo
 
 
 def level_dropped(out: Tensor, image: Tensor, dropped: Tensor, *, fill: float = 0.0) -> None:
-    """Write an image of 8 bits with some channels replaced by a level."""
+    """Write images of 8 bits with some channels replaced by a level."""
     out.copy_(image)
     _fill_dropped(out, dropped, _level(fill))
 
@@ -99,7 +105,7 @@ def invert_bytes(image: Tensor, white: float) -> Tensor | None:
 
 
 def level_inverted(out: Tensor, image: Tensor) -> None:
-    """Write an image of 8 bits with black and white exchanged."""
+    """Write images of 8 bits with black and white exchanged."""
     torch.bitwise_not(image, out=out)
 
 
@@ -143,7 +149,7 @@ def erase_one(image: Tensor, white: float, boxes: Tensor, *, value: tuple[float,
 
 
 def level_erased(out: Tensor, image: Tensor, boxes: Tensor, *, value: tuple[float, ...]) -> None:
-    """Write an image of 8 bits with rectangles replaced by levels."""
+    """Write images of 8 bits with rectangles replaced by levels."""
     out.copy_(image)
     levels = [float(_level(one)) for one in value]
     _fill_boxes(out, boxes, levels * image.shape[1] if len(levels) == 1 else levels)
@@ -157,13 +163,14 @@ def write_erased(out: Tensor, image: Tensor, unit: float, boxes: Tensor, *, valu
 
 def _fill_boxes(out: Tensor, boxes: Tensor, values: list[float]) -> None:
     alike = len(set(values)) == 1
-    for top, left, height, width in boxes[0].tolist():
-        rows, across = (slice(max(a, 0), max(a + n, 0)) for a, n in ((top, height), (left, width)))
-        if alike:
-            out[:, :, rows, across].fill_(values[0])
-            continue
-        for plane, new in zip(out[0], values, strict=True):
-            plane[rows, across].fill_(new)
+    for planes, rectangles in zip(out, boxes.tolist(), strict=True):
+        for top, left, height, width in rectangles:
+            rows, across = (slice(max(a, 0), max(a + n, 0)) for a, n in ((top, height), (left, width)))
+            if alike:
+                planes[:, rows, across].fill_(values[0])
+                continue
+            for plane, new in zip(planes, values, strict=True):
+                plane[rows, across].fill_(new)
 
 
 def salt_and_pepper_one(image: Tensor, white: float, amount: Tensor, salt: Tensor, key: Tensor) -> Tensor:

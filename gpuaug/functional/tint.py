@@ -69,13 +69,32 @@ def color_matrix(image: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
 def mix_one(image: Tensor, matrix: Tensor, clip: bool = True) -> Tensor:
     """Map the colours of one sample (1, C, H, W) by a matrix (1, C, C + 1) whose numbers may be read: on the CPU."""
     out = torch.empty_like(image)
-    for c, (*weights, more) in enumerate(matrix[0].tolist()):
-        plane = torch.mul(image[:, 0], weights[0], out=out[:, c])
-        for n, weight in enumerate(weights[1:], start=1):
-            plane.add_(image[:, n], alpha=weight)
-        if more:
-            plane.add_(more)
-    return out.clamp_(0, 1) if clip else out
+    write_mixed(out, image, 1.0, matrix, clip)
+    return out
+
+
+def write_mixed(out: Tensor, image: Tensor, unit: float, matrix: Tensor, clip: bool = True) -> None:
+    """Write the mapped colours of samples in units of their own, where white is `unit`."""
+    whole = bool((matrix == matrix[:1]).all())
+    pairs = [(out, image)] if whole else zip(out.split(1), image.split(1), strict=True)
+    for (into, values), rows in zip(pairs, matrix.tolist(), strict=False):
+        first, *others = values.to(out.dtype).unbind(1)
+        for there, (weight, *weights, more) in zip(into.unbind(1), rows, strict=True):
+            torch.mul(first, weight / unit, out=there)
+            for plane, other in zip(others, weights, strict=True):
+                there.add_(plane, alpha=other / unit)
+            if more:
+                there.add_(more)
+    if clip:
+        out.clamp_(0, 1)
+
+
+def mix_levels(out: Tensor, image: Tensor, matrix: Tensor, clip: bool = True) -> None:
+    """Write the rounded colours of samples of 8 bits into others."""
+    for into, levels, rows in zip(*(t.split(_CHUNK) for t in (out, image, matrix)), strict=True):
+        values = torch.empty_like(levels, dtype=torch.float32)
+        write_mixed(values, levels, 1.0, torch.cat((rows[..., :-1], rows[..., -1:] * 255), dim=-1), clip=False)
+        store(into, values.clamp_(0, 255).round_())
 
 
 @pixelwise
@@ -139,9 +158,16 @@ def scale_shift(image: Tensor, scale: Tensor | float, shift: Tensor | float) -> 
     )
 
 
+_CHUNK = 4
+"""Samples that are scaled at once as floats where they are of 8 bits: more leave the cache."""
+
+
 def _beside(numbers: Tensor, out: Tensor) -> Tensor | float:
-    """Return what one sample (1,) or (1, C) has, to be broadcast: a number where it is one for all channels."""
-    return numbers.item() if numbers.numel() == 1 else numbers.to(out.dtype).view(1, -1, 1, 1)
+    """Return what samples (B,) or (B, C) have, to be broadcast: a number where it is one for all."""
+    found = numbers.flatten().tolist()
+    if len(set(found)) == 1:
+        return float(found[0])
+    return numbers.to(out.dtype).view(numbers.shape[0], -1, 1, 1)
 
 
 def _scaled(out: Tensor, image: Tensor, scale: Tensor | float, shift: Tensor | float) -> Tensor:
@@ -158,33 +184,34 @@ def _scaled(out: Tensor, image: Tensor, scale: Tensor | float, shift: Tensor | f
 
 
 def scale_one(image: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Do so for one sample (1, C, H, W) whose numbers may be read: on the CPU."""
+    """Do so for samples (B, C, H, W) whose numbers may be read: on the CPU."""
     out = torch.empty_like(image)
     scale_into(out, image, 1.0, scale, shift)
     return out
 
 
 def scale_into(out: Tensor, image: Tensor, unit: float, scale: Tensor, shift: Tensor) -> None:
-    """Write the values of one sample in units of its own, where white is `unit`."""
+    """Write the values of samples in units of their own, where white is `unit`."""
     factor = _beside(scale, out)
     _scaled(out, image, factor if unit == 1 else factor / unit, _beside(shift, out)).clamp_(0, 1)
 
 
 def scale_levels_into(out: Tensor, image: Tensor, scale: Tensor, shift: Tensor) -> None:
-    """Write the rounded values of one sample of 8 bits into another; what is only added is added in 8 bits."""
-    if scale.numel() > 1 or scale.item() != 1:
-        values = torch.empty(image.shape, dtype=torch.float32)
-        _scaled(values, image, _beside(scale, values), _beside(shift * 255, values))
-        store(out, values.clamp_(0, 255).round_())
+    """Write the rounded values of samples of 8 bits into others; what is only added is added in 8 bits."""
+    if not bool((scale == 1).all()):
+        for into, levels, by, more in zip(*(t.split(_CHUNK) for t in (out, image, scale, shift)), strict=True):
+            values = torch.empty_like(levels, dtype=torch.float32)
+            _scaled(values, levels, _beside(by, values), _beside(more * 255, values))
+            store(into, values.clamp_(0, 255).round_())
         return
-    shifts = (shift * 255).flatten().tolist()
-    parts = [(image, out)] if len(shifts) == 1 else zip(image.unbind(1), out.unbind(1), strict=True)
-    for (plane, into), level in zip(parts, shifts, strict=True):
-        whole = max(min(round(level), 255), -255)
-        if whole >= 0:
-            torch.clamp(plane, max=255 - whole, out=into).add_(whole)
-        else:
-            torch.clamp(plane, min=-whole, out=into).sub_(-whole)
+    for into, levels, more in zip(out, image, (shift * 255).tolist(), strict=True):
+        rows = zip(levels, into, more, strict=True) if isinstance(more, list) else [(levels, into, more)]
+        for plane, there, level in rows:
+            whole = max(min(round(level), 255), -255)
+            if whole >= 0:
+                torch.clamp(plane, max=255 - whole, out=there).add_(whole)
+            else:
+                torch.clamp(plane, min=-whole, out=there).sub_(-whole)
 
 
 @pixelwise

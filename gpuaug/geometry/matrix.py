@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from gpuaug._arrays import arrays
 from gpuaug._compiling import stacked
 
 __all__ = [
@@ -41,8 +42,12 @@ def wide(value: Tensor) -> Tensor:
 
 
 def from_entries(entries: Sequence[Number], like: Tensor) -> Tensor:
-    """Stack nine row-major entries, tensors (B,) or numbers, into (B, 3, 3) of the dtype and device of `like` (B,)."""
-    parts = [entry.to(like.dtype) if isinstance(entry, Tensor) else entry for entry in entries]
+    """Stack nine row-major entries, tensors (B,) or numbers, into (B, 3, 3) of the dtype and device of `like` (B,).
+
+    Where `like` is numbers of the host entries may be arrays.
+    """
+    kept = like.dtype
+    parts = [entry.to(kept) if isinstance(entry, Tensor) and entry.dtype != kept else entry for entry in entries]
     return stacked(parts, like).view(-1, 3, 3)
 
 
@@ -93,6 +98,8 @@ def affine(
         a, b, c, d = a * x, b * y, c * x, d * y
     cx, cy = center
     tx, ty = (wide(t) if isinstance(t, Tensor) else t for t in translate)
+    if not any(isinstance(t, Tensor) for t in (cx, cy, tx, ty)):
+        _, (a, b, c, d) = arrays(a, b, c, d)
     return from_entries((a, b, cx + tx - a * cx - b * cy, c, d, cy + ty - c * cx - d * cy, 0.0, 0.0, 1.0), rot)
 
 

@@ -8,7 +8,6 @@ skipping what gates leave out.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -219,11 +218,16 @@ def apply_choice(image: Pixels, choice: Choice, levels: int | None) -> Any:
     if choice.channels is not None:
         planes = list(split(image))
         chosen = join([planes[c] for c in choice.channels], image)
-        changed = apply_choice(chosen, replace(choice, channels=None), levels)
+        changed = _applied(chosen, choice, levels)
         for c, plane in zip(choice.channels, split(changed), strict=True):
             planes[c] = plane
         merged: Pixels = join(planes, image)
         return merged
+    return _applied(image, choice, levels)
+
+
+def _applied(image: Pixels, choice: Choice, levels: int | None) -> Any:
+    """Return images after one operation on all their channels."""
     static = dict(choice.static, levels=levels) if choice.levels else choice.static
     if choice.on is None:
         done: Pixels = choice.apply(image, *choice.operands, **static)
@@ -267,4 +271,4 @@ def _where(choice: Choice, conditions: tuple[tuple[int, int], ...], place: tuple
     for first, second in conditions:
         holds = place[first] < place[second]
         on = holds if on is None else on & holds
-    return replace(choice, on=on)
+    return choice.where(on)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from gpuaug.functional._door import store
 from gpuaug.geometry import matrix as mat
 from gpuaug.render.mixes import Blend, blended, covers
 from gpuaug.render.packed import Packed
@@ -49,9 +50,18 @@ def _part(x: Tensor | Packed, plan: Plan, steps: list[Pass], last: bool, work: t
     batch = steps[0].blend.share.shape[0] if steps[0].blend is not None else steps[0].warp.matrix.shape[0]  # type: ignore[union-attr]
     shape = (batch, after.out_channels, *steps[-1].canvas)
     out = torch.empty(shape, dtype=after.out_dtype, memory_format=after.layout)
-    # Tiles that are all there is to do are rounded as they are read.
+    # What is all there is to do is rounded at once.
     alone = last and len(steps) == 1 and not steps[0].program and steps[0].filter is None
     whole = alone and x.dtype == torch.uint8 == after.out_dtype and plan.scale == 255
+    if (
+        alone
+        and steps[0].blend is not None
+        and _plain(steps[0].blend)
+        and after.out_dtype == x.dtype in (work, torch.uint8)
+    ):
+        assert isinstance(x, Tensor)
+        _blend_into(out, x, steps[0].blend)
+        return out, _from(after, plan)
     for b in range(batch):
         step = steps[0].of(b)
         if step.blend is not None:
@@ -94,6 +104,35 @@ def _from(part: Plan, plan: Plan) -> Plan:
     return following
 
 
+def _plain(blend: Blend) -> bool:
+    """Tell whether the other image lies over a sample's own as it is, with one share or in a rectangle."""
+    return blend.matrix is None and blend.alpha is None and (blend.whole or blend.rectangle is None)
+
+
+def _blend_into(out: Tensor, x: Tensor, blend: Blend) -> None:
+    """Write samples with others over them, of the same dtype."""
+    h, w = x.shape[2:]
+    rectangles = None if blend.rectangle is None else blend.rectangle.split(1)
+    sources, ends = x.split(1), out.split(1)
+    for b, (share, j) in enumerate(zip(blend.share.tolist(), blend.index.tolist(), strict=True)):
+        own, other, end = sources[b], sources[j], ends[b]
+        if 0 < share < 1 and not blend.whole:
+            _mix_into(end, own, other, share)
+        elif rectangles is not None and share > 0:
+            x0, y0, x1, y1 = _within(rectangles[b], h, w)
+            end.copy_(own)[:, :, y0:y1, x0:x1] = other[:, :, y0:y1, x0:x1]
+        else:
+            end.copy_(other if share > 0 else own)
+
+
+def _mix_into(out: Tensor, own: Tensor, other: Tensor, share: float) -> None:
+    """Write own with a share of other, rounded where they are of 8 bits."""
+    if own.dtype.is_floating_point:
+        torch.lerp(own, other, share, out=out)
+    else:
+        store(out, own.to(torch.float32).lerp_(other.to(torch.float32), share).round_())
+
+
 def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> Tensor:
     """Return one image, as it is or in working values."""
     own, share, j = x[b : b + 1], float(blend.share[0]), int(blend.index[0])
@@ -118,6 +157,9 @@ def _blend(x: Tensor, b: int, blend: Blend, scale: float, work: torch.dtype) -> 
         out = out.clone() if out is own else out
         out[:, :, y0:y1, x0:x1] = read(_working(x[j : j + 1], scale, work), part, (y1 - y0, x1 - x0), work, 1.0)
         return out
+    if blend.rectangle is None and _plain(blend):
+        mixed = torch.lerp(own.to(work), x[j : j + 1].to(work), share)
+        return mixed if scale == 1 else mixed.div_(scale)
     mine, other = (_working(v, scale, work) for v in (own, x[j : j + 1]))
     if blend.matrix is not None:
         other = read(other, over(blend, h, w), (h, w), work, 1.0)

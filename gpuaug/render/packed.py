@@ -50,6 +50,10 @@ class Packed:
         """Return the same in another dtype."""
         return replace(self, values=self.values.to(dtype), views=[view.to(dtype) for view in self.views])
 
+    def view(self, dtype: torch.dtype) -> Packed:
+        """Return the same bits in another dtype of that size."""
+        return replace(self, values=self.values.view(dtype), views=[view.view(dtype) for view in self.views])
+
     def index_select(self, dim: int, index: Tensor) -> Packed:
         """Return the images `index` (B,), without moving them."""
         start, height, width = (t.index_select(dim, index) for t in (self.start, self.height, self.width))

@@ -16,6 +16,7 @@ from gpuaug.render.mixes import Blend, blended, covers, tiled
 from gpuaug.render.packed import Packed
 from gpuaug.render.plan import Pass
 from gpuaug.render.reading import over
+from gpuaug.render.values import movable
 from gpuaug.render.warp import Warp
 
 __all__ = ["part_of", "pick", "pick_at_once"]
@@ -31,22 +32,24 @@ def pick(x: Tensor | Packed, passes: list[Pass], fill: float, source: Canvas, ba
     if isinstance(x, Packed):
         first = passes[0]
         assert first.warp is not None
-        whole = _through_tiles(x, first.warp, source, first.canvas, (1.0, 1.0), fill)
+        blank = _blank(x, fill)
+        whole = _through_tiles(x.view(blank.dtype), first.warp, source, first.canvas, (1.0, 1.0), blank).view(x.dtype)
         return pick(whole, passes[1:], fill, first.canvas, backend)
     fraction = (x.shape[2] / source[0], x.shape[3] / source[1])
     if uses_triton(x, backend) and _suits_triton(x, passes, fraction):
         from gpuaug.render.lowering_pick import run_pick
 
         return run_pick(x, passes, fill, source)
+    out, blank = movable(x), _blank(x, fill)
     for step in passes:
         if step.index is not None:
-            x = x.index_select(0, step.index)
+            out = out.index_select(0, step.index)
         if step.warp is not None:
-            x = _through(x, step.warp, source, step.canvas, fraction, fill)
+            out = _through(out, step.warp, source, step.canvas, fraction, blank)
             source = step.canvas
         elif step.blend is not None:
-            x = _over(x, step.blend, step.canvas, fraction)
-    return x
+            out = _over(out, step.blend, step.canvas, fraction)
+    return out if out.dtype == x.dtype else out.view(x.dtype)
 
 
 def pick_at_once(
@@ -63,6 +66,11 @@ def pick_at_once(
     from gpuaug.render.lowering_pick import run_pick
 
     return run_pick(x, passes, fill, source)
+
+
+def _blank(x: Tensor | Packed, fill: float) -> Tensor:
+    """Return what is seen outside planes, 0-d, in the dtype in which they are moved."""
+    return movable(torch.full((), fill, dtype=x.dtype, device=x.device))
 
 
 def part_of(canvas: Canvas, fraction: tuple[float, float]) -> tuple[int, int]:
@@ -94,7 +102,7 @@ def _over(x: Tensor, blend: Blend, canvas: Canvas, fraction: tuple[float, float]
     size = (x.shape[2], x.shape[3])
     other = x.index_select(0, blend.index)
     if blend.matrix is not None:
-        other = _through(other, over(blend, *canvas), canvas, canvas, fraction, 0)
+        other = _through(other, over(blend, *canvas), canvas, canvas, fraction, other.new_zeros(()))
     work = x.dtype if x.dtype.is_floating_point else torch.float32
     share = covers(blend, *_centres(canvas, size, x), work)[:, None]
     soft = x.dtype.is_floating_point and x.shape[1] > 1
@@ -102,16 +110,16 @@ def _over(x: Tensor, blend: Blend, canvas: Canvas, fraction: tuple[float, float]
 
 
 def _through_tiles(
-    x: Tensor | Packed, warp: Warp, source: Canvas, canvas: Canvas, fraction: tuple[float, float], fill: float
+    x: Tensor | Packed, warp: Warp, source: Canvas, canvas: Canvas, fraction: tuple[float, float], blank: Tensor
 ) -> Tensor:
     assert warp.tiles is not None
     size = part_of(canvas, fraction)
     channels = x.channels if isinstance(x, Packed) else x.shape[1]
-    start = torch.full((), fill, dtype=x.dtype, device=x.device).expand(warp.matrix.shape[0], channels, *size)
+    start = blank.expand(warp.matrix.shape[0], channels, *size)
 
     def one(index: Tensor | None, matrix: Tensor, _: Tensor) -> list[Tensor]:
         single = replace(warp, matrix=matrix, tiles=None, soft=None, hard=None)
-        found = _through(x if index is None else x.index_select(0, index), single, source, canvas, fraction, fill)
+        found = _through(x if index is None else x.index_select(0, index), single, source, canvas, fraction, blank)
         return list(found.unbind(1))
 
     if channels == 0:
@@ -122,11 +130,11 @@ def _through_tiles(
 
 
 def _through(
-    x: Tensor | Packed, warp: Warp, source: Canvas, canvas: Canvas, fraction: tuple[float, float], fill: float
+    x: Tensor | Packed, warp: Warp, source: Canvas, canvas: Canvas, fraction: tuple[float, float], blank: Tensor
 ) -> Tensor:
     h, w = part_of(canvas, fraction)
     if warp.tiles is not None:
-        return _through_tiles(x, warp, source, canvas, fraction, fill)
+        return _through_tiles(x, warp, source, canvas, fraction, blank)
     work = mat.matrix_dtype(x.device)
     rows: int | Tensor
     cols: int | Tensor
@@ -178,4 +186,4 @@ def _through(
     else:
         index = (row * cols + column).expand(-1, h, w).reshape(x.shape[0], 1, h * w).expand(-1, x.shape[1], -1)
         value = torch.gather(x.flatten(2), 2, index).unflatten(2, (h, w))
-    return torch.where(shown, value, torch.full((), fill, dtype=x.dtype, device=x.device))
+    return torch.where(shown, value, blank)

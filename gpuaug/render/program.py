@@ -35,6 +35,8 @@ class Choice:
     """Likewise where it is the last operation: (output, image, what white is in the image, *operands, **static)."""
     level_one: Callable[..., None] | None = None
     """Likewise where both images are of 8 bits, and it is rounded next: (output, image, *operands, **static)."""
+    together: bool = False
+    """Whether `write_one` and `level_one` take several samples as well, with the operands of all of them."""
     move_one: Callable[..., Tensor | None] | None = None
     """Likewise where values are only moved or replaced: (image of its own dtype, what white is in it, *operands,
     **static) to another of that dtype; None where what is put there is none of its values."""
@@ -42,10 +44,30 @@ class Choice:
     """Likewise of a filter that adds values: (image of 8 bits, *operands, **static) to whole sums and of how many
     values they are; None where it does otherwise."""
 
+    tables: tuple[Tensor, Tensor] | None = None
+    """What the CPU's walk has found the operation to make of each level of 8 bits, for all samples: working values
+    and whole levels."""
+
+    def where(self, on: Tensor | None) -> Choice:
+        """Return the operation for other samples, without what the walk alone calls."""
+        # `dataclasses.replace` took half of the tracing of a pipeline of colours.
+        return Choice(
+            self.name,
+            self.apply,
+            self.operands,
+            self.static,
+            on,
+            self.channels,
+            self.levels,
+            self.values,
+            self.measures,
+        )
+
     def of(self, sample: int) -> Choice:
         """Return the operation on one sample."""
         rows = tuple(operand[sample : sample + 1] for operand in self.operands)
-        return replace(self, operands=rows, on=None if self.on is None else self.on[sample : sample + 1])
+        on = None if self.on is None else self.on[sample : sample + 1]
+        return replace(self, operands=rows, on=on, tables=None)
 
 
 @dataclass

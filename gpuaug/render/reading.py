@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -98,14 +99,20 @@ def taps(
     hard: tuple[Tensor, Tensor] | None,
     stored: bool = False,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Return indices and weights of the taps around positions along one axis."""
+    """Return indices and weights of the taps around positions along one axis.
+
+    Where they are `stored`, they are computed all at once, each as it would be alone.
+    """
     if reading.interpolation == "nearest":
         first = torch.floor(position)
     else:
         half = support(reading) if width is None else support(reading) * width
         first = torch.floor(position - 0.5 - half) + 1
     places, weights = [], []
-    for k in range(count):
+    steps: Any = range(count)
+    if stored:
+        steps = [torch.arange(count, dtype=first.dtype, device=first.device).view(-1, 1, 1)]
+    for k in steps:
         place = first + k
         if reading.interpolation == "nearest":
             weight = torch.ones_like(place)
@@ -119,7 +126,8 @@ def taps(
         places.append(place)
         weights.append(weight)
     if reading.interpolation != "nearest" and (width is not None or hard is not None):
-        total = sum(weights[1:], weights[0])  # one by one: a reduction's order may depend on the size of the batch
+        parts = weights[0].unbind() if stored else weights
+        total = sum(parts[1:], parts[0])  # one by one: a reduction's order may depend on the size of the batch
         inverse = 1 / torch.where(total == 0, torch.ones_like(total), total)
         weights = [weight * inverse for weight in weights]
     if hard is not None:  # a position outside the window shows nothing of it
@@ -134,7 +142,7 @@ def taps(
         nearest = torch.minimum(place.clamp(min=0), size - 1) if isinstance(size, Tensor) else place.clamp(0, size - 1)
         indices.append(nearest.to(torch.int32))
     if stored:
-        indices, weights = list(kept(torch.stack(indices)).unbind()), list(kept(torch.stack(weights)).unbind())
+        return list(kept(indices[0]).unbind()), list(kept(weights[0]).unbind())
     return indices, weights
 
 

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpuaug.functional._door import store
 from gpuaug.geometry import bend
 from gpuaug.geometry.canvas import Canvas
 from gpuaug.render.warp import MAX_HALF_WIDTH
@@ -102,7 +103,7 @@ def sample_image(
             return values.view(1, channels, h, w)
         if out.dtype == torch.uint8:
             values.clamp_(0, 255).round_()
-        out[0, :, start:stop] = values.view(channels, stop - start, w)
+        store(out[0, :, start:stop], values.view(channels, stop - start, w))
     assert out is not None
     return out
 

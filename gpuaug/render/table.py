@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gpuaug.functional._door import translate
 from gpuaug.functional.tone import equal_levels
 from gpuaug.render.plan import Choice
 from gpuaug.render.values import quantize
@@ -18,8 +19,8 @@ from gpuaug.render.values import quantize
 __all__ = ["Table", "tabled"]
 
 ALIKE = {
-    "adjust_brightness", "adjust_tone_curve", "brightness_contrast", "invert", "look_up", "posterize", "scale_shift",
-    "solarize", "solarize_add",
+    "adjust_brightness", "adjust_gamma", "adjust_tone_curve", "brightness_contrast", "invert", "look_up", "posterize",
+    "scale_shift", "solarize", "solarize_add",
 }  # fmt: skip
 """Operations that do the same to every value of a channel."""
 MEASURING = {"autocontrast", "equalize"}
@@ -33,6 +34,8 @@ class Table:
 
     image: Tensor
     values: Tensor
+    levels: Tensor | None = None
+    """The same as whole levels, where they are known."""
 
     def pixels(self) -> Tensor:
         """Return the image of working values."""
@@ -40,15 +43,25 @@ class Table:
 
     def rounded(self) -> Tensor:
         """Return the image of whole levels, of 8 bits."""
-        return self._looked_up(quantize(self.values, torch.uint8, False).to(torch.uint8))
+        out = torch.empty(self.image.shape, dtype=torch.uint8)
+        tables = _whole(self.values) if self.levels is None else self.levels
+        pairs = [(self.image, out)] if tables.shape[0] == 1 else zip(self.image[0], out[0], strict=True)
+        for (image, into), table in zip(pairs, tables, strict=True):
+            translate(into, image, table)
+        return out
 
     def _looked_up(self, values: Tensor) -> Tensor:
-        channels = self.image.shape[1]
         if values.shape[0] == 1:
             level = self.image.reshape(-1).to(torch.int32)
             return values[0].index_select(0, level).view(self.image.shape)
-        level = self.image.reshape(channels, -1).to(torch.int64)
-        return values.gather(1, level).view(self.image.shape)
+        out = torch.empty(self.image.shape, dtype=values.dtype)
+        for levels, into, row in zip(self.image[0], out[0], values, strict=True):
+            torch.index_select(row, 0, levels.reshape(-1).to(torch.int32), out=into.view(-1))
+        return out
+
+
+def _whole(values: Tensor) -> Tensor:
+    return quantize(values, torch.uint8, False).to(torch.uint8)
 
 
 def _ramp(work: torch.dtype) -> Tensor:
@@ -72,9 +85,15 @@ def tabled(
         return Table(image, choice.apply(ramp).view(-1, 256))
     if choice.name not in ALIKE or not choice.static.get("brightness_by_max", True):
         return None
-    before = _ramp(work) if table is None else table.values.view(1, -1, 16, 16)
-    if choice.name == "look_up" and choice.operands[0].dim() == 3:
-        before = before.expand(-1, image.shape[1], -1, -1)
     static = dict(choice.static, levels=levels) if choice.levels else choice.static
-    after = choice.apply(before, *(t[b : b + 1] for t in choice.operands), **static)
-    return Table(image, after.view(-1, 256))
+    if table is not None or (choice.name == "look_up" and choice.operands[0].dim() == 3):
+        before = _ramp(work) if table is None else table.values.view(1, -1, 16, 16)
+        if choice.name == "look_up" and choice.operands[0].dim() == 3:
+            before = before.expand(-1, image.shape[1], -1, -1)
+        return Table(image, choice.apply(before, *(t[b : b + 1] for t in choice.operands), **static).view(-1, 256))
+    if choice.tables is None:  # of all samples in one go
+        ramps = _ramp(work).expand(choice.operands[0].shape[0] if choice.operands else 1, -1, -1, -1)
+        made = choice.apply(ramps, *choice.operands, **static).flatten(2)
+        choice.tables = (made, _whole(made))
+    row = b if choice.operands else 0
+    return Table(image, choice.tables[0][row], choice.tables[1][row])

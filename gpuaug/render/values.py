@@ -11,9 +11,35 @@ from torch import Tensor
 
 from gpuaug.functional._door import Pixels
 
-__all__ = ["UNIT", "ValueRange", "as_value_range", "default_range", "in_range", "quantize", "to_unit"]
+__all__ = [
+    "UNIT",
+    "ValueRange",
+    "as_value_range",
+    "default_range",
+    "in_range",
+    "movable",
+    "quantize",
+    "rows_of",
+    "to_unit",
+]
 
 Numbers = tuple[float, ...]
+
+_SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+
+
+def movable(values: Tensor) -> Tensor:
+    """Return integers in a dtype of the same bits that torch 2.8 picks and chooses: it does neither with unsigned ones.
+
+    What is made of them is brought back by `view`.
+    """
+    return values.view(_SIGNED[values.dtype]) if values.dtype in _SIGNED else values
+
+
+def rows_of(values: Tensor, index: Tensor) -> Tensor:
+    """Return rows of a tensor of any dtype."""
+    found = movable(values).index_select(0, index)
+    return found if found.dtype == values.dtype else found.view(values.dtype)
 
 
 @dataclass(frozen=True)

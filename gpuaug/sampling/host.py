@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gpuaug._compiling import in_memory
 from gpuaug.sampling.distributions import Categorical, Integers, Uniform
 from gpuaug.sampling.generator import uniform_numpy
 from gpuaug.sampling.unit import Unit
@@ -27,7 +28,7 @@ _TOP = np.float32(1.0 - 2.0**-24)
 
 def is_plain(*tensors: Tensor) -> bool:
     """Tell whether tensors are numbers in the host's memory that nobody traces."""
-    return not torch.compiler.is_compiling() and all(type(t) is Tensor and t.device.type == "cpu" for t in tensors)
+    return not torch.compiler.is_compiling() and all(map(in_memory, tensors))
 
 
 class Ahead:
@@ -51,7 +52,8 @@ class Ahead:
             known, first, drawn = self._last
             if known == call:
                 if first <= clock < first + len(drawn):
-                    return drawn[clock - first]
+                    there: Floats = drawn[clock - first]
+                    return there
                 if clock == first + len(drawn):
                     steps = max(1, min(_STEPS, _WORDS // max(len(samples) * len(self.blocks), 1)))
         fresh: list[Floats] = list(uniform_numpy(seed, clock, steps, samples, copies, self.blocks, self.columns))

@@ -166,7 +166,7 @@ class Layout:
         self._numbers = self._now(times)
         self._table = torch.tensor(self._numbers, dtype=torch.float32)
         self._ahead: Ahead | None = None
-        self._laws: tuple[list[float], list[Drawing | None]] | None = None
+        self._laws: tuple[Tensor, int, list[Drawing | None]] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is only remembered."""
@@ -302,11 +302,12 @@ class Layout:
         if self._ahead is None:
             self._ahead = Ahead(self._blocks, self._columns)
         u = self._ahead.at(state, ids, copy) if len(self._ahead.columns) else None
-        if self._laws is None or self._laws[0] is not self._numbers:
-            self._laws = (self._numbers, self._laws_on_host())
+        known = self._laws
+        if known is None or known[0] is not self._table or known[1] != self._table._version:
+            known = self._laws = (self._table, self._table._version, self._laws_on_host())
         draws: Draws = {name: {} for name in self.names}
         column = entry = 0
-        for group, law in zip(self.groups, self._laws[1], strict=True):
+        for group, law in zip(self.groups, known[2], strict=True):
             n = group.width
             if group.distribution is Constant or u is None:
                 values = self._table[entry : entry + n].clone().expand(ids.shape[0], n)

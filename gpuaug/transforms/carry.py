@@ -19,7 +19,7 @@ from gpuaug.render.packed import Packed
 from gpuaug.render.pick import pick, pick_at_once
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
-from gpuaug.render.values import default_range
+from gpuaug.render.values import default_range, movable
 from gpuaug.transforms.track import moves
 
 if TYPE_CHECKING:
@@ -122,10 +122,15 @@ def _filled(mask: Any, where: Tensor, fill: float) -> Any:
     """Return classes (B, C, h, w), or an index map (B, h, w), of any resolution, filled `where` (B, H, W)."""
     if isinstance(mask, Ragged):
         shown = [w[: one.shape[1], : one.shape[2]] for one, w in zip(mask, where, strict=True)]
-        return Ragged.pack([torch.where(w, one.new_full((), fill), one) for one, w in zip(mask, shown, strict=True)])
+        return Ragged.pack([_where(w, fill, one) for one, w in zip(mask, shown, strict=True)])
     if where.shape[1:] != mask.shape[-2:]:
         where = torch.nn.functional.interpolate(where[:, None].float(), mask.shape[-2:], mode="nearest-exact")[:, 0] > 0
-    return torch.where(where if mask.dim() == 3 else where[:, None], mask.new_full((), fill), mask)
+    return _where(where if mask.dim() == 3 else where[:, None], fill, mask)
+
+
+def _where(where: Tensor, fill: float, mask: Tensor) -> Tensor:
+    out = torch.where(where, movable(mask.new_full((), fill)), movable(mask))
+    return out if out.dtype == mask.dtype else out.view(mask.dtype)
 
 
 def _moved(layer: Layer, mask: Any, values: Values, target: str, canvas: Canvas, nodes: Sequence[Node]) -> Any:

@@ -9,22 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
-from gpuaug.functional.blur import sharpen_one
-from gpuaug.functional.color_one import brightness_one, contrast_one, hsv_one, hue_one, saturation_one
-from gpuaug.functional.replace_one import (
-    drop_channels_one,
-    invert_bytes,
-    level_dropped,
-    level_inverted,
-    level_permuted,
-    permute_one,
-    posterize_bytes,
-    solarize_bytes,
-    write_dropped,
-    write_inverted,
-    write_permuted,
-)
-from gpuaug.functional.tone import autocontrast_one, equalize_one, posterize_one, solarize_one
+from gpuaug.functional.of_one import MOVED, OF_ONE, WRITTEN
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Distribution, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
@@ -39,41 +24,14 @@ __all__ = [
     "RandomGrayscale",
 ]
 
-_OF_ONE: dict[str, Any] = {
-    "adjust_brightness": brightness_one,
-    "adjust_contrast": contrast_one,
-    "adjust_hue": hue_one,
-    "adjust_hue_saturation_value": hsv_one,
-    "adjust_saturation": saturation_one,
-    "adjust_sharpness": sharpen_one,
-    "autocontrast": autocontrast_one,
-    "equalize": equalize_one,
-    "posterize": posterize_one,
-    "solarize": solarize_one,
-}
-"""What does the same to one sample on the CPU, in less time."""
-_MOVED: dict[str, Any] = {
-    "drop_channels": drop_channels_one,
-    "invert": invert_bytes,
-    "permute_channels": permute_one,
-    "posterize": posterize_bytes,
-    "solarize": solarize_bytes,
-}
-"""Likewise in the image's own dtype."""
-_WRITTEN: dict[str, tuple[Any, Any]] = {
-    "drop_channels": (write_dropped, level_dropped),
-    "invert": (write_inverted, level_inverted),
-    "permute_channels": (write_permuted, level_permuted),
-}
-"""Likewise into the output, of working values and of 8 bits."""
-
 
 def choice(function: Any, *operands: Tensor, on: Tensor | None = None, levels: bool = False, **static: Any) -> Choice:
     """Return the pixel operation behind a public function, with its operands."""
     name = function.working.__name__  # of a function that was wrapped Dynamo sees another name than its own
     made = Choice(name, function.working, operands, static, on, levels=levels)
-    made.apply_one, made.move_one = _OF_ONE.get(name), _MOVED.get(name)
-    made.write_one, made.level_one = _WRITTEN.get(name, (None, None))
+    made.apply_one, made.move_one = OF_ONE.get(name), MOVED.get(name)
+    made.write_one, made.level_one = WRITTEN.get(name, (None, None))
+    made.together = made.level_one is not None
     return made
 
 

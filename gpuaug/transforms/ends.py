@@ -120,7 +120,7 @@ class Normalize(Photometric):
         plan.lay_out(self.memory_format)
         if self.normalization == "standard":
             operation = choice(F.normalize, values["mean"], values["std"])
-            operation.write_one = normalize_into
+            operation.write_one, operation.together = normalize_into, True
             return [[operation]]
         return [[choice(F.normalize_by_image, mode=self.normalization)]]
 

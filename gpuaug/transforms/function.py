@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from gpuaug.render.plan import Choice, Plan
@@ -23,6 +24,12 @@ class _Applied:
 
     def __call__(self, image: Tensor) -> Tensor:
         """Apply it."""
+        if torch.compiler.is_compiling() or not torch.is_inference_mode_enabled():
+            return self._checked(image)
+        with torch.inference_mode(False):  # the CPU's walk needs no gradients, but what it calls may
+            return self._checked(image)
+
+    def _checked(self, image: Tensor) -> Tensor:
         out = self.function(image.clone())  # it may write into what it is given
         if not isinstance(out, Tensor) or out.shape != image.shape:
             got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__

@@ -14,6 +14,7 @@ from gpuaug.data.batch import Batch, Settings, open_door
 from gpuaug.data.kept import Met
 from gpuaug.data.told import read_told
 from gpuaug.geometry.canvas import following, numbers
+from gpuaug.geometry.matrix import matrix_dtype
 from gpuaug.render.plan import Plan
 from gpuaug.render.settings import Reading
 from gpuaug.render.values import UNIT, default_range
@@ -276,8 +277,7 @@ class Layer(Changing):
 
     def _settled(self, batch: Batch, drawn: Drawn, frames: Values, met: Met | None = None) -> Params:
         """Return parameters for what was drawn; which `frames` are shown is known."""
-        state, ids, draws = drawn
-        image = batch.image
+        (state, ids, draws), image = drawn, batch.image
         if image.dtype == torch.int16 and self.settings.value_range is None:
             raise ValueError(
                 f"{type(self).__name__}: int16 images need Compose(..., value_range=(black, white)), got none"
@@ -317,16 +317,15 @@ class Layer(Changing):
         Without `bands` it is a mask or a map, on which no transform is limited to bands; with `count` it is of as many
         samples instead of frames; a transform that is limited to other inputs than `key` sees all bands.
         """
-        from gpuaug.geometry.matrix import matrix_dtype
-
-        image = batch.image
-        like = torch.zeros(
-            len(batch) if count is None else count, dtype=matrix_dtype(image.device), device=image.device
-        )
-        canvas, channels = batch.canvas, batch.channels
-        values = self.settings.value_range or default_range(image.dtype)
-        contexts = []
+        image, canvas, channels = batch.image, batch.canvas, batch.channels
         nodes = self.nodes if nodes is None else nodes
+        count = len(batch) if count is None else count
+        asked = (count, bands, None if all(node.transform.keys is None for node in nodes) else key)
+        if batch.contexts is not None and batch.contexts[0] is nodes and batch.contexts[1] == asked:
+            return batch.contexts[2]
+        like = torch.zeros(count, dtype=matrix_dtype(image.device), device=image.device)
+        values = self.settings.value_range or default_range(image.dtype)
+        contexts: list[Context] = []
         for node, more in zip(nodes, copies_from(nodes)[:-1], strict=True):
             keys = node.transform.keys
             limited = bands and (key is None or keys is None or key in keys)
@@ -337,6 +336,7 @@ class Layer(Changing):
             canvas = following(canvas, node.transform.output_canvas)
             channels = node.transform.output_channels(channels)
             values = UNIT if node.transform.normalizes or node.transform.changes_dtype else values
+        batch.contexts = (nodes, asked, contexts)
         return contexts
 
     def _seen_channels(self, node: Node, channels: int) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
-from gpuaug.functional.light_one import shade_by_map_one, shade_one, write_shade, write_shade_by_map
+from gpuaug.functional.light_one import level_shade, shade_by_map_one, shade_one, write_shade, write_shade_by_map
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Integers, Uniform, as_distribution
 from gpuaug.sampling.law import Number, Range
@@ -89,7 +89,7 @@ class Shading(Photometric):
         """Return the operation."""
         operands = (values["frame"], values["coefficients"], values["amount"])
         made = choice(F.shade, *operands, profile=self.profile, color=self.color, clip=self.clip)
-        made.apply_one, made.write_one = shade_one, write_shade
+        made.apply_one, made.write_one, made.level_one = shade_one, write_shade, level_shade
         return [[made]]
 
 

@@ -14,6 +14,7 @@ from gpuaug.functional.labels import mix_labels, remix_share, soft_labels
 from gpuaug.geometry.canvas import rectangle
 from gpuaug.render.mixes import Blend
 from gpuaug.render.plan import Plan
+from gpuaug.render.values import rows_of
 from gpuaug.sampling.distributions import Beta, Constant, Distribution
 from gpuaug.sampling.law import Number
 from gpuaug.sampling.unit import Unit
@@ -189,7 +190,7 @@ class Mixing(BatchMix):
         if self.return_pairs:
             if partner is None or lam is None:
                 return labels, labels, torch.ones_like(context.like, dtype=torch.float32)
-            return labels, labels.index_select(0, partner), lam
+            return labels, rows_of(labels, partner), lam
         soft = soft_labels(labels, self.num_classes)
         return soft if partner is None or lam is None else mix_labels(soft, partner, lam)
 

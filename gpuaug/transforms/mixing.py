@@ -19,6 +19,7 @@ from gpuaug.render.mixes import inside
 from gpuaug.render.pick import pick
 from gpuaug.render.plan import Pass
 from gpuaug.render.settings import Reading
+from gpuaug.render.values import rows_of
 from gpuaug.render.warp import Warp
 from gpuaug.transforms.move import move
 from gpuaug.transforms.track import Stage, Track
@@ -64,7 +65,7 @@ class Group:
 
 def gather(rows: Instances, index: Tensor) -> Instances:
     """Return the objects of the samples `index` (B,)."""
-    return rows.map(lambda t: t.index_select(0, index))
+    return rows.map(lambda t: rows_of(t, index))
 
 
 def grouped(
@@ -219,7 +220,7 @@ def merged(parts: Sequence[Tensor], groups: Sequence[Group], rows: int) -> Tenso
 def placed(masks: Tensor, group: Group, canvas: Canvas, after: Canvas, backend: str | None) -> Tensor:
     """Return the masks of a group's samples, planes (B, N, h, w) or an index map (B, h, w), on the canvas after."""
     if group.index is not None:
-        masks = masks.index_select(0, group.index)
+        masks = rows_of(masks, group.index)
     if group.matrix is None:
         return masks
     planes = masks if masks.dim() == 4 else masks[:, None]

@@ -92,7 +92,7 @@ class Rectangles(Occluding):
             )
         value = context.values.working(self.value)
         made = Choice("erase", ops.erase_with_value, (boxes,), {"value": value}, move_one=erase_one)
-        made.write_one, made.level_one = write_erased, level_erased
+        made.write_one, made.level_one, made.together = write_erased, level_erased, True
         return [[made]]
 
 

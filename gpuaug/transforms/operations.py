@@ -11,12 +11,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from gpuaug._arrays import arrays, cast, tensor
 from gpuaug.functional._constants import Constants
 from gpuaug.geometry.canvas import Canvas, along
-from gpuaug.geometry.matrix import wide
+from gpuaug.geometry.matrix import matrix_dtype
 
 __all__ = ["CODES", "WARPS", "Constants", "Operation", "Space", "plain", "ranged"]
 
@@ -135,20 +137,28 @@ class Space:
             negative: (B, n) bool: where the magnitude of a signed operation is turned round.
             canvas: (height, width).
         """
-        start, end, signed, whole, scale, low, high = self._table.on(number.device)[number].unbind(-1)
+        device = number.device
+        given: Any = (number, level, negative, self._table.on(device), self._codes.on(device))
+        library: Any = torch
+        if not any(isinstance(size, Tensor) for size in canvas):
+            library, given = arrays(*given)
+        number, level, negative, table, codes = given
+        rows = table[number]
+        start, end, signed, whole, scale, low, high = rows.unbind(-1) if library is torch else np.moveaxis(rows, -1, 0)
         if self._fraction is not None:
-            code, (h, w) = self.codes_of(number), canvas
+            code, (h, w) = codes[number], canvas
             for name, size in (("TranslateX", w), ("TranslateY", h)):
                 reach = along(size * self._fraction, 1) if isinstance(size, Tensor) else size * self._fraction
-                end = torch.where(code == CODES[name], reach, end)
+                end = library.where(code == CODES[name], reach, end)
         # Numbers as torch.linspace gives them in float32, counted from the nearer end, to the last bit: a step less
         # or more is a pixel or a level where they are cut to whole ones.
-        i, last, end = wide(level), self.bins - 1, wide(end.to(torch.float32))
-        step = wide((end - start).to(torch.float32) / max(last, 1))
-        line = torch.where(i < max(self.bins // 2, 1), start + step * i, end - step * (last - i))
-        line = wide(line.to(torch.float32))
+        kept, work = torch.float32, matrix_dtype(device)
+        i, last, end = cast(level, work), self.bins - 1, cast(cast(end, kept), work)
+        step = cast(cast(end - start, kept) / max(last, 1), work)
+        line = library.where(i < max(self.bins // 2, 1), start + step * i, end - step * (last - i))
+        line = cast(cast(line, kept), work)
         rise = line - start
-        rise = torch.where(whole == 1, torch.trunc(rise), torch.round(rise))
-        value = torch.where(whole > 0, start + rise, line)
-        value = torch.where(negative & (signed > 0), -value, value)
-        return (torch.minimum(torch.maximum(value, low), high) * scale).to(torch.float32)
+        rise = library.where(whole == 1, library.trunc(rise), library.round(rise))
+        value = library.where(whole > 0, start + rise, line)
+        value = library.where(negative & (signed > 0), -value, value)
+        return tensor(cast(library.minimum(library.maximum(value, low), high) * scale, kept))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
+from gpuaug._arrays import arrays, tensor
 from gpuaug.functional.blur import blur_one
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import hosts
@@ -134,15 +135,16 @@ class Warping(Part, Geometric):
         """Compute the matrix: the identity where a sample does something else."""
         code, magnitude = self.taken(raw)
         m = mat.wide(magnitude)
+        library, (codes, amounts) = arrays(code, m)
 
-        def of(name: str) -> Tensor:
-            return torch.where(code == CODES[name], m, 0.0)
+        def of(name: str) -> Any:
+            return library.where(codes == CODES[name], amounts, 0.0)
 
         h, w = context.canvas
-        turn = mat.affine(-of("Rotate"), (0.0, 0.0), (1.0, 1.0), None, (w / 2, h / 2))
-        ones, zeros = torch.ones_like(m), torch.zeros_like(m)
-        rest = (ones, -of("ShearX"), of("TranslateX"), -of("ShearY"), ones, of("TranslateY"), zeros, zeros, ones)
-        return {"matrix": turn @ torch.stack(rest, dim=-1).view(-1, 3, 3)}
+        turn = mat.affine(tensor(-of("Rotate")), (0.0, 0.0), (1.0, 1.0), None, (w / 2, h / 2))
+        rest = [tensor(t) for t in (-of("ShearX"), of("TranslateX"), -of("ShearY"), of("TranslateY"))]
+        shift = mat.from_entries((1.0, rest[0], rest[1], rest[2], 1.0, rest[3], 0.0, 0.0, 1.0), m)
+        return {"matrix": turn @ shift}
 
     def contribute(self, plan: Plan, values: Drawn, context: Context, node: Node) -> None:
         """Multiply into the warp of the step."""

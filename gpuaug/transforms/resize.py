@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from gpuaug._arrays import arrays, tensor
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry.canvas import Canvas, Sizes, along, larger, ratio, rectangle, rounded, scaled, smaller, whole
 from gpuaug.render.warp import Kind
@@ -233,8 +235,10 @@ class LetterBox(Resizing):
         return f"size={self.size}"
 
 
-def _or(values: Tensor, otherwise: Tensor, other: float | Tensor) -> Tensor:
+def _or(values: Any, otherwise: Any, other: float | Tensor) -> Any:
     """Return values (B,), and `other` where a mask says so: one operation where that is a number."""
+    if not isinstance(values, Tensor):
+        return np.where(otherwise, values.dtype.type(other), values)
     if isinstance(other, Tensor):
         return torch.where(otherwise, other.to(values.dtype), values)
     return values.masked_fill(otherwise, other)
@@ -311,24 +315,22 @@ class RandomResizedCrop(Window):
     def parameters_for(self, raw: Drawn, context: Context) -> Drawn:
         """Take the first of ten rectangles that fits, or torchvision's fallback: `top`, `left`, `height`, `width`."""
         h, w = context.canvas
-        area, aspect = raw["area"] * along(h * w * 1.0, 1), raw["aspect"]
-        widths, heights = torch.round(torch.sqrt(area * aspect)), torch.round(torch.sqrt(area / aspect))
+        library, (areas, aspect, place) = torch, (raw["area"], raw["aspect"], raw["place"])
+        if not isinstance(h, Tensor):
+            library, (areas, aspect, place) = arrays(areas, aspect, place)
+        area = areas * along(h * w * 1.0, 1)
+        widths, heights = (library.round(library.sqrt(a)) for a in (area * aspect, area / aspect))
         fits = (widths > 0) & (widths <= along(w, 1)) & (heights > 0) & (heights <= along(h, 1))
         first = first_of(fits)
-        none = ~fits.any(dim=1)
+        none = ~fits.any(1)
         low, high = static_range(self.ratio)
         # The whole image, or as much of it as has an aspect of the range.
         fallback = smaller(h, rounded(w / low)), smaller(w, rounded(h * high))
         height = _or((heights * first).sum(1), none, fallback[0] * 1.0)
         width = _or((widths * first).sum(1), none, fallback[1] * 1.0)
-        place = raw["place"]
         middle = whole((h - fallback[0]) / 2) * 1.0, whole((w - fallback[1]) / 2) * 1.0
-        top = _or(torch.floor(place[:, 0] * (h - height + 1)), none, middle[0])
-        left = _or(torch.floor(place[:, 1] * (w - width + 1)), none, middle[1])
+        top = _or(library.floor(place[:, 0] * (h - height + 1)), none, middle[0])
+        left = _or(library.floor(place[:, 1] * (w - width + 1)), none, middle[1])
         # A uniform just under one may round up to the place after the last.
-        return {
-            "top": torch.minimum(top, h - height),
-            "left": torch.minimum(left, w - width),
-            "height": height,
-            "width": width,
-        }
+        top, left = library.minimum(top, h - height), library.minimum(left, w - width)
+        return {"top": tensor(top), "left": tensor(left), "height": tensor(height), "width": tensor(width)}

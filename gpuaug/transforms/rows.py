@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Batch, Write, are_images, open_door
+from gpuaug.data.formats.leaves import holds
 from gpuaug.data.kept import Met
 from gpuaug.data.ragged import Ragged
+from gpuaug.render.values import rows_of
 from gpuaug.sampling.layout import Draws, Told
 from gpuaug.sampling.params import Params
 from gpuaug.transforms.keeping import meeting
@@ -152,7 +154,7 @@ def sampled(layer: Layer, batch: Batch, copy: int) -> tuple[Batch, Params]:
         def taken(value: Any) -> Any:
             if isinstance(value, Ragged):
                 return Ragged.pack([value[i] for i in rows.tolist()])
-            return value.index_select(0, rows) if len(value) == len(batch) else value.repeat(copies)
+            return rows_of(value, rows) if len(value) == len(batch) else value.repeat(copies)
 
         made = batch.map(taken)
         made.clips, made.frames = batch.clips, len(rows) // (batch.samples * copies)
@@ -223,15 +225,13 @@ class _Expansion:
 
     def all(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the inputs of all copies."""
-        from gpuaug.data.formats import torchvision
-
-        if self.format is not None or (torchvision.holds(inputs) and self.copies > 1):
+        if self.format is not None or (holds(inputs) and self.copies > 1):
             what = "torchvision's tv_tensors" if self.format is None else f"format={self.format!r}"
             raise ValueError(
                 f"{self.owner}: a pipeline that gives other samples than it got takes tensors, dicts, tuples and lists"
                 f" of images, got {what}"
             )
-        if torchvision.holds(inputs):
+        if holds(inputs):
             return tuple(self._tv(inputs))
         self.image = _image_of(inputs)
         self.single = isinstance(self.image, Tensor) and self.image.dim() == 3
@@ -263,14 +263,14 @@ class _Expansion:
         if self.lazy:
             return value.new_empty(()).expand(*lead, *shape)
         flat = value.flatten(0, 1) if self.clips else value[None] if self.single else value
-        gathered: Tensor = flat.index_select(0, self.rows).view(*lead, *shape)
+        gathered: Tensor = rows_of(flat, self.rows).view(*lead, *shape)
         return gathered
 
     def _tensor(self, value: Tensor, sample: bool) -> Tensor:
         if self.single:
             return value.expand(self.copies, *value.shape)
         if self.clips and not sample and value.shape[:2] == (self.samples, self.had):
-            flat = value.flatten(0, 1).index_select(0, self.rows)
+            flat = rows_of(value.flatten(0, 1), self.rows)
             return flat.view(self.samples * self.copies, self.length, *value.shape[2:])
         if value.dim() > 0 and value.shape[0] == self.samples:
             return value.repeat(self.copies, *[1] * (value.dim() - 1))
@@ -289,7 +289,7 @@ class _Expansion:
             if not isinstance(leaf, (tvt.Video, tvt.Mask)):
                 return leaf
             plain = leaf.as_subclass(Tensor)
-            flat = plain.flatten(0, len(lead) - 1).index_select(0, self.rows)
+            flat = rows_of(plain.flatten(0, len(lead) - 1), self.rows)
             return tvt.wrap(flat.unflatten(0, (*lead[:-1], self.length)), like=leaf)
 
         return tree.tree_unflatten([shown(leaf) for leaf in leaves], spec)

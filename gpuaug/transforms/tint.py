@@ -9,7 +9,7 @@ import torch
 
 from gpuaug import functional as F
 from gpuaug.functional._constants import Constants
-from gpuaug.functional.tint import mix_one, scale_into, scale_levels_into, scale_one
+from gpuaug.functional.tint import mix_levels, mix_one, scale_into, scale_levels_into, scale_one, write_mixed
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.distributions import Normal, as_distribution, static_range
 from gpuaug.sampling.law import Number, Range
@@ -268,7 +268,7 @@ class ToSepia(Photometric):
 def tinted(matrix: torch.Tensor, clip: bool = True) -> Choice:
     """Return the map of colours by matrices (B, C, C + 1)."""
     made = choice(F.color_matrix, matrix, clip=clip)
-    made.apply_one = mix_one
+    made.apply_one, made.write_one, made.level_one, made.together = mix_one, write_mixed, mix_levels, True
     return made
 
 
@@ -276,4 +276,5 @@ def scaled(scale: torch.Tensor, shift: torch.Tensor) -> Choice:
     """Return values times a scale, and more, each (B,) or (B, C)."""
     made = choice(F.scale_shift, scale, shift)
     made.apply_one, made.write_one, made.level_one = scale_one, scale_into, scale_levels_into
+    made.together = True
     return made

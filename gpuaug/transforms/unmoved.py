@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gpuaug.data.batch import Settings
+from gpuaug.data.formats.leaves import holds, is_detection
 from gpuaug.data.formats.plain import KNOWN
 from gpuaug.transforms.track import moves
 
@@ -35,14 +36,14 @@ def warn_of_unmoved(layer: Layer, inputs: tuple[Any, ...], opened: Opened) -> No
         inputs: what it was given.
         opened: what was read and drawn.
     """
-    from gpuaug.data.formats import torchvision
-
+    if len(inputs) == 1 and isinstance(inputs[0], Tensor):
+        return
     if torch.compiler.is_compiling() or not any(moves(node, opened.params.values) for node in opened.layer.nodes):
         return
     settings, batch, owner = layer.settings, opened.batch, type(layer).__name__
     if settings.format is not None or not isinstance(batch.image, Tensor):
         return
-    if torchvision.holds(inputs) or torchvision.is_detection(inputs):
+    if holds(inputs) or is_detection(inputs):
         return  # whose users know that plain tensors stay
     if isinstance(inputs[0], (tuple, list)):  # (images, labels) as one argument
         inputs = tuple(inputs[0])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from gpuaug._arrays import arrays, cast
 from gpuaug._compiling import stacked
 from gpuaug.geometry import matrix as mat
 from gpuaug.geometry import points as pts
@@ -53,7 +55,11 @@ class Window(Geometric):
     def matrix(self, values: Drawn, context: Context) -> Tensor:
         """Return the map of the rectangle onto the output."""
         h, w = self.output_canvas(context.canvas)
-        top, left, height, width = _rectangle(values)
+        given = [values[k] for k in ("top", "left", "height", "width")]
+        if isinstance(h, Tensor) or arrays(context.like, *given)[0] is torch:
+            top, left, height, width = _rectangle(values)
+        else:
+            top, left, height, width = (cast(v, context.like.dtype) for v in arrays(*given)[1])
         sy, sx = ratio(h, height), ratio(w, width)
         return mat.scale_shift(sx, -left * sx, sy, -top * sy, context.like)
 
@@ -93,8 +99,10 @@ def pick_one(counts: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
     return index, rank - before
 
 
-def first_of(fits: Tensor) -> Tensor:
-    """Return the first true entry of each row (..., N), and no other."""
+def first_of(fits: Any) -> Any:
+    """Return the first true entry of each row (..., N), and no other, of a tensor or an array."""
+    if not isinstance(fits, Tensor):
+        return fits & (np.cumsum(fits, -1) == 1)
     if not torch.compiler.is_compiling():
         return fits & (torch.cumsum(fits, -1, dtype=torch.int32) == 1)
     place = torch.arange(fits.shape[-1], device=fits.device)  # a compiler makes this part of what is around it

@@ -14,21 +14,9 @@ from gpuaug.data.batch import Batch, Settings, Write, as_images
 from gpuaug.data.instances import FORMATS, Instances, boxes_from_xyxy, boxes_to_xyxy
 from gpuaug.data.pad import Padded
 from gpuaug.data.ragged import Ragged
+from gpuaug.render.values import movable
 
-__all__ = ["holds", "is_detection", "read", "read_detection", "read_targets"]
-
-
-def holds(structure: Any) -> bool:
-    """Tell whether some leaf is a torchvision image."""
-    return any(isinstance(leaf, (tvt.Image, tvt.Video)) for leaf in tree.tree_leaves(structure))
-
-
-def is_detection(inputs: tuple[Any, ...]) -> bool:
-    """Tell whether this is a list of images with a list of dicts."""
-    pair = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) else inputs
-    if len(pair) != 2 or not all(isinstance(part, (tuple, list)) for part in pair):
-        return False
-    return all(isinstance(x, Tensor) for x in pair[0]) and all(isinstance(t, dict) for t in pair[1])
+__all__ = ["read", "read_detection", "read_targets"]
 
 
 def _box_format(boxes: Tensor, owner: str, otherwise: str = "xyxy") -> str:
@@ -257,7 +245,8 @@ def read_targets(
             result = dict(target)
             for key, value in found.items():
                 if value is not None:
-                    kept, like = value[i][rows.valid[i]], target[key]
+                    own, like = value[i], target[key]
+                    kept = movable(own)[rows.valid[i]].view(own.dtype)
                     kept = kept.to(like.dtype) if like.is_floating_point() else kept
                     result[key] = _wrapped(kept, like, sizes[i], out.box_format)
             results.append(result)
