@@ -15,6 +15,7 @@ from gpuaug.functional.light import laid, order_of
 __all__ = [
     "cast_shadows_one",
     "crease_one",
+    "level_rain",
     "level_shade",
     "rain_one",
     "shade_by_map_one",
@@ -195,46 +196,69 @@ def crease_one(image: Tensor, lines: Tensor, strength: Tensor) -> Tensor:
     return torch.addcmul(worn, image * gain, 1 - worn).clamp_(0, 1)
 
 
+def _streaks(drops: Tensor, frame: Tensor, h: int, w: int, width: float, blur: float, work: torch.dtype) -> Any:
+    """Return how much of streaks there is (h, w), up to 1: each streak only where it falls."""
+    cell_w, cell_h, shear, length = frame[0].tolist()
+    spread, left = abs(shear) * (h - 1), max(shear * (h - 1), 0.0)
+    rows, count = drops.shape[2], min(int((w + spread) / cell_w) + 2, drops.shape[3])  # farther right none is seen
+    cells = drops[0, :, :, :count].to(work).numpy()  # thousands of numbers: NumPy takes a third of torch's time
+    at = np.flatnonzero(cells[..., 0] >= 0)
+    cell = cells.reshape(-1, 2)[at]
+    top = (cell[:, 1] + (at // count % rows - 1).astype(cell.dtype)) * cell_h
+    side = (cell[:, 0] + (at % count).astype(cell.dtype)) * cell_w - left
+    # Of the drops that there are those remain that reach into the image, where they begin or where they end.
+    long, half = length + blur, 0.5 * (width + blur)
+    low, high = min(0.0, shear * long) - half, max(0.0, shear * long) + half
+    begun = side + shear * top
+    seen = np.flatnonzero((top < h) & (top > -long) & (begun + high > -1) & (begun + low < w))
+    top, side = top[seen, None], side[seen, None]
+    y = np.floor(top) + np.arange(math.ceil(long) + 2, dtype=cell.dtype)
+    ends = np.minimum(y - top, top + long - y).clip(0, min(blur, length)) * (1 / (blur * blur))
+    ends *= (y >= 0) & (y < h)
+    # Where the streak's middle is in each row, and how far the columns that it covers are from it.
+    middle, across = side + y * shear, math.ceil(width + blur)
+    first = np.floor(middle - half) + 1
+    away = (middle - first) - np.arange(across, dtype=cell.dtype)[:, None, None]
+    share = (half - np.abs(away, out=away)).clip(0, min(width, blur)) * ends
+    # A margin takes what falls beside the image.
+    room = w + 2 * across
+    start = (y.clip(0, h - 1) * room + (first.clip(-across, w) + across)).astype(np.intp)
+    place = start + np.arange(across)[:, None, None]
+    total = np.bincount(place.ravel(), share.ravel(), h * room).reshape(h, room)[:, across : across + w]
+    streaks = total.astype(cell.dtype)
+    return np.minimum(streaks, 1, out=streaks)
+
+
 def write_rain(
     out: Tensor, image: Tensor, unit: float, drops: Tensor, frame: Tensor, *,
     width: float, blur: float, color: tuple[float, ...], brightness: float,
 ) -> None:  # fmt: skip
-    """Write what `rain` gives, of an image in units of its own: each streak only where it falls."""
+    """Write what `rain` gives, of an image in units of its own."""
     h, w = image.shape[2:]
-    work = out.dtype
-    cell_w, cell_h, shear, length = frame[0].tolist()
-    spread, left = abs(shear) * (h - 1), max(shear * (h - 1), 0.0)
-    count = min(int((w + spread) / cell_w) + 2, drops.shape[3])  # what lies farther right is never seen
-    cells = drops[0, :, :, :count].to(work)
-    tops = (cells[..., 1] + torch.arange(-1, cells.shape[1] - 1, dtype=work)[:, None]).mul_(cell_h)
-    sides = (cells[..., 0] + torch.arange(count, dtype=work)).mul_(cell_w).sub_(left)
-    # Of the drops that there are those remain that reach into the image, where they begin or where they end.
-    long, half = length + blur, 0.5 * (width + blur)
-    low, high = min(0.0, shear * long) - half, max(0.0, shear * long) + half
-    begun = torch.add(sides, tops, alpha=shear)
-    seen = (cells[..., 0] >= 0) & (tops < h) & (tops > -long) & (begun + high > -1) & (begun + low < w)
-    at = seen.flatten().nonzero().view(-1)
-    top, start_x = tops.flatten()[at][:, None], sides.flatten()[at][:, None]
-    y = torch.floor(top) + torch.arange(math.ceil(length + blur) + 2, dtype=work)
-    ends = torch.minimum(y - top, top + (length + blur) - y).clamp_(0, min(blur, length)).div_(blur * blur)
-    ends.mul_((y >= 0) & (y < h))
-    # Where the streak's middle is in each row, and how far the columns around it are from it.
-    reach, across = half, math.ceil(width + blur) + 2
-    middle = torch.add(start_x, y, alpha=shear)
-    first = torch.floor(middle - reach)
-    away = torch.arange(across, dtype=work) - (middle - first)[:, :, None]
-    side = away.abs_().neg_().add_(reach).clamp_(0, min(width, blur)).mul_(ends[:, :, None])
-    # A margin takes what falls beside the image.
-    room = w + 2 * across
-    start = y.clamp_(0, h - 1).to(torch.int64) * room + first.clamp_(-across, w).to(torch.int64) + across
-    at = start[:, :, None] + torch.arange(across)
-    streaks = torch.zeros(h * room, dtype=work).index_add_(0, at.flatten(), side.flatten())
-    streaks = streaks.clamp_(max=1).view(h, room)[:, across : across + w]
-    colors = color * image.shape[1] if len(color) == 1 else color
-    for plane, seen_through, shade in zip(out[0], image[0], colors, strict=True):
-        torch.mul(streaks, shade, out=plane).add_(seen_through, alpha=1 / unit).clamp_(0, 1)
+    streaks = torch.from_numpy(_streaks(drops, frame, h, w, width, blur, out.dtype))
+    added = streaks * (color[0] if len(color) == 1 else _color(color, out.dtype))
+    torch.add(added, image.to(out.dtype), alpha=1 / unit, out=out).clamp_(0, 1)
     if brightness != 1:
         out.mul_(brightness)
+
+
+def level_rain(
+    out: Tensor, image: Tensor, drops: Tensor, frame: Tensor, *,
+    width: float, blur: float, color: tuple[float, ...], brightness: float,
+) -> None:  # fmt: skip
+    """Write what `rain` gives of 8 bits as 8 bits."""
+    if brightness != 1 or min(color) < 0:
+        wet = torch.empty(image.shape)
+        write_rain(wet, image, 255, drops, frame, width=width, blur=blur, color=color, brightness=brightness)
+        store(out, wet.clamp_(0, 1).mul_(255).round_())
+        return
+    h, w = image.shape[2:]
+    streaks = _streaks(drops, frame, h, w, width, blur, torch.float32)
+    colors = np.array(color, dtype=streaks.dtype).reshape(-1, 1, 1)
+    # Whole levels stay whole: only what is added to them is rounded.
+    added = np.rint(np.minimum(streaks * (colors * 255), 255)).astype(np.uint8)
+    levels = image.numpy()
+    np.add(levels, np.minimum(added, 255 - levels), out=out.numpy())
 
 
 def rain_one(image: Tensor, drops: Tensor, frame: Tensor, **static: Any) -> Tensor:

@@ -178,21 +178,20 @@ def clahe_one(image: Tensor, clip_limit: Tensor, tile_grid_size: tuple[int, int]
     """Do so for one sample (1, C, H, W) on the CPU, in few images."""
     bright = image.detach().clamp(0, 1)[0].contiguous()
     roots = _roots_of(bright) if len(bright) == 3 else None
-    light = bright[0] if roots is None else _light_of(roots[1])
+    light = bright[0] if roots is None else roots[1] * 1.16 - 0.16  # in the dark too, to 1e-6
     level = _level_of(light)[None]
     tiles, pixels = _tiles_of(level, tile_grid_size)
     count = tiles.shape[1]
     place = (tiles[0] + torch.arange(count)[:, None] * LEVELS).flatten()
     histogram = torch.bincount(place, minlength=count * LEVELS).view(1, count, LEVELS)
     new = _between(limited(histogram, pixels, clip_limit), level, tile_grid_size).to(image.dtype).div_(LEVELS - 1)
-    return new[None] if roots is None else _relit_from(roots, light, new[0])[None]
+    return new[None] if roots is None else _relit_from(roots, new[0])[None]
 
 
-def _bent_(v: Tensor, limit: float, straight: Tensor, exponent: float) -> Tensor:
-    """Raise values to a power in place, but those up to a limit, which become `straight`."""
-    dark = v <= limit
-    v.clamp_(min=SMALL).log_().mul_(exponent).exp_()
-    return torch.where(dark, straight, v, out=v)
+def _bent_(v: Tensor, limit: float, slope: float, exponent: float) -> Tensor:
+    """Raise values to a power in place; up to a limit they follow a line from there, which it meets to 1e-6."""
+    low = v.clamp(max=limit).sub_(limit)
+    return v.clamp_(min=limit).log_().mul_(exponent).exp_().add_(low, alpha=slope)
 
 
 def _mixed_in(planes: Tensor, rows: tuple[tuple[float, ...], ...], unit: tuple[float, ...]) -> Tensor:
@@ -206,25 +205,17 @@ def _mixed_in(planes: Tensor, rows: tuple[tuple[float, ...], ...], unit: tuple[f
 
 def _roots_of(bright: Tensor) -> Tensor:
     """Return the roots of X, Y and Z of a colour (3, H, W), whose memory is used."""
-    low = bright / 12.92
     raised = bright.add_(0.055).mul_(1 / 1.055)
-    xyz = _mixed_in(_bent_(raised, (0.04045 + 0.055) / 1.055, low, 2.4), (TO_X, TO_Y, TO_Z), (WHITE_X, 1.0, WHITE_Z))
-    return _bent_(xyz, DARK, xyz * SLOPE + REST, 1 / 3)
+    straight = _bent_(raised, (0.04045 + 0.055) / 1.055, 1.055 / 12.92, 2.4)
+    return _bent_(_mixed_in(straight, (TO_X, TO_Y, TO_Z), (WHITE_X, 1.0, WHITE_Z)), DARK, SLOPE, 1 / 3)
 
 
-def _light_of(root: Tensor) -> Tensor:
-    """Return the lightness by the root of Y: a line of another slope where it is one."""
-    return torch.where(root > SLOPE * DARK + REST, root * 1.16 - 0.16, (root - REST) * (9.033 / SLOPE))
-
-
-def _relit_from(roots: Tensor, light: Tensor, new: Tensor) -> Tensor:
-    """Return the same colour in another light."""
+def _relit_from(roots: Tensor, new: Tensor) -> Tensor:
+    """Return the same colour in another light; in the dark, where L* is a line of Y, that of the roots is its own."""
     moved = roots + ((new + 0.16) / 1.16 - roots[1])
-    low = (moved - REST).mul_(1 / SLOPE)
-    torch.where(moved > ROOT_OF_DARK, moved * moved * moved, low, out=moved)
-    moved[1] = torch.where(new > 0.08, moved[1], new / 9.033)
+    low = moved.clamp(max=ROOT_OF_DARK).sub_(ROOT_OF_DARK)
+    moved.clamp_(min=ROOT_OF_DARK)
+    cubes = (moved * moved).mul_(moved).add_(low, alpha=1 / SLOPE)
     weights = tuple((a * WHITE_X, b, c * WHITE_Z) for a, b, c in FROM_XYZ)
-    out = _mixed_in(moved, weights, (1.0, 1.0, 1.0)).clamp_(0, 1)
-    dark, low = out <= 0.0031308, out * 12.92
-    out.clamp_(min=SMALL).log_().mul_(1 / 2.4).exp_().mul_(1.055).sub_(0.055)
-    return torch.where(dark, low, out, out=out)
+    out = _mixed_in(cubes, weights, (1.0, 1.0, 1.0)).clamp_(0, 1)
+    return _bent_(out, 0.0031308, 12.92 / 1.055, 1 / 2.4).mul_(1.055).sub_(0.055)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gpuaug import functional as F
-from gpuaug.functional.light_one import rain_one, sun_flare_one, write_rain
+from gpuaug.functional.light_one import level_rain, rain_one, sun_flare_one, write_rain
 from gpuaug.render import ops
 from gpuaug.render.plan import Choice, Plan
 from gpuaug.sampling.counts import as_counts
@@ -127,7 +127,7 @@ class RandomRain(Photometric):
             "brightness": self.brightness_coefficient,
         }
         made = choice(F.rain, values["drops"], values["frame"], **static)
-        made.apply_one, made.write_one = rain_one, write_rain
+        made.apply_one, made.write_one, made.level_one = rain_one, write_rain, level_rain
         return [[made]]
 
 
