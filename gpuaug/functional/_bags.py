@@ -92,7 +92,7 @@ def _neighbours(size: int, reach: int, channels: int) -> tuple[Tensor, Tensor]:
 
 def _summed(planes: Tensor, bags: Bags) -> Tensor:
     channels, lines, length = planes.shape
-    table = planes.reshape(channels * lines, length)
+    table = planes.reshape(channels * lines, length).contiguous()  # of other strides torch sums in another way
     made = torch.embedding_bag(table, bags.index, bags.start, False, _SUM, False, bags.weight, False)[0]
     return made.view(channels, -1, length)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gpuaug._compiling import exact
 from gpuaug.functional._bags import blurred, correlated
 from gpuaug.functional._door import pixelwise
 
@@ -125,8 +125,7 @@ def filter2d(image: Tensor, kernel: Tensor, clip: bool = False) -> Tensor:
 
 def _convolved(planes: Tensor, weight: Tensor) -> Tensor:
     """Return planes (1, N, H, W), each under its kernel (N, 1, kh, kw), in their own precision."""
-    kind = planes.device.type
-    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+    with exact(planes.device):
         return F.conv2d(planes, weight, groups=weight.shape[0])
 
 

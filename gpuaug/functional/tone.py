@@ -324,13 +324,13 @@ def normalize_into(out: Tensor, image: Tensor, unit: float, mean: Tensor, std: T
         out.copy_(image)
         image = out
     b, c = image.shape[:2]
-    rows = [values.expand(b, c).tolist() for values in (mean, std)]
+    inverse = 1 / std
+    rows = [values.expand(b, c).tolist() for values in (-mean * inverse, inverse)]
     alike = all(row == values[0] for values in rows for row in values)
     parts = [(image, out)] if alike else zip(image.split(1), out.split(1), strict=True)
-    for (values, into), means, deviations in zip(parts, *rows, strict=False):
-        planes = zip(values.unbind(1), into.unbind(1), means, deviations, strict=True)
-        for plane, there, middle, deviation in planes:
-            torch.add(out.new_full((), -middle / deviation), plane, alpha=1 / (deviation * unit), out=there)
+    for (values, into), shifts, factors in zip(parts, *rows, strict=False):
+        for plane, there, shift, factor in zip(values.unbind(1), into.unbind(1), shifts, factors, strict=True):
+            torch.add(out.new_full((), shift), plane, alpha=factor / unit, out=there)
 
 
 @pixelwise
