@@ -48,7 +48,7 @@ def brightness_one(image: Tensor, factor: Tensor) -> Tensor:
 def contrast_one(image: Tensor, factor: Tensor) -> Tensor:
     """Blend with the mean of the gray values."""
     f = float(factor)
-    mean = image.mean((0, 2, 3))
+    mean = image.contiguous().mean((0, 2, 3))  # the order of a sum is that of memory
     if need_rgb(image, "adjust_contrast") == 3:
         red, green, blue = mean.tolist()
         mean = mean.new_full((), RED * red + GREEN * green + BLUE * blue)
