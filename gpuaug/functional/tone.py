@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -318,17 +320,26 @@ def normalize(image: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return each(image, lambda value, factor, rest: (value * factor).add_(rest), *rows)  # type: ignore[no-any-return]
 
 
+@functools.lru_cache(maxsize=64)
+def _shift_and_factor(
+    mean: tuple[float, ...], std: tuple[float, ...], dtype: torch.dtype
+) -> tuple[list[float], list[float]]:
+    """Return what normalising adds and multiplies by for each channel, rounded as `normalize` rounds."""
+    inverse = 1 / torch.tensor(std, dtype=dtype)
+    return (-torch.tensor(mean, dtype=dtype) * inverse).tolist(), inverse.tolist()
+
+
 def normalize_into(out: Tensor, image: Tensor, unit: float, mean: Tensor, std: Tensor) -> None:
     """Write normalised values of images in units of their own, where white is `unit`: one step for each channel."""
     if image.dtype != out.dtype:  # in the step itself torch would do so far more slowly
         out.copy_(image)
         image = out
     b, c = image.shape[:2]
-    inverse = 1 / std
-    rows = [values.expand(b, c).tolist() for values in (-mean * inverse, inverse)]
-    alike = all(row == values[0] for values in rows for row in values)
+    means, deviations = mean.expand(b, c).tolist(), std.expand(b, c).tolist()
+    made = [_shift_and_factor(tuple(m), tuple(s), std.dtype) for m, s in zip(means, deviations, strict=True)]
+    alike = all(one == made[0] for one in made)
     parts = [(image, out)] if alike else zip(image.split(1), out.split(1), strict=True)
-    for (values, into), shifts, factors in zip(parts, *rows, strict=False):
+    for (values, into), (shifts, factors) in zip(parts, made, strict=False):
         for plane, there, shift, factor in zip(values.unbind(1), into.unbind(1), shifts, factors, strict=True):
             torch.add(out.new_full((), shift), plane, alpha=factor / unit, out=there)
 
