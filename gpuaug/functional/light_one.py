@@ -29,10 +29,13 @@ __all__ = [
 
 def _powers(terms: list[float], at: Any) -> Any:
     """Return a polynomial of one variable: of few values, an array."""
-    total = np.full_like(at, terms[-1])
-    for term in reversed(terms[:-1]):
-        total *= at
+    if len(terms) == 1:
+        return np.full(at.shape, terms[0], at.dtype)
+    total = at * terms[-1]
+    for term in reversed(terms[1:-1]):
         total += term
+        total *= at
+    total += terms[0]
     return total
 
 
