@@ -23,6 +23,7 @@ from gpuaug.sampling.distributions import (
     Uniform,
 )
 from gpuaug.sampling.generator import uniform
+from gpuaug.sampling.host import law_on_host
 from gpuaug.sampling.layout import Declaration, Draws, Layout
 from gpuaug.sampling.unit import Unit
 
@@ -125,3 +126,14 @@ def test_parameters_by_numpy_are_those_by_torch(
     for place in ("gpuaug._compiling", "gpuaug._arrays", "gpuaug.sampling.host"):
         monkeypatch.setattr(f"{place}.in_memory", lambda tensor: False)
     assert_same(here.values, make().sample(images, strength=0.7).values)
+
+
+@pytest.mark.parametrize("law", [Uniform(-3.0, 5.0), Integers(-3, 4), Categorical((1, 0, 3, 4)), Unit()])
+def test_laws_of_the_host_at_the_ends_of_their_steps(law: Distribution) -> None:
+    eighths = np.arange(8, dtype=np.float32) / 8  # where a step of the last three begins
+    u = np.concatenate((eighths, np.nextafter(eighths[1:], np.float32(0)), [np.float32(1 - 2**-24)]))[:, None]
+    bounds = [np.full(1, value, np.float32) for value in law.numbers().values()]
+    host = law_on_host(type(law), bounds)
+    assert host is not None
+    expected = type(law).icdf(torch.from_numpy(u), *map(torch.from_numpy, bounds))
+    assert torch.equal(torch.from_numpy(host(u)), expected)
