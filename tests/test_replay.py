@@ -6,6 +6,7 @@ import json
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from cases import CASES, FUNCTIONS, Case
@@ -232,3 +233,16 @@ def test_draws_are_selected_for_each_sample() -> None:
         ga.Params.select([one, sized.sample(x)], index - index)
     with pytest.raises(ValueError, match="Params: select takes at least one draw"):
         ga.Params.select([], index)
+
+
+def test_params_of_samples_by_any_kind_of_number() -> None:
+    given = example(4, (3, 21, 17))
+    layer = ga.Compose([ga.RandomRotation(30)], seed=2)
+    out, params = layer(given, return_params=True)
+    for number in (torch.tensor(2), np.int64(2), torch.tensor(2, dtype=torch.int32)):
+        assert params[number] == params[2]
+    with pytest.raises(IndexError, match="Params: sample 4 of 4"):
+        params[torch.tensor(4)]
+    for some in ([3, 1], (3, 1), torch.tensor([3, 1]), np.array([3, 1])):
+        assert torch.equal(layer.replay(given[[3, 1]], params[some]), out[[3, 1]])
+    assert len(params[[]]) == 0

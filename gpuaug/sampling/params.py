@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -262,17 +263,19 @@ class Params:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
-        """Return one transform's parameters (str), one sample's list (int), or some samples' (slice, tensor)."""
+        """Return one transform's parameters (str), one sample's list (int), or some samples' (slice, list, tensor)."""
         if isinstance(index, str):
             if index in self.values:
                 return SimpleNamespace(**self.values[index])
             return SimpleNamespace(**self._in_places(index))
-        if isinstance(index, int):
+        one = isinstance(index, Tensor) and index.dim() == 0 and not index.is_floating_point()
+        if isinstance(index, (int, np.integer)) or (one and index.dtype != torch.bool):
+            index = int(index)
             if not -len(self) <= index < len(self):
                 raise IndexError(f"Params: sample {index} of {len(self)}")
             return self._describe(index)
-        if isinstance(index, list):
-            index = torch.tensor(index, device=self.ids.device)
+        if isinstance(index, (list, tuple)):
+            index = torch.tensor(list(index), device=self.ids.device, dtype=None if len(index) else torch.int64)
         some = self.map(lambda t: t[index])
         some.canvas, some.partial, some.copies = _some(self.canvas, index), True, 1
         some.geometry = replace(self.geometry, canvas=_some(self.geometry.canvas, index))
