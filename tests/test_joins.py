@@ -11,6 +11,7 @@ from torch import Tensor
 
 import gpuaug as ga
 import gpuaug.functional as F
+from gpuaug.render import backend
 from gpuaug.testing import example
 
 
@@ -223,3 +224,20 @@ def test_draws_and_gates_are_independent() -> None:
                 assert abs(correlation) < 5 / n**0.5, name
                 seen += 1
     assert seen >= 4
+
+
+@pytest.mark.parametrize("first", [lambda: ga.Resize((29, 41)), lambda: ga.RandomRotation(25)])
+def test_bytes_blended_first_and_then_read_by_the_nearest_pixel(first: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = example(3, (3, 37, 53), torch.uint8)
+    layer = ga.Compose([first(), ga.RandomAffine(20, (0.1, 0.1), interpolation="nearest")], seed=1)
+    alone = ga.Compose([first()], seed=1)
+    params, before = layer.sample(images), alone.sample(images)
+    monkeypatch.setattr(backend, "_worth_walking", lambda x, passes: False)
+    definition = layer.replay(images, params)
+    monkeypatch.setattr(backend, "_worth_walking", lambda x, passes: True)
+    found, between = layer.replay(images, params), alone.replay(images, before)
+    # Each is rounded once, of floats that differ by their own rounding.
+    assert found.dtype == torch.uint8 and (found.int() - definition.int()).abs().max() <= 1
+    # Nothing is blended twice: every value is one of the first step's, or fill.
+    for planes, had in zip(found.flatten(0, 1), between.flatten(0, 1), strict=True):
+        assert set(planes.unique().tolist()) <= {0, *had.unique().tolist()}

@@ -93,8 +93,12 @@ def _neighbours(size: int, reach: int, channels: int) -> tuple[Tensor, Tensor]:
 def _summed(planes: Tensor, bags: Bags) -> Tensor:
     channels, lines, length = planes.shape
     table = planes.reshape(channels * lines, length).contiguous()  # of other strides torch sums in another way
-    made = torch.embedding_bag(table, bags.index, bags.start, False, _SUM, False, bags.weight, False)[0]
-    return made.view(channels, -1, length)
+    return _of(table, bags).view(channels, -1, length)
+
+
+def _of(table: Tensor, bags: Bags) -> Tensor:
+    """Return the sum of each bag, (n, W), of lines (N, W)."""
+    return torch.embedding_bag(table, bags.index, bags.start, False, _SUM, False, bags.weight, False)[0]
 
 
 def correlated(padded: Tensor, taps: list[tuple[int, int]], weights: list[float], h: int, w: int) -> Tensor:
@@ -115,8 +119,5 @@ def correlated(padded: Tensor, taps: list[tuple[int, int]], weights: list[float]
     index = (lines.reshape(-1, 1) + place).astype(np.int32).ravel()
     start = np.arange(0, index.size, len(taps), dtype=np.int32)
     share = torch.tensor(weights, dtype=padded.dtype).expand(channels * h, -1).flatten()
-    rows = table.view(-1, wide)
-    made = torch.embedding_bag(
-        rows, torch.from_numpy(index), torch.from_numpy(start), False, _SUM, False, share, False
-    )[0]
+    made = _of(table.view(-1, wide), Bags(torch.from_numpy(index), torch.from_numpy(start), share))
     return made.view(1, channels, h, wide)[..., :w]

@@ -11,10 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Pixels", "Pixelwise", "each", "join", "pixelwise", "planar", "put", "row", "split", "store", "translate"]
+__all__ = [
+    "CHUNK",
+    "Pixels",
+    "Pixelwise",
+    "each",
+    "join",
+    "pixelwise",
+    "planar",
+    "put",
+    "row",
+    "split",
+    "store",
+    "translate",
+]
 
 Pixels = Tensor | list[Tensor]
 """Images: (B, C, H, W), or, where a compiler is to make one kernel of it all, C planes (B, H, W)."""
+
+CHUNK = 4
+"""Samples of 8 bits that the CPU's walk treats at once as floats: more leave the cache."""
 
 P = ParamSpec("P")
 _IN_THE_IMAGES_UNIT = {"addition", "threshold", "fill", "values", "paste_image"}

@@ -5,17 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import put, store
+from gpuaug.functional._door import CHUNK, put, store
 from gpuaug.functional.color import BLUE, GREEN, RED, need_rgb
 
 __all__ = ["brightness_one", "contrast_one", "hsv_one", "hue_one", "level_gray", "saturation_one", "write_gray"]
 
 _SECTOR = ((0.0, 1.0, -1.0), (1.0, -1.0, -1.0), (-1.0, 2.0, 2.0))
 """Of red, green and blue: what is added to the hue, the sign of its distance from 0, and what is added to that."""
-
-
-_CHUNK = 4
-"""Samples of 8 bits that turn gray at once as floats: more leave the cache."""
 
 
 def write_gray(out: Tensor, image: Tensor, unit: float, num_output_channels: int = 1) -> None:
@@ -33,7 +29,7 @@ def level_gray(out: Tensor, image: Tensor, num_output_channels: int = 1) -> None
     if need_rgb(image, "rgb_to_grayscale") == 1:
         out.copy_(image.expand_as(out))
         return
-    for into, levels in zip(out.split(_CHUNK), image.split(_CHUNK), strict=True):
+    for into, levels in zip(out.split(CHUNK), image.split(CHUNK), strict=True):
         gray = torch.empty_like(levels[:, :1], dtype=torch.float32)
         write_gray(gray, levels, 1.0)
         store(into[:, :1], gray.round_())

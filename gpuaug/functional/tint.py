@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpuaug.functional._door import Pixels, beside, each, join, pixelwise, planar, split, store
+from gpuaug.functional._door import CHUNK, Pixels, beside, each, join, pixelwise, planar, split, store
 from gpuaug.functional.color import hsv_of, need_rgb, rgb, rgb_of
 
 __all__ = ["adjust_tone_curve", "color_matrix", "look_up", "scale_hsv", "scale_shift"]
@@ -91,7 +91,7 @@ def write_mixed(out: Tensor, image: Tensor, unit: float, matrix: Tensor, clip: b
 
 def mix_levels(out: Tensor, image: Tensor, matrix: Tensor, clip: bool = True) -> None:
     """Write the rounded colours of samples of 8 bits into others."""
-    for into, levels, rows in zip(*(t.split(_CHUNK) for t in (out, image, matrix)), strict=True):
+    for into, levels, rows in zip(*(t.split(CHUNK) for t in (out, image, matrix)), strict=True):
         values = torch.empty_like(levels, dtype=torch.float32)
         write_mixed(values, levels, 1.0, torch.cat((rows[..., :-1], rows[..., -1:] * 255), dim=-1), clip=False)
         store(into, values.clamp_(0, 255).round_())
@@ -158,10 +158,6 @@ def scale_shift(image: Tensor, scale: Tensor | float, shift: Tensor | float) -> 
     )
 
 
-_CHUNK = 4
-"""Samples that are scaled at once as floats where they are of 8 bits: more leave the cache."""
-
-
 def _beside(numbers: Tensor, out: Tensor) -> Tensor | float:
     """Return what samples (B,) or (B, C) have, to be broadcast: a number where it is one for all."""
     found = numbers.flatten().tolist()
@@ -199,7 +195,7 @@ def scale_into(out: Tensor, image: Tensor, unit: float, scale: Tensor, shift: Te
 def scale_levels_into(out: Tensor, image: Tensor, scale: Tensor, shift: Tensor) -> None:
     """Write the rounded values of samples of 8 bits into others; what is only added is added in 8 bits."""
     if not bool((scale == 1).all()):
-        for into, levels, by, more in zip(*(t.split(_CHUNK) for t in (out, image, scale, shift)), strict=True):
+        for into, levels, by, more in zip(*(t.split(CHUNK) for t in (out, image, scale, shift)), strict=True):
             values = torch.empty_like(levels, dtype=torch.float32)
             _scaled(values, levels, _beside(by, values), _beside(more * 255, values))
             store(into, values.clamp_(0, 255).round_())

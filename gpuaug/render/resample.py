@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,17 @@ Window = tuple[float, float] | None
 Axis = tuple[float, float]
 Rule = tuple[Interpolation, bool]
 """How lines are weighed: interpolation, and whether antialiased."""
+
+
+class _Line(NamedTuple):
+    """An axis to be read: where output i of n lies, slope (i + 1/2) + shift, in a source of a size with windows."""
+
+    slope: float
+    shift: float
+    size: int
+    n: int
+    soft: Window
+    hard: Window
 
 
 def read_axes(
@@ -56,9 +68,9 @@ def read_axes(
     rule = (reading.interpolation, reading.antialias)
     (height, width), channels = image.shape[2:], image.shape[1]
     near, far = (None if s is None else (s[1], s[3]) for s in (soft, hard))
-    top, lines, rows, down = _axis(*axes[0], height, canvas[0], near, far, rule, channels, work)
+    top, lines, rows, down = _axis(_Line(*axes[0], height, canvas[0], near, far), rule, channels, work)
     near, far = (None if s is None else (s[0], s[2]) for s in (soft, hard))
-    left, length, columns, across = _axis(*axes[1], width, canvas[1], near, far, rule, channels, work)
+    left, length, columns, across = _axis(_Line(*axes[1], width, canvas[1], near, far), rule, channels, work)
     part = image[0, :, top : top + lines, left : left + length]
     out = sum_lines(part.to(work), rows, columns)
     if any(fill):
@@ -70,18 +82,9 @@ def read_axes(
     return into
 
 
-def _axis(
-    slope: float,
-    shift: float,
-    size: int,
-    n: int,
-    soft: Window,
-    hard: Window,
-    rule: Rule,
-    channels: int,
-    work: torch.dtype,
-) -> tuple[int, int, Bags, Tensor]:
+def _axis(line: _Line, rule: Rule, channels: int, work: torch.dtype) -> tuple[int, int, Bags, Tensor]:
     """Return the first source line that is read, how many are, their bags and how far each output line is covered."""
+    slope, shift, size, n, soft, hard = line
     if hard is not None:
         low, high = round(hard[0]), round(hard[1])
         whole = abs(hard[0] - low) < _CLOSE and abs(hard[1] - high) < _CLOSE
@@ -90,7 +93,7 @@ def _axis(
         seen = 0 <= low < high <= size and (soft is None or (soft[0] <= low and soft[1] >= high))
         if whole and fits and seen:
             return low, high - low, *_resized(high - low, n, slope < 0, rule, channels, work)
-    return 0, size, *_made(slope, shift, size, n, soft, hard, rule, channels, work)
+    return 0, size, *_made(line, rule, channels, work)
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -99,21 +102,11 @@ def _resized(size: int, n: int, flipped: bool, rule: Rule, channels: int, work: 
     if flipped:
         bags, cover = _resized(size, n, False, rule, channels, work)
         return mirrored(bags, size, channels), cover
-    return _made(size / n, 0.0, size, n, None, (0.0, float(size)), rule, channels, work)
+    return _made(_Line(size / n, 0.0, size, n, None, (0.0, float(size))), rule, channels, work)
 
 
-def _made(
-    slope: float,
-    shift: float,
-    size: int,
-    n: int,
-    soft: Window,
-    hard: Window,
-    rule: Rule,
-    channels: int,
-    work: torch.dtype,
-) -> tuple[Bags, Tensor]:
-    reading = Reading(*rule)
+def _made(line: _Line, rule: Rule, channels: int, work: torch.dtype) -> tuple[Bags, Tensor]:
+    reading, (slope, shift, size, n, soft, hard) = Reading(*rule), line
     # The rule of `reading.taps`, with NumPy: of arrays this small it takes a fraction of torch's time.
     position = slope * (np.arange(n) + 0.5)[:, None] + shift
     shrink = max(1.0, abs(slope))

@@ -42,10 +42,15 @@ class _Frame:
 
     values: Tensor
     """(1, C, 2^n + 1, 2^m + 1)."""
-    scale: Tensor
-    """(N, 2): pixels to the sampler's -1..1."""
     unit: tuple[float, float]
-    """The same as two numbers."""
+    """Pixels to the sampler's -1..1."""
+    positions: int
+    """How many are read at once at most."""
+
+    @functools.cached_property
+    def scale(self) -> Tensor:
+        """(N, 2): the unit for each position, for those who do not have it in their positions already."""
+        return torch.tensor(self.unit, dtype=self.values.dtype).repeat(self.positions, 1)
 
 
 Frames = dict[tuple[int, ...], _Frame]
@@ -120,7 +125,7 @@ def nearest_pixels(
     """Return (1, C, h, w) in the image's dtype: the nearest pixel of an affine map's position, as `reading` finds it.
 
     The visible part gets a border of fill, to which every position outside is brought: nothing has to be chosen. It is
-    written `into` what is of the same dtype and of ordinary strides; None makes a new one.
+    written `into` an output of the same dtype and of ordinary strides; for others, and for None, it makes a new one.
     """
     x0, y0, x1, y1 = region
     channels, (h, w) = image.shape[1], canvas
@@ -135,7 +140,8 @@ def nearest_pixels(
         place = py.mul_(cols).add_(px).to(torch.int32).view(-1)
     else:
         place = px.to(torch.int64).add_(py.to(torch.int64), alpha=cols).view(-1)
-    out = into if into is not None and into.is_contiguous() else image.new_empty((1, channels, h, w))
+    fits = into is not None and into.dtype == image.dtype and into.is_contiguous()
+    out = into if fits and into is not None else image.new_empty((1, channels, h, w))
     plane = image.new_empty((rows, cols))  # one for all channels: it stays in the cache
     for c, found in enumerate(out.view(channels, -1)):
         if c == 0 or len(fill) > 1:
@@ -157,7 +163,7 @@ def _framed(
         sides = tuple(1 << max(n - 1, 1).bit_length() for n in (h, w))
         values = torch.zeros((1, channels + covered, sides[0] + 1, sides[1] + 1), dtype=work)
         unit = (2.0 / sides[1], 2.0 / sides[0])
-        frame = frames[key] = _Frame(values, torch.tensor(unit, dtype=work).repeat(positions, 1), unit)
+        frame = frames[key] = _Frame(values, unit, positions)
     if covered:
         frame.values[:, channels, :h, :w] = 1
     inner = frame.values[:, :channels, :h, :w]
